@@ -1,0 +1,16 @@
+//! JPEG tiles: as pixels, as headers, as the stream that is served, and as the payload that is stored.
+//!
+//! [`Rgb`] holds pixels, [`jpeg`] reads and rewrites JPEG markers, [`turbo`] turns pixels into JPEG and back
+//! through libjpeg-turbo, and [`payload`] is the seam between what a container stores and what a viewer gets:
+//! codec 0 keeps the JPEG tile verbatim, later codecs go beside it.
+//!
+//! Not here: files, threads, pyramids, tile positions. Everything is a plain function from bytes to bytes.
+
+pub mod error;
+pub mod jpeg;
+pub mod payload;
+pub mod rgb;
+pub mod turbo;
+
+pub use error::Error;
+pub use rgb::Rgb;

@@ -1,0 +1,223 @@
+//! The seam between stored payloads and served JPEG tiles.
+//!
+//! A container's record section names a codec by number; its parameters lie in a section of their own. A
+//! [`PayloadCodec`] is made once per open slide from those parameters and turns stored payloads into the JPEG
+//! stream that a viewer gets. Codec 0, the JPEG tile verbatim, is the only one so far.
+//!
+//! Layout of the parameters: `docs/format/codec-0.md`.
+
+use bytes::Bytes;
+
+use crate::jpeg::{self, Colour};
+use crate::turbo::{self, Subsampling};
+use crate::{Error, Rgb};
+
+/// Number of the codec that stores JPEG tiles verbatim.
+pub const VERBATIM: u16 = 0;
+
+/// How the tiles of one level are to be completed before they are served.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LevelStream {
+    /// The level this is for; 0 is full resolution.
+    pub level: u8,
+    /// Tables shared by the level's tiles (TIFF JPEGTables: SOI, tables, EOI), or empty.
+    pub tables: Vec<u8>,
+    /// Colour model of the tiles where their own markers do not say it.
+    pub colour: Colour,
+    /// Whether edge tiles are stored at full tile size and must be cropped to the level.
+    pub padded: bool,
+}
+
+/// Parameters of codec 0, and of the encoder that makes derived levels' tiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerbatimParams {
+    /// Quality of derived levels' tiles, 1 to 100 as in libjpeg.
+    pub derived_quality: u8,
+    /// Chroma resolution of derived levels' tiles.
+    pub derived_subsampling: Subsampling,
+    /// Levels whose tiles need completing. A level that is not listed stores complete streams of the right size.
+    pub streams: Vec<LevelStream>,
+}
+
+impl VerbatimParams {
+    /// The bytes of the parameter section.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let subsampling = match self.derived_subsampling {
+            Subsampling::Chroma420 => 0,
+            Subsampling::Chroma444 => 1,
+        };
+        // A pyramid has at most 32 levels, so their number fits a byte.
+        let mut out = vec![self.derived_quality, subsampling, self.streams.len() as u8, 0];
+        for stream in &self.streams {
+            let colour = match stream.colour {
+                Colour::AsStored => 0,
+                Colour::Rgb => 1,
+                Colour::YCbCr => 2,
+            };
+            out.extend_from_slice(&[stream.level, colour, u8::from(stream.padded), 0]);
+            out.extend_from_slice(&(stream.tables.len() as u32).to_le_bytes());
+            out.extend_from_slice(&stream.tables);
+        }
+        out
+    }
+
+    /// Reads the parameter section.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the offset of the field that is cut off or out of range.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let malformed = |offset, what| Error::Malformed { offset, what };
+        let cut = |offset| malformed(offset, "the codec parameters are cut off");
+        let &[derived_quality, subsampling, count, 0] = bytes.get(..4).ok_or(cut(0))? else {
+            return Err(malformed(3, "a reserved byte is set"));
+        };
+        if !(1..=100).contains(&derived_quality) {
+            return Err(malformed(0, "the quality of derived tiles is not 1 to 100"));
+        }
+        let derived_subsampling = match subsampling {
+            0 => Subsampling::Chroma420,
+            1 => Subsampling::Chroma444,
+            _ => return Err(malformed(1, "unknown chroma subsampling")),
+        };
+        let mut streams: Vec<LevelStream> = Vec::new();
+        let mut at = 4;
+        for _ in 0..count {
+            let fixed = bytes.get(at..at + 8).ok_or(cut(at))?;
+            let colour = match fixed[1] {
+                0 => Colour::AsStored,
+                1 => Colour::Rgb,
+                2 => Colour::YCbCr,
+                _ => return Err(malformed(at + 1, "unknown colour model")),
+            };
+            if fixed[2] > 1 || fixed[3] != 0 {
+                return Err(malformed(at + 2, "a reserved bit is set"));
+            }
+            let length = u32::from_le_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]) as usize;
+            let tables = at.checked_add(8 + length).and_then(|end| bytes.get(at + 8..end)).ok_or(cut(at))?;
+            jpeg::check_tables(tables)?;
+            if streams.iter().any(|s| s.level == fixed[0]) {
+                return Err(malformed(at, "a level is listed twice"));
+            }
+            streams.push(LevelStream { level: fixed[0], tables: tables.to_vec(), colour, padded: fixed[2] == 1 });
+            at += 8 + length;
+        }
+        if at != bytes.len() {
+            return Err(malformed(at, "bytes follow the codec parameters"));
+        }
+        Ok(Self { derived_quality, derived_subsampling, streams })
+    }
+}
+
+/// A payload codec with the parameters of one slide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PayloadCodec {
+    /// Codec 0: the payload is the source's JPEG tile, byte for byte.
+    Verbatim(VerbatimParams),
+}
+
+impl PayloadCodec {
+    /// The codec with this number and these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a number that this version does not know, else as [`VerbatimParams::parse`].
+    pub fn open(id: u16, params: &[u8]) -> Result<Self, Error> {
+        match id {
+            VERBATIM => Ok(Self::Verbatim(VerbatimParams::parse(params)?)),
+            _ => Err(Error::Unsupported(format!("payload codec {id}; a newer microtome wrote this file"))),
+        }
+    }
+
+    /// The complete JPEG stream of a stored payload of `level`, which covers `width` x `height` pixels.
+    ///
+    /// # Errors
+    /// As [`jpeg::complete`] and [`turbo::crop`], and [`Error::Malformed`] if the stream is of another size.
+    pub fn to_jpeg(&self, level: u8, width: u32, height: u32, payload: &Bytes) -> Result<Bytes, Error> {
+        let Self::Verbatim(params) = self;
+        let stream = params.streams.iter().find(|s| s.level == level);
+        let complete = match stream {
+            Some(s) if !s.tables.is_empty() || s.colour != Colour::AsStored => {
+                Bytes::from(jpeg::complete(&s.tables, s.colour, payload)?)
+            }
+            _ => payload.clone(),
+        };
+        let header = jpeg::inspect(&complete)?;
+        if (header.width, header.height) == (width, height) {
+            return Ok(complete);
+        }
+        if !stream.is_some_and(|s| s.padded) {
+            return Err(Error::Malformed { offset: 0, what: "the tile's JPEG is not of the tile's size" });
+        }
+        turbo::crop(&complete, width, height).map(Bytes::from)
+    }
+
+    /// Encodes pixels of a derived level as the container asks.
+    ///
+    /// # Errors
+    /// As [`turbo::encode`].
+    pub fn encode_derived(&self, image: &Rgb) -> Result<Bytes, Error> {
+        let Self::Verbatim(params) = self;
+        turbo::encode(image, params.derived_quality, params.derived_subsampling).map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn params() -> VerbatimParams {
+        VerbatimParams {
+            derived_quality: 85,
+            derived_subsampling: Subsampling::Chroma420,
+            streams: vec![
+                LevelStream {
+                    level: 0,
+                    tables: vec![0xFF, 0xD8, 0xFF, 0xDD, 0, 4, 0, 8, 0xFF, 0xD9],
+                    colour: Colour::Rgb,
+                    padded: true,
+                },
+                LevelStream { level: 2, ..LevelStream::default() },
+            ],
+        }
+    }
+
+    #[test]
+    fn parameters_survive_the_round_trip() {
+        let params = params();
+        assert_eq!(VerbatimParams::parse(&params.to_bytes()), Ok(params));
+    }
+
+    #[test]
+    fn every_truncation_and_extension_is_refused() {
+        let bytes = params().to_bytes();
+        for length in 0..bytes.len() {
+            assert!(VerbatimParams::parse(&bytes[..length]).is_err(), "length {length}");
+        }
+        assert!(VerbatimParams::parse(&[bytes, vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn an_unknown_codec_is_unsupported() {
+        assert!(matches!(PayloadCodec::open(7, &[]), Err(Error::Unsupported(_))));
+    }
+
+    #[test]
+    fn a_tile_of_another_size_is_not_served() {
+        let codec = PayloadCodec::open(VERBATIM, &params().to_bytes()).expect("valid");
+        let tile = Bytes::from(
+            turbo::encode(&Rgb::filled(32, 32, [1, 2, 3]), 80, Subsampling::Chroma420).expect("encodes"),
+        );
+        assert_eq!(codec.to_jpeg(1, 32, 32, &tile), Ok(tile.clone()));
+        assert!(codec.to_jpeg(1, 31, 32, &tile).is_err(), "level 1 is not padded");
+        assert!(codec.to_jpeg(0, 33, 32, &tile).is_err(), "a padded tile is never smaller than its place");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_parameters_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = VerbatimParams::parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The first 16 KiB of a container: identity, level table, section table.
+//!
+//! Byte layout: `docs/format/container.md`, "Header block". Not here: reading files, the tile index.
+
+use std::fmt;
+
+use crate::checksum;
+use crate::geometry::{Grid, level_length};
+
+/// Length of the header block in bytes; every section lies behind it.
+pub const HEADER_LENGTH: usize = 16 * 1024;
+/// Format version that this crate writes; it reads any minor version of the same major one.
+pub const VERSION: (u16, u16) = (1, 0);
+/// A pyramid of 32-bit sides has at most 33 levels.
+pub const MAX_LEVELS: usize = 33;
+/// More sections than any writer needs; bounds what a hostile header can ask for.
+pub const MAX_SECTIONS: usize = 64;
+/// Largest side of a tile in pixels, and the smallest.
+pub const TILE_SIZES: std::ops::RangeInclusive<u32> = 16..=4096;
+/// Largest overlap in pixels (and never more than half a tile).
+pub const MAX_OVERLAP: u32 = 64;
+/// Largest side of level 0 in pixels.
+pub const MAX_SIDE: u32 = 1 << 24;
+
+const MAGIC: [u8; 8] = *b"\x89MTM\r\n\x1a\n";
+const LEVELS_AT: usize = 128;
+const LEVEL_LENGTH: usize = 16;
+const SECTION_LENGTH: usize = 64;
+const CHECKSUM_AT: usize = HEADER_LENGTH - 8;
+const CONTENT_ID: std::ops::Range<usize> = 48..80;
+
+/// Names the slide that a record belongs to; part of every checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SlideId(pub [u8; 16]);
+
+/// BLAKE3 over the header, and through its section hashes over every byte of the file that means anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentId(pub [u8; 32]);
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for SlideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(f, &self.0)
+    }
+}
+
+fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// One level of the pyramid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether its tiles are stored; otherwise they are derived from the level below (the finer one).
+    pub stored: bool,
+}
+
+/// What a section holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SectionKind(pub [u8; 4]);
+
+impl SectionKind {
+    /// Leaf pages of the tile index.
+    pub const INDEX: Self = Self(*b"INDX");
+    /// Tile records of one codec.
+    pub const TILES: Self = Self(*b"TILE");
+    /// Parameters of one codec.
+    pub const CODEC_PARAMETERS: Self = Self(*b"CPAR");
+    /// Metadata as JSON.
+    pub const METADATA: Self = Self(*b"META");
+    /// ICC profile of the slide.
+    pub const ICC_PROFILE: Self = Self(*b"ICCP");
+    /// An associated image; the metadata says which.
+    pub const ASSOCIATED: Self = Self(*b"ASSO");
+
+    const KNOWN: [Self; 6] =
+        [Self::INDEX, Self::TILES, Self::CODEC_PARAMETERS, Self::METADATA, Self::ICC_PROFILE, Self::ASSOCIATED];
+}
+
+impl fmt::Display for SectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for SectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// An entry of the section table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// What the section holds.
+    pub kind: SectionKind,
+    /// Whether a reader that does not know the kind must refuse the file.
+    pub critical: bool,
+    /// Payload codec of `TILE` and `CPAR` sections, else 0.
+    pub codec: u16,
+    /// Offset of its first byte from the start of the file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// BLAKE3 of its bytes.
+    pub hash: [u8; 32],
+}
+
+impl Section {
+    /// Offset of the first byte behind the section.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.length
+    }
+}
+
+/// The parsed header block. Every value has been checked against the bounds above and the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Names the slide in checksums.
+    pub slide_id: SlideId,
+    /// Identity of the file's content.
+    pub content_id: ContentId,
+    /// Length of the whole file in bytes.
+    pub file_length: u64,
+    /// Side of a tile in pixels, without overlap.
+    pub tile_size: u32,
+    /// Pixels that a tile shares with each inner neighbour.
+    pub overlap: u32,
+    /// Levels, finest first.
+    pub levels: Vec<Level>,
+    /// Sections in file order.
+    pub sections: Vec<Section>,
+}
+
+/// Why a header block is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Not a container, or damaged.
+    Damaged(String),
+    /// Written by a newer version.
+    Unsupported(String),
+}
+
+impl Header {
+    /// Grid of a level, or `None` beyond the coarsest.
+    #[must_use]
+    pub fn grid(&self, level: u8) -> Option<Grid> {
+        let Level { width, height, .. } = *self.levels.get(usize::from(level))?;
+        Some(Grid { width, height, tile_size: self.tile_size, overlap: self.overlap })
+    }
+
+    /// The header block, with content id and checksum computed; `self.content_id` is set to the result.
+    pub(crate) fn to_block(&mut self) -> Vec<u8> {
+        let mut block = vec![0; HEADER_LENGTH];
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &MAGIC);
+        put(8, &VERSION.0.to_le_bytes());
+        put(10, &VERSION.1.to_le_bytes());
+        put(12, &(HEADER_LENGTH as u32).to_le_bytes());
+        put(32, &self.slide_id.0);
+        put(80, &self.file_length.to_le_bytes());
+        put(88, &self.tile_size.to_le_bytes());
+        put(92, &self.overlap.to_le_bytes());
+        put(96, &(self.levels.len() as u16).to_le_bytes());
+        put(98, &(self.sections.len() as u16).to_le_bytes());
+        let mut at = LEVELS_AT;
+        for level in &self.levels {
+            put(at, &level.width.to_le_bytes());
+            put(at + 4, &level.height.to_le_bytes());
+            put(at + 8, &u32::from(level.stored).to_le_bytes());
+            at += LEVEL_LENGTH;
+        }
+        for section in &self.sections {
+            put(at, &section.kind.0);
+            put(at + 4, &u16::from(section.critical).to_le_bytes());
+            put(at + 6, &section.codec.to_le_bytes());
+            put(at + 16, &section.offset.to_le_bytes());
+            put(at + 24, &section.length.to_le_bytes());
+            put(at + 32, &section.hash);
+            at += SECTION_LENGTH;
+        }
+        self.content_id = content_id(&block);
+        block[CONTENT_ID].copy_from_slice(&self.content_id.0);
+        let sum = checksum::header(&block[..CHECKSUM_AT]);
+        block[CHECKSUM_AT..].copy_from_slice(&sum.to_le_bytes());
+        block
+    }
+
+    /// Parses and checks a header block of [`HEADER_LENGTH`] bytes.
+    pub(crate) fn parse(block: &[u8]) -> Result<Self, Refusal> {
+        let damaged = |what: &str| Err(Refusal::Damaged(what.to_owned()));
+        if block.len() != HEADER_LENGTH {
+            return damaged("shorter than the 16 KiB of a header: the file is empty, cut off or not a container");
+        }
+        if block[..8] != MAGIC {
+            return damaged("not a Microtome container (its first bytes are not a container's)");
+        }
+        if u16_at(block, 8) != VERSION.0 {
+            return Err(Refusal::Unsupported(format!("format version {}", u16_at(block, 8))));
+        }
+        if u64_at(block, CHECKSUM_AT) != checksum::header(&block[..CHECKSUM_AT]) {
+            return damaged("the checksum does not match");
+        }
+        if u64_at(block, 16) != 0 {
+            return Err(Refusal::Unsupported(format!("critical features {:#x}", u64_at(block, 16))));
+        }
+        let content_id_stored = ContentId(array_at(block, CONTENT_ID.start));
+        if content_id(block) != content_id_stored || u32_at(block, 12) as usize != HEADER_LENGTH {
+            return damaged("the content id does not match");
+        }
+        let (levels, sections) = (usize::from(u16_at(block, 96)), usize::from(u16_at(block, 98)));
+        if levels > MAX_LEVELS || sections > MAX_SECTIONS {
+            return damaged("more levels or sections than the format allows");
+        }
+        let sections_at = LEVELS_AT + levels * LEVEL_LENGTH;
+        let header = Self {
+            slide_id: SlideId(array_at(block, 32)),
+            content_id: content_id_stored,
+            file_length: u64_at(block, 80),
+            tile_size: u32_at(block, 88),
+            overlap: u32_at(block, 92),
+            levels: block[LEVELS_AT..sections_at].chunks_exact(LEVEL_LENGTH).map(level).collect(),
+            sections: block[sections_at..sections_at + sections * SECTION_LENGTH]
+                .chunks_exact(SECTION_LENGTH)
+                .map(section)
+                .collect(),
+        };
+        header.check_pyramid().map_err(Refusal::Damaged)?;
+        header.check_sections()?;
+        Ok(header)
+    }
+
+    /// Checks tile size, overlap and the level table; the same rules for reader and writer.
+    pub(crate) fn check_pyramid(&self) -> Result<(), String> {
+        let &Self { tile_size, overlap, ref levels, .. } = self;
+        if !TILE_SIZES.contains(&tile_size) {
+            return Err(format!("tile size {tile_size} is not 16 to 4096 px"));
+        }
+        if overlap > MAX_OVERLAP.min(tile_size / 2) {
+            return Err(format!("overlap {overlap} is more than 64 px or half a tile"));
+        }
+        let Some(&Level { width, height, stored: true }) = levels.first() else {
+            return Err("level 0 is not stored".to_owned());
+        };
+        if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+            return Err(format!("{width} x {height} px is not 1 to 16,777,216 px a side"));
+        }
+        for (k, level) in levels.iter().enumerate() {
+            let nearly = |length: u32, full: u32| {
+                let up = level_length(full, k as u8);
+                length == up || length == (full >> k.min(31)).max(1)
+            };
+            if !nearly(level.width, width) || !nearly(level.height, height) {
+                return Err(format!("level {k} of {} x {} px is not 1/2^{k} of level 0", level.width, level.height));
+            }
+            if k > 0 && !level.stored {
+                let finer = levels[k - 1];
+                if !finer.stored {
+                    return Err(format!("levels {} and {k} are both derived", k - 1));
+                }
+                if (level.width, level.height) != (finer.width.div_ceil(2), finer.height.div_ceil(2)) {
+                    return Err(format!("derived level {k} is not half of level {}", k - 1));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sections(&self) -> Result<(), Refusal> {
+        let damaged = |what: String| Err(Refusal::Damaged(what));
+        let mut end = HEADER_LENGTH as u64;
+        for section in &self.sections {
+            let kind = section.kind;
+            if section.critical && !SectionKind::KNOWN.contains(&kind) {
+                return Err(Refusal::Unsupported(format!("section {kind}")));
+            }
+            let fits = section.offset.checked_add(section.length).is_some_and(|e| e <= self.file_length);
+            if section.offset < end || !fits {
+                return damaged(format!("section {kind} overlaps another or leaves the file"));
+            }
+            end = section.end();
+        }
+        if end != self.file_length {
+            return damaged(format!("the file should be {} bytes, its sections end at {end}", self.file_length));
+        }
+        match self.sections.iter().filter(|s| s.kind == SectionKind::INDEX).count() {
+            1 => Ok(()),
+            n => damaged(format!("{n} index sections instead of one")),
+        }
+    }
+}
+
+/// BLAKE3 of the header block without its checksum, the content id's own bytes taken as zero.
+fn content_id(block: &[u8]) -> ContentId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&block[..CONTENT_ID.start]).update(&[0; 32]).update(&block[CONTENT_ID.end..CHECKSUM_AT]);
+    ContentId(*hasher.finalize().as_bytes())
+}
+
+fn level(bytes: &[u8]) -> Level {
+    Level { width: u32_at(bytes, 0), height: u32_at(bytes, 4), stored: u32_at(bytes, 8) & 1 == 1 }
+}
+
+fn section(bytes: &[u8]) -> Section {
+    Section {
+        kind: SectionKind(array_at(bytes, 0)),
+        critical: u16_at(bytes, 4) & 1 == 1,
+        codec: u16_at(bytes, 6),
+        offset: u64_at(bytes, 16),
+        length: u64_at(bytes, 24),
+        hash: array_at(bytes, 32),
+    }
+}
+
+/// The `N` bytes at a fixed offset of a block whose length has been checked.
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[at..at + N]);
+    out
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(array_at(bytes, at))
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array_at(bytes, at))
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array_at(bytes, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        let section = |kind, offset, length| Section { kind, critical: true, codec: 0, offset, length, hash: [3; 32] };
+        Header {
+            slide_id: SlideId([1; 16]),
+            content_id: ContentId([0; 32]),
+            file_length: 17_100,
+            tile_size: 256,
+            overlap: 0,
+            levels: vec![
+                Level { width: 1001, height: 700, stored: true },
+                Level { width: 501, height: 350, stored: false },
+                Level { width: 250, height: 175, stored: true },
+            ],
+            sections: vec![section(SectionKind::INDEX, 16_384, 616), section(SectionKind::TILES, 17_008, 92)],
+        }
+    }
+
+    #[test]
+    fn a_header_survives_the_round_trip() {
+        let mut header = header();
+        let block = header.to_block();
+        assert_eq!(Header::parse(&block), Ok(header));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let block = header().to_block();
+        for at in 0..block.len() {
+            for bit in 0..8 {
+                let mut flipped = block.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(Header::parse(&flipped).is_err(), "byte {at} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn lies_with_a_right_checksum_are_refused() {
+        let lies: [(&str, fn(&mut Header)); 11] = [
+            ("tile size 0", |h| h.tile_size = 0),
+            ("overlap of half a tile and more", |h| h.overlap = 129),
+            ("no levels", |h| h.levels.clear()),
+            ("level 0 derived", |h| h.levels[0].stored = false),
+            ("zero width", |h| h.levels[0].width = 0),
+            ("level 1 of another shape", |h| h.levels[1].width = 300),
+            ("two derived levels in a row", |h| h.levels[2].stored = false),
+            ("a section beyond the end", |h| h.sections[1].length = u64::MAX),
+            ("sections that overlap", |h| h.sections[1].offset = 16_500),
+            ("a file longer than its sections", |h| h.file_length += 1),
+            ("no index", |h| h.sections[0].kind = SectionKind::TILES),
+        ];
+        for (name, lie) in lies {
+            let mut header = header();
+            lie(&mut header);
+            assert!(matches!(Header::parse(&header.to_block()), Err(Refusal::Damaged(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_critical_sections_are_refused_and_ancillary_ones_skipped() {
+        let mut header = header();
+        header.sections[1].kind = SectionKind(*b"WHAT");
+        assert!(matches!(Header::parse(&header.to_block()), Err(Refusal::Unsupported(_))));
+        header.sections[1].critical = false;
+        assert!(Header::parse(&header.to_block()).is_ok());
+    }
+}

@@ -1,0 +1,204 @@
+//! Reading a container: the header at once, everything else by position and when asked for.
+//!
+//! Every byte handed out has been checked: the header and index pages against their checksums, records against
+//! theirs, other sections against their BLAKE3. Not here: caching (the caller's), decoding, async.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::checksum;
+use crate::error::{self, Error};
+use crate::geometry::TileId;
+use crate::header::{HEADER_LENGTH, Header, Refusal, Section, SectionKind, u64_at};
+use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
+
+/// Longest section that [`Container::read_section`] loads into memory: metadata, profiles, associated images.
+pub const MAX_LOADED_SECTION: u64 = 256 << 20;
+/// Longest tile record. A 4096 px tile of pure noise at quality 100 stays below it.
+pub const MAX_RECORD: u32 = 64 << 20;
+
+/// An open container. All methods take `&self` and read by position, so that threads share it freely.
+#[derive(Debug)]
+pub struct Container {
+    file: File,
+    path: PathBuf,
+    header: Header,
+    layout: Layout,
+    index: Section,
+}
+
+/// A checked index page.
+#[derive(Debug, Clone)]
+pub struct Page(Bytes);
+
+impl Page {
+    /// The entry at `position`, or `None` if its slot is empty.
+    ///
+    /// # Panics
+    /// If the position is beyond the page, which [`Container::locate`] never gives.
+    #[must_use]
+    pub fn entry(&self, position: usize) -> Option<Entry> {
+        Entry::parse(&self.0[position * ENTRY_LENGTH..][..ENTRY_LENGTH])
+    }
+}
+
+impl Container {
+    /// Opens a container and checks its header: one read of 16 KiB.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Damaged`] or [`Error::Unsupported`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(error::io(path, "open"))?;
+        let metadata = file.metadata().map_err(error::io(path, "read"))?;
+        let damaged = |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
+        if !metadata.is_file() {
+            return Err(damaged("header", "this is not a file".to_owned()));
+        }
+        let length = metadata.len();
+        let mut block = vec![0; HEADER_LENGTH.min(usize::try_from(length).unwrap_or(HEADER_LENGTH))];
+        read_exact_at(&file, &mut block, 0).map_err(error::io(path, "read the header of"))?;
+        let header = Header::parse(&block).map_err(|refusal| match refusal {
+            Refusal::Damaged(what) => damaged("header", what),
+            Refusal::Unsupported(what) => Error::Unsupported { path: path.to_owned(), what },
+        })?;
+        if length != header.file_length {
+            let what = format!("the file has {length} bytes instead of {}: it was cut off or added to", header.file_length);
+            return Err(damaged("header", what));
+        }
+        let layout = Layout::new(&header);
+        let index = header.sections.iter().find(|s| s.kind == SectionKind::INDEX).copied();
+        match index {
+            Some(index) if index.length == layout.index_length() => {
+                Ok(Self { file, path: path.to_owned(), header, layout, index })
+            }
+            _ => Err(damaged("section INDX", "its length does not follow from the level table".to_owned())),
+        }
+    }
+
+    /// Where the container was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The order of slots.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The file's metadata as the system has it now, through the open file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn file_metadata(&self) -> Result<std::fs::Metadata, Error> {
+        self.file.metadata().map_err(error::io(&self.path, "read"))
+    }
+
+    /// The index page of a tile and the position of its entry there.
+    ///
+    /// # Errors
+    /// [`Error::OutsideSlide`].
+    pub fn locate(&self, tile: TileId) -> Result<(u64, usize), Error> {
+        let slot = self.layout.slot(tile).ok_or(Error::OutsideSlide(tile))?;
+        Ok((slot / PAGE_ENTRIES, (slot % PAGE_ENTRIES) as usize))
+    }
+
+    /// Reads and checks an index page.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Damaged`] naming the page.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn read_page(&self, page: u64) -> Result<Page, Error> {
+        assert!(page < self.layout.pages(), "pages come from `locate`");
+        let entries = self.layout.page_entries(page) as usize * ENTRY_LENGTH;
+        let mut bytes = vec![0; entries + 8];
+        let offset = self.index.offset + page * PAGE_LENGTH;
+        read_exact_at(&self.file, &mut bytes, offset).map_err(error::io(&self.path, "read the index of"))?;
+        if u64_at(&bytes, entries) != checksum::index_page(&self.header.slide_id, page, &bytes[..entries]) {
+            return Err(Error::Damaged {
+                path: self.path.clone(),
+                place: format!("index page {page}"),
+                what: "the checksum does not match".to_owned(),
+            });
+        }
+        Ok(Page(Bytes::from(bytes).slice(..entries)))
+    }
+
+    /// Reads and checks the record that `entry` of `tile` points at.
+    ///
+    /// # Errors
+    /// [`Error::DamagedTile`] naming the tile, also if the system cannot read it.
+    pub fn read_record(&self, tile: TileId, entry: Entry) -> Result<Bytes, Error> {
+        let damaged = |what: String| Error::DamagedTile { path: self.path.clone(), tile, what };
+        let section = self.header.sections.get(usize::from(entry.section));
+        let Some(section) = section.filter(|s| s.kind == SectionKind::TILES) else {
+            return Err(damaged(format!("its index entry points at section {}", entry.section)));
+        };
+        if entry.length > MAX_RECORD || entry.offset + u64::from(entry.length) > section.length {
+            return Err(damaged("its index entry points outside the tile section".to_owned()));
+        }
+        let mut bytes = vec![0; entry.length as usize];
+        read_exact_at(&self.file, &mut bytes, section.offset + entry.offset)
+            .map_err(|e| damaged(format!("cannot be read: {e}")))?;
+        if checksum::record(&self.header.slide_id, tile, checksum::payload_hash(&bytes)) != entry.checksum {
+            return Err(damaged("the record does not match its checksum".to_owned()));
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Loads a section whole and checks its BLAKE3.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Damaged`] naming the section, also if it is longer than [`MAX_LOADED_SECTION`].
+    pub fn read_section(&self, section: &Section) -> Result<Vec<u8>, Error> {
+        let damaged = |what: &str| Error::Damaged {
+            path: self.path.clone(),
+            place: format!("section {}", section.kind),
+            what: what.to_owned(),
+        };
+        if section.length > MAX_LOADED_SECTION {
+            return Err(damaged("longer than 256 MiB"));
+        }
+        let mut bytes = vec![0; section.length as usize];
+        read_exact_at(&self.file, &mut bytes, section.offset).map_err(error::io(&self.path, "read"))?;
+        if *blake3::hash(&bytes).as_bytes() != section.hash {
+            return Err(damaged("the BLAKE3 hash does not match"));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads bytes at a position, unchecked: for [`crate::verify`] only.
+    pub(crate) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        read_exact_at(&self.file, buffer, offset).map_err(error::io(&self.path, "read"))
+    }
+}
+
+/// Reads exactly `buffer.len()` bytes at `offset` without moving the file's cursor.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Reads exactly `buffer.len()` bytes at `offset`.
+#[cfg(windows)]
+pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => (buffer, offset) = (&mut buffer[n..], offset + n as u64),
+        }
+    }
+    Ok(())
+}

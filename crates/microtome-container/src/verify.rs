@@ -1,0 +1,116 @@
+//! Proof of a whole file: every section hash, every index page, every record, every gap.
+//!
+//! Whether a record decodes is for the caller to see, who knows its codec: each checked record is handed out.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::Container;
+use crate::error::Error;
+use crate::geometry::TileId;
+use crate::header::{HEADER_LENGTH, SectionKind};
+use crate::reader::Page;
+
+/// What a verification visited.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Records checked; a blank tile that is stored once counts for each place it is used in.
+    pub tiles: u64,
+    /// Bytes of the file that were hashed.
+    pub bytes: u64,
+}
+
+/// Visits everything in the file. Each finding and each checked record goes to `on`, which may stop the run.
+///
+/// The file is read twice: once from front to back for the section hashes and the gaps between sections, once by
+/// record.
+///
+/// # Errors
+/// [`Error::Interrupted`] if `on` breaks; what is wrong with the file goes to `on` instead.
+pub fn verify(
+    container: &Container,
+    mut on: impl FnMut(Result<(TileId, &Bytes), Error>) -> ControlFlow<()>,
+) -> Result<Summary, Error> {
+    let mut summary = Summary::default();
+    verify_sections(container, &mut summary, &mut on)?;
+    let header = container.header();
+    let mut current: Option<(u64, Option<Page>)> = None;
+    container.layout().try_for_each_tile(|_, tile| {
+        let (number, position) = container.locate(tile)?;
+        if current.as_ref().is_none_or(|(n, _)| *n != number) {
+            let page = match container.read_page(number) {
+                Ok(page) => Some(page),
+                Err(error) => {
+                    stop_if(on(Err(error)))?;
+                    None
+                }
+            };
+            current = Some((number, page));
+        }
+        // A damaged page has been reported once; its tiles can't be looked up.
+        let Some((_, Some(page))) = &current else { return Ok(()) };
+        let stored = header.levels[usize::from(tile.level)].stored;
+        let finding = match page.entry(position) {
+            Some(entry) => container.read_record(tile, entry),
+            None if !stored => return Ok(()),
+            None => Err(Error::DamagedTile {
+                path: container.path().to_owned(),
+                tile,
+                what: "has no record although its level is stored".to_owned(),
+            }),
+        };
+        summary.tiles += 1;
+        match finding {
+            Ok(record) => stop_if(on(Ok((tile, &record)))),
+            Err(error) => stop_if(on(Err(error))),
+        }
+    })?;
+    Ok(summary)
+}
+
+fn stop_if(flow: ControlFlow<()>) -> Result<(), Error> {
+    if flow.is_break() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Hashes every section and sees that nothing but zeros lies between them.
+fn verify_sections(
+    container: &Container,
+    summary: &mut Summary,
+    on: &mut impl FnMut(Result<(TileId, &Bytes), Error>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let damaged = |kind: SectionKind, what: &str| Error::Damaged {
+        path: container.path().to_owned(),
+        place: format!("section {kind}"),
+        what: what.to_owned(),
+    };
+    let mut buffer = vec![0; 1 << 20];
+    let mut end = HEADER_LENGTH as u64;
+    for section in &container.header().sections {
+        let gap = section.offset - end;
+        // The writer aligns sections to 16 bytes: a longer gap hides something, and must not size a buffer.
+        if gap >= 16 {
+            stop_if(on(Err(damaged(section.kind, "a gap lies before it"))))?;
+        } else {
+            let gap = &mut buffer[..gap as usize];
+            container.read_raw(gap, end)?;
+            if gap.iter().any(|&b| b != 0) {
+                stop_if(on(Err(damaged(section.kind, "the padding before it is not zero"))))?;
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut at = section.offset;
+        while at < section.end() {
+            let part = (section.end() - at).min(buffer.len() as u64) as usize;
+            container.read_raw(&mut buffer[..part], at)?;
+            hasher.update(&buffer[..part]);
+            at += part as u64;
+            summary.bytes += part as u64;
+        }
+        if *hasher.finalize().as_bytes() != section.hash {
+            stop_if(on(Err(damaged(section.kind, "the BLAKE3 hash does not match"))))?;
+        }
+        end = section.end();
+    }
+    Ok(())
+}

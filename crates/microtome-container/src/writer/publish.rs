@@ -1,0 +1,114 @@
+//! The last steps of a container: sync, verify, rename, sync of the folder; and what a killed run left behind.
+
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::Container;
+use crate::error::{self, Error};
+use crate::verify::verify;
+
+/// A container under its temporary name: a hidden file in the target's folder, locked while its writer lives.
+pub(super) struct Part {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Part {
+    pub(super) fn create(target: &Path) -> Result<Self, Error> {
+        let folder = folder(target);
+        let file = tempfile::Builder::new()
+            .prefix(&part_prefix(target))
+            .suffix(".part")
+            .tempfile_in(folder)
+            .map_err(error::io(folder, "write into"))?;
+        // The lock tells a living run from a killed one; a file system without locks only loses the clean-up.
+        let _ = file.as_file().try_lock();
+        Ok(Self { file, target: target.to_owned() })
+    }
+
+    pub(super) fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Syncs and verifies the part, then gives it its final name.
+    pub(super) fn publish(self, advance: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), Error> {
+        let Self { file, target } = self;
+        set_permissions(file.as_file()).map_err(error::io(&target, "set the permissions of"))?;
+        file.as_file().sync_all().map_err(error::io(&target, "write"))?;
+        let mut finding = None;
+        let result = verify(&Container::open(file.path())?, |checked| match checked {
+            Ok(_) => advance(0),
+            Err(error) => {
+                finding = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        if let Some(error) = finding {
+            return Err(error);
+        }
+        result?;
+        file.persist_noclobber(&target).map_err(|e| match e.error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::Exists(target.clone()),
+            _ => error::io(&target, "write")(e.error),
+        })?;
+        sync_folder(folder(&target))
+    }
+}
+
+/// Temporary files are private; a published slide has the permissions of any new file (0666 less the umask).
+#[cfg(unix)]
+fn set_permissions(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // The only portable way to read the umask is a file made under it.
+    let probe = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile()?;
+    file.set_permissions(probe.as_file().metadata()?.permissions())
+}
+
+#[cfg(not(unix))]
+fn set_permissions(_file: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Makes the rename itself durable. Windows has no such call and does not need it.
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|f| f.sync_all()).map_err(error::io(folder, "sync"))?;
+    }
+    Ok(())
+}
+
+/// The folder of a target: the current one for a bare name.
+pub(super) fn folder(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn part_prefix(target: &Path) -> String {
+    format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes temporary files of `target` whose writer is dead (killed, or lost with the machine). Returns how many.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be listed; a file that cannot be removed is left alone.
+pub fn remove_stale_parts(target: &Path) -> Result<usize, Error> {
+    let (folder, prefix) = (folder(target), part_prefix(target));
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(error::io(folder, "list"))? {
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(&prefix) || !name.ends_with(".part") {
+            continue;
+        }
+        let dead = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if dead && fs::remove_file(entry.path()).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

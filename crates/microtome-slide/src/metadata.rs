@@ -1,0 +1,101 @@
+//! What a container says about its slide: the `META` section, JSON.
+//!
+//! Field by field in `docs/format/metadata.md`. Unknown fields are ignored, missing ones take their defaults, so
+//! that old and new versions read each other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The metadata of a slide.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// What made the container.
+    pub encoder: Encoder,
+    /// What it was made from.
+    pub source: SourceRecord,
+    /// Micrometres per pixel of level 0, horizontal and vertical.
+    pub mpp: Option<[f64; 2]>,
+    /// Objective power, 20 for "20x".
+    pub objective_power: Option<f64>,
+    /// Properties as the source spells them, and normalised ones under OpenSlide's names.
+    pub properties: BTreeMap<String, String>,
+    /// Label, macro, thumbnail.
+    pub associated: Vec<AssociatedImage>,
+    /// Every lossy step between the source and the tiles, in order.
+    pub loss: Vec<LossStep>,
+    /// What of the source was left out, a sentence each.
+    pub notices: Vec<String>,
+}
+
+/// What made a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Encoder {
+    /// `microtome`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it was asked for: `exact`, or `quality 80`.
+    pub mode: String,
+}
+
+/// What a container was made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceRecord {
+    /// File name without folders.
+    pub name: String,
+    /// Kind of source: `aperio-svs`, `deep-zoom`, ...
+    pub format: String,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Number of its files.
+    pub files: u64,
+    /// SHA-256 in hex: of the file, or of the sorted `sha256sum` listing where there are several.
+    pub sha256: String,
+}
+
+/// An associated image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssociatedImage {
+    /// `label`, `macro` or `thumbnail`.
+    pub name: String,
+    /// `image/jpeg` or `image/png`.
+    pub media_type: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Its place among the `ASSO` sections, from 0.
+    pub index: usize,
+}
+
+/// A lossy step, or the statement that there was none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LossStep {
+    /// The levels it concerns.
+    pub levels: Vec<u8>,
+    /// What was done, in words.
+    pub method: String,
+    /// Bytes of 24-bit RGB per stored byte; 0 where nothing is stored.
+    pub ratio: f64,
+    /// Quality reached, where it is a step of ours.
+    pub quality: Option<Quality>,
+}
+
+/// Luma PSNR of tiles against the pixels they were made from, in dB. A tile without any error counts as 99 dB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quality {
+    /// Tiles measured: a regular sample of the level.
+    pub tiles: u64,
+    /// The worst tile.
+    pub psnr_y_worst: f64,
+    /// One tile in a hundred is worse.
+    pub psnr_y_p1: f64,
+    /// Half the tiles are worse.
+    pub psnr_y_median: f64,
+}
