@@ -145,7 +145,9 @@ pub fn inspect(stream: &[u8]) -> Result<Header, Error> {
                 frame = Some(frame_header(&segment)?);
             }
             SOS => break,
-            0xD9 => return Err(Error::Malformed { offset: at, what: "the stream ends before its first scan" }),
+            0xD9 => {
+                return Err(Error::Malformed { offset: at, what: "the stream ends before its first scan" });
+            }
             _ => {}
         }
         at = segment.end;
@@ -194,7 +196,8 @@ fn frame_header(segment: &Segment<'_>) -> Result<Header, Error> {
 /// [`Error::Malformed`] naming the scan, and whatever [`inspect`] finds.
 pub fn check_self_contained(stream: &[u8]) -> Result<(), Error> {
     let header = inspect(stream)?;
-    let missing = |offset| Err(Error::Malformed { offset, what: "a scan uses a table that the stream lacks" });
+    let missing =
+        |offset| Err(Error::Malformed { offset, what: "a scan uses a table that the stream lacks" });
     let (mut quantisation, mut huffman) = ([false; 16], [false; 32]);
     let mut at = 2;
     loop {
@@ -206,12 +209,19 @@ pub fn check_self_contained(stream: &[u8]) -> Result<(), Error> {
                 let scan = segment.content;
                 let count = scan.first().map_or(0, |&n| usize::from(n));
                 if count == 0 || scan.len() != 4 + 2 * count {
-                    return Err(Error::Malformed { offset: segment.start, what: "a scan header of a wrong length" });
+                    return Err(Error::Malformed {
+                        offset: segment.start,
+                        what: "a scan header of a wrong length",
+                    });
                 }
-                let (first, last, refinement) = (scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count] >> 4);
+                let (first, last, refinement) =
+                    (scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count] >> 4);
                 for selector in scan[1..=2 * count].chunks_exact(2) {
                     let Some(component) = header.components.iter().find(|c| c.id == selector[0]) else {
-                        return Err(Error::Malformed { offset: segment.start, what: "a scan of no component" });
+                        return Err(Error::Malformed {
+                            offset: segment.start,
+                            what: "a scan of no component",
+                        });
                     };
                     let (dc, ac) = (usize::from(selector[1] >> 4), 16 + usize::from(selector[1] & 15));
                     let dc_used = first == 0 && refinement == 0;
@@ -338,8 +348,8 @@ fn append_markers(out: &mut Vec<u8>, body: &[u8], colour: Colour) -> Result<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turbo::{self, Subsampling};
     use crate::Rgb;
+    use crate::turbo::{self, Subsampling};
 
     fn sample() -> Vec<u8> {
         turbo::encode(&Rgb::filled(40, 24, [200, 90, 160]), 80, Subsampling::Chroma420).expect("encodes")

@@ -99,7 +99,12 @@ impl VerbatimParams {
             if streams.iter().any(|s| s.level == fixed[0]) {
                 return Err(malformed(at, "a level is listed twice"));
             }
-            streams.push(LevelStream { level: fixed[0], tables: tables.to_vec(), colour, padded: fixed[2] == 1 });
+            streams.push(LevelStream {
+                level: fixed[0],
+                tables: tables.to_vec(),
+                colour,
+                padded: fixed[2] == 1,
+            });
             at += 8 + length;
         }
         if at != bytes.len() {

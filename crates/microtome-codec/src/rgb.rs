@@ -127,7 +127,8 @@ impl Rgb {
             let whole = self.width as usize / 2;
             for (t, b) in top[..6 * whole].chunks_exact(6).zip(bottom[..6 * whole].chunks_exact(6)) {
                 let mean = |c: usize| {
-                    ((u16::from(t[c]) + u16::from(t[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]) + 2) / 4) as u8
+                    ((u16::from(t[c]) + u16::from(t[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]) + 2) / 4)
+                        as u8
                 };
                 data.extend_from_slice(&[mean(0), mean(1), mean(2)]);
             }

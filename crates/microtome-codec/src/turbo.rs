@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 
-use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformCrop, Transformer};
+use turbojpeg::{
+    Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformCrop, Transformer,
+};
 
 use crate::{Error, Rgb, jpeg};
 
@@ -126,7 +128,8 @@ pub fn crop(stream: &[u8], width: u32, height: u32) -> Result<Vec<u8>, Error> {
     }
     jpeg::check_self_contained(stream)?;
     let mut transform = Transform::default();
-    transform.crop = Some(TransformCrop { x: 0, y: 0, width: Some(width as usize), height: Some(height as usize) });
+    transform.crop =
+        Some(TransformCrop { x: 0, y: 0, width: Some(width as usize), height: Some(height as usize) });
     transform.optimize = true;
     TRANSFORMER.with(|slot| with(slot, Transformer::new, |t| t.transform_to_vec(&transform, stream)))
 }
@@ -144,7 +147,11 @@ mod tests {
         let mut image = Rgb::filled(width, height, [0; 3]);
         for (i, pixel) in image.data_mut().chunks_exact_mut(3).enumerate() {
             let (x, y) = (i as u32 % width, i as u32 / width);
-            pixel.copy_from_slice(&[(x * 3 + y) as u8 / 2 + 60, (y * 2) as u8 / 2 + 40, (x ^ y) as u8 / 4 + 90]);
+            pixel.copy_from_slice(&[
+                (x * 3 + y) as u8 / 2 + 60,
+                (y * 2) as u8 / 2 + 40,
+                (x ^ y) as u8 / 4 + 90,
+            ]);
         }
         image
     }

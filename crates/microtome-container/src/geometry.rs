@@ -77,7 +77,8 @@ impl Grid {
 
     fn span(&self, index: u32, length: u32) -> (u32, u32) {
         let start = (index * self.tile_size).saturating_sub(self.overlap);
-        let end = (u64::from(index + 1) * u64::from(self.tile_size) + u64::from(self.overlap)).min(u64::from(length));
+        let end = (u64::from(index + 1) * u64::from(self.tile_size) + u64::from(self.overlap))
+            .min(u64::from(length));
         (start, end as u32 - start)
     }
 }

@@ -88,8 +88,14 @@ impl SectionKind {
     /// An associated image; the metadata says which.
     pub const ASSOCIATED: Self = Self(*b"ASSO");
 
-    const KNOWN: [Self; 6] =
-        [Self::INDEX, Self::TILES, Self::CODEC_PARAMETERS, Self::METADATA, Self::ICC_PROFILE, Self::ASSOCIATED];
+    const KNOWN: [Self; 6] = [
+        Self::INDEX,
+        Self::TILES,
+        Self::CODEC_PARAMETERS,
+        Self::METADATA,
+        Self::ICC_PROFILE,
+        Self::ASSOCIATED,
+    ];
 }
 
 impl fmt::Display for SectionKind {
@@ -206,7 +212,9 @@ impl Header {
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Refusal> {
         let damaged = |what: &str| Err(Refusal::Damaged(what.to_owned()));
         if block.len() != HEADER_LENGTH {
-            return damaged("shorter than the 16 KiB of a header: the file is empty, cut off or not a container");
+            return damaged(
+                "shorter than the 16 KiB of a header: the file is empty, cut off or not a container",
+            );
         }
         if block[..8] != MAGIC {
             return damaged("not a Microtome container (its first bytes are not a container's)");
@@ -267,7 +275,10 @@ impl Header {
                 length == up || length == (full >> k.min(31)).max(1)
             };
             if !nearly(level.width, width) || !nearly(level.height, height) {
-                return Err(format!("level {k} of {} x {} px is not 1/2^{k} of level 0", level.width, level.height));
+                return Err(format!(
+                    "level {k} of {} x {} px is not 1/2^{k} of level 0",
+                    level.width, level.height
+                ));
             }
             if k > 0 && !level.stored {
                 let finer = levels[k - 1];
@@ -297,7 +308,10 @@ impl Header {
             end = section.end();
         }
         if end != self.file_length {
-            return damaged(format!("the file should be {} bytes, its sections end at {end}", self.file_length));
+            return damaged(format!(
+                "the file should be {} bytes, its sections end at {end}",
+                self.file_length
+            ));
         }
         match self.sections.iter().filter(|s| s.kind == SectionKind::INDEX).count() {
             1 => Ok(()),
@@ -352,7 +366,8 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        let section = |kind, offset, length| Section { kind, critical: true, codec: 0, offset, length, hash: [3; 32] };
+        let section =
+            |kind, offset, length| Section { kind, critical: true, codec: 0, offset, length, hash: [3; 32] };
         Header {
             slide_id: SlideId([1; 16]),
             content_id: ContentId([0; 32]),

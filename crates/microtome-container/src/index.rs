@@ -162,7 +162,8 @@ impl Layout {
     ) -> Result<(), E> {
         for level in [2, 1, 0] {
             let per_side = 4 >> level;
-            for (row, column) in (0..per_side).flat_map(|row| (0..per_side).map(move |column| (row, column))) {
+            for (row, column) in (0..per_side).flat_map(|row| (0..per_side).map(move |column| (row, column)))
+            {
                 let tile = TileId { level, column: x * per_side + column, row: y * per_side + row };
                 if let Some(slot) = self.slot(tile) {
                     each(slot, tile)?;
@@ -254,7 +255,11 @@ mod tests {
 
     fn layout(width: u32, height: u32, tile_size: u32, overlap: u32) -> Layout {
         let levels = (0..=coarsest_level(width, height))
-            .map(|k| Level { width: level_length(width, k), height: level_length(height, k), stored: k % 2 == 0 })
+            .map(|k| Level {
+                width: level_length(width, k),
+                height: level_length(height, k),
+                stored: k % 2 == 0,
+            })
             .collect();
         Layout::new(&Header {
             slide_id: SlideId([0; 16]),

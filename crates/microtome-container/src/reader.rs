@@ -53,7 +53,8 @@ impl Container {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(error::io(path, "open"))?;
         let metadata = file.metadata().map_err(error::io(path, "read"))?;
-        let damaged = |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
+        let damaged =
+            |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
         if !metadata.is_file() {
             return Err(damaged("header", "this is not a file".to_owned()));
         }
@@ -65,7 +66,10 @@ impl Container {
             Refusal::Unsupported(what) => Error::Unsupported { path: path.to_owned(), what },
         })?;
         if length != header.file_length {
-            let what = format!("the file has {length} bytes instead of {}: it was cut off or added to", header.file_length);
+            let what = format!(
+                "the file has {length} bytes instead of {}: it was cut off or added to",
+                header.file_length
+            );
             return Err(damaged("header", what));
         }
         let layout = Layout::new(&header);

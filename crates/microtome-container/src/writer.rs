@@ -84,7 +84,13 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Io`], or [`Error::OutOfBounds`] if the format has no place for such a pyramid.
-    pub fn create(target: &Path, codec: u16, tile_size: u32, overlap: u32, levels: Vec<Level>) -> Result<Self, Error> {
+    pub fn create(
+        target: &Path,
+        codec: u16,
+        tile_size: u32,
+        overlap: u32,
+        levels: Vec<Level>,
+    ) -> Result<Self, Error> {
         let header = Header {
             slide_id: SlideId([0; 16]),
             content_id: ContentId([0; 32]),
@@ -121,7 +127,10 @@ impl Writer {
         let slot = self.layout.slot(tile).ok_or(Error::OutsideSlide(tile))?;
         let length = u32::try_from(payload.len()).ok().filter(|l| (1..=MAX_RECORD).contains(l));
         let Some(length) = length else {
-            return Err(Error::OutOfBounds(format!("{tile}: a record of {} bytes (1 to 64 Mi)", payload.len())));
+            return Err(Error::OutOfBounds(format!(
+                "{tile}: a record of {} bytes (1 to 64 Mi)",
+                payload.len()
+            )));
         };
         let hash = checksum::payload_hash(payload);
         let mut spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,6 +160,15 @@ impl Writer {
         let slot = self.layout.slot(tile).ok_or(Error::OutsideSlide(tile))?;
         let spooled = self.spool.lock().unwrap_or_else(PoisonError::into_inner).by_slot.get(&slot).copied();
         spooled.map(|s| self.read_spooled(s)).transpose()
+    }
+
+    /// Length of the record of a tile that was stored before, or `None`.
+    ///
+    /// # Errors
+    /// [`Error::OutsideSlide`].
+    pub fn length(&self, tile: TileId) -> Result<Option<u32>, Error> {
+        let slot = self.layout.slot(tile).ok_or(Error::OutsideSlide(tile))?;
+        Ok(self.spool.lock().unwrap_or_else(PoisonError::into_inner).by_slot.get(&slot).map(|s| s.length))
     }
 
     /// Bytes spooled so far.

@@ -47,10 +47,13 @@ impl Descriptor {
     pub fn parse(xml: &str) -> Result<Self, String> {
         let document = roxmltree::Document::parse(xml).map_err(|e| format!("not XML: {e}"))?;
         let image = document.root_element();
-        if image.tag_name().name() != "Image" || !image.tag_name().namespace().is_some_and(|n| NAMESPACES.contains(&n)) {
+        if image.tag_name().name() != "Image"
+            || !image.tag_name().namespace().is_some_and(|n| NAMESPACES.contains(&n))
+        {
             return Err("the root element is not a Deep Zoom <Image>".to_owned());
         }
-        let size = image.children().find(|c| c.tag_name().name() == "Size").ok_or("there is no <Size> element")?;
+        let size =
+            image.children().find(|c| c.tag_name().name() == "Size").ok_or("there is no <Size> element")?;
         let number = |node: roxmltree::Node<'_, '_>, name: &str| {
             let text = node.attribute(name).ok_or(format!("attribute {name} is missing"))?;
             text.trim().parse::<u32>().map_err(|_| format!("{name}=\"{text}\" is not a number of pixels"))

@@ -47,7 +47,11 @@ pub struct FetchedTile {
 enum Content {
     Stored(Record),
     /// The records of the finer level `grid` that cover `area`, which reduces to the tile.
-    Derived { grid: Grid, area: Rect, records: Vec<Record> },
+    Derived {
+        grid: Grid,
+        area: Rect,
+        records: Vec<Record>,
+    },
 }
 
 impl FetchedTile {
@@ -55,7 +59,13 @@ impl FetchedTile {
         Self { path, tile: record.tile, content: Content::Stored(record) }
     }
 
-    pub(crate) fn derived(path: Arc<Path>, tile: TileId, grid: Grid, area: Rect, records: Vec<Record>) -> Self {
+    pub(crate) fn derived(
+        path: Arc<Path>,
+        tile: TileId,
+        grid: Grid,
+        area: Rect,
+        records: Vec<Record>,
+    ) -> Self {
         Self { path, tile, content: Content::Derived { grid, area, records } }
     }
 

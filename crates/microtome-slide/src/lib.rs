@@ -14,7 +14,7 @@ pub mod mosaic;
 mod slide;
 
 pub use error::Error;
-pub use fetch::FetchedTile;
+pub use fetch::{FetchedTile, Record};
 pub use metadata::Metadata;
 pub use microtome_container::geometry::{Grid, Rect, TileId};
-pub use slide::Slide;
+pub use slide::{LevelUsage, Slide};

@@ -78,6 +78,8 @@ pub struct AssociatedImage {
 pub struct LossStep {
     /// The levels it concerns.
     pub levels: Vec<u8>,
+    /// Whether nothing was lost: the tiles are the source's, byte for byte.
+    pub verbatim: bool,
     /// What was done, in words.
     pub method: String,
     /// Bytes of 24-bit RGB per stored byte; 0 where nothing is stored.

@@ -18,14 +18,22 @@ pub fn tiles_of(grid: &Grid, rect: Rect) -> (std::ops::Range<u32>, std::ops::Ran
 ///
 /// # Panics
 /// If `rect` leaves the level, or `tile` gives a tile of another size than the grid's.
-pub fn assemble<E>(grid: &Grid, rect: Rect, mut tile: impl FnMut(u32, u32) -> Result<Rgb, E>) -> Result<Rgb, E> {
+pub fn assemble<E>(
+    grid: &Grid,
+    rect: Rect,
+    mut tile: impl FnMut(u32, u32) -> Result<Rgb, E>,
+) -> Result<Rgb, E> {
     let mut out = Rgb::filled(rect.width, rect.height, [0; 3]);
     let (columns, rows) = tiles_of(grid, rect);
     for row in rows {
         for column in columns.clone() {
             let pixels = tile(column, row)?;
             let covered = grid.tile_rect(column, row).expect("the rectangle lies within the level");
-            assert_eq!((pixels.width(), pixels.height()), (covered.width, covered.height), "a tile has its grid's size");
+            assert_eq!(
+                (pixels.width(), pixels.height()),
+                (covered.width, covered.height),
+                "a tile has its grid's size"
+            );
             let left = rect.x.max(column * grid.tile_size);
             let top = rect.y.max(row * grid.tile_size);
             let right = (rect.x + rect.width).min((column + 1) * grid.tile_size).min(grid.width);

@@ -1,5 +1,6 @@
 //! An open slide: container, codecs, metadata, and the cache of index pages.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,17 @@ const MAX_METADATA: u64 = 16 << 20;
 /// An open slide. Cheap to clone; all methods from any thread.
 #[derive(Debug, Clone)]
 pub struct Slide(Arc<Inner>);
+
+/// What a level takes in the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LevelUsage {
+    /// Tiles stored.
+    pub tiles: u64,
+    /// Records stored: identical tiles share one, which counts for the first level that uses it.
+    pub records: u64,
+    /// Bytes of these records.
+    pub bytes: u64,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -123,7 +135,9 @@ impl Slide {
     /// If the level does not exist or the rectangle leaves it.
     pub fn read_region(&self, level: u8, rect: Rect) -> Result<Rgb, Error> {
         let grid = self.levels()[usize::from(level)];
-        mosaic::assemble(&grid, rect, |column, row| self.fetch(TileId { level, column, row })?.decode_pixels())
+        mosaic::assemble(&grid, rect, |column, row| {
+            self.fetch(TileId { level, column, row })?.decode_pixels()
+        })
     }
 
     /// An associated image (`label`, `macro`, `thumbnail`), encoded as the metadata says.
@@ -138,6 +152,34 @@ impl Slide {
             return Err(invalid(&self.0.container, "section META", what));
         };
         Ok(Some(self.0.container.read_section(section)?))
+    }
+
+    /// How much each level takes in the file: reads the whole index.
+    ///
+    /// # Errors
+    /// [`Error::Container`] naming the damaged index page.
+    pub fn usage(&self) -> Result<Vec<LevelUsage>, Error> {
+        let container = &self.0.container;
+        let mut usage = vec![LevelUsage::default(); self.levels().len()];
+        let mut seen = HashSet::new();
+        let mut current: Option<(u64, Page)> = None;
+        container.layout().try_for_each_tile(|_, tile| {
+            let (number, position) = container.locate(tile)?;
+            if current.as_ref().is_none_or(|(n, _)| *n != number) {
+                current = Some((number, container.read_page(number)?));
+            }
+            let entry = current.as_ref().and_then(|(_, page)| page.entry(position));
+            if let Some(entry) = entry {
+                let level = &mut usage[usize::from(tile.level)];
+                level.tiles += 1;
+                if seen.insert((entry.section, entry.offset)) {
+                    level.records += 1;
+                    level.bytes += u64::from(entry.length);
+                }
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(usage)
     }
 
     /// Reads and checks the record of a tile of a stored level.
@@ -179,7 +221,9 @@ fn invalid(container: &Container, place: &str, what: String) -> Error {
 }
 
 fn read_metadata(container: &Container) -> Result<Metadata, Error> {
-    let Some(section) = sections(container, SectionKind::METADATA).next() else { return Ok(Metadata::default()) };
+    let Some(section) = sections(container, SectionKind::METADATA).next() else {
+        return Ok(Metadata::default());
+    };
     if section.length > MAX_METADATA {
         return Err(invalid(container, "section META", format!("{} bytes (at most 16 MiB)", section.length)));
     }
@@ -194,7 +238,8 @@ fn read_codecs(container: &Container) -> Result<Vec<Option<Arc<PayloadCodec>>>, 
             codecs.push(None);
             continue;
         }
-        let parameters = sections(container, SectionKind::CODEC_PARAMETERS).find(|s| s.codec == section.codec);
+        let parameters =
+            sections(container, SectionKind::CODEC_PARAMETERS).find(|s| s.codec == section.codec);
         let parameters = parameters.map_or(Ok(vec![]), |s| container.read_section(s))?;
         let codec = PayloadCodec::open(section.codec, &parameters)
             .map_err(|e| invalid(container, "section CPAR", e.to_string()))?;

@@ -71,7 +71,12 @@ fn write_header(file: &mut File, header: &mut Header, target: &Path) -> Result<(
 }
 
 /// Gives every record its place, in slot order, identical records once.
-fn plan(header: &Header, layout: &Layout, by_slot: &HashMap<u64, Spooled>, section: u16) -> Result<Plan, Error> {
+fn plan(
+    header: &Header,
+    layout: &Layout,
+    by_slot: &HashMap<u64, Spooled>,
+    section: u16,
+) -> Result<Plan, Error> {
     let mut plan = Plan { entries: HashMap::with_capacity(by_slot.len()), records: Vec::new() };
     let mut placed: HashMap<u64, u64> = HashMap::new();
     let mut end = 0;
@@ -128,7 +133,13 @@ impl<'a> Output<'a> {
     fn new(file: &'a mut File, target: &'a Path) -> Result<Self, Error> {
         let mut file = BufWriter::with_capacity(1 << 20, file);
         file.write_all(&[0; HEADER_LENGTH]).map_err(error::io(target, "write"))?;
-        Ok(Self { file, target, position: HEADER_LENGTH as u64, hasher: blake3::Hasher::new(), sections: vec![] })
+        Ok(Self {
+            file,
+            target,
+            position: HEADER_LENGTH as u64,
+            hasher: blake3::Hasher::new(),
+            sections: vec![],
+        })
     }
 
     fn begin(&mut self, kind: SectionKind, critical: bool, codec: u16) -> Result<(), Error> {

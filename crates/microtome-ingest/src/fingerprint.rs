@@ -1,0 +1,77 @@
+//! What a source is, in numbers: size, SHA-256, and the slide id that follows from them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use microtome_container::SlideId;
+use microtome_slide::metadata::{Metadata, SourceRecord};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::source::{self, deepzoom};
+
+/// Hashes the files of a source. A source without files (synthetic) is hashed by its name.
+pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<SourceRecord, Error> {
+    let mut record =
+        SourceRecord { name: spec.to_owned(), format: format.to_owned(), ..SourceRecord::default() };
+    if format == "synthetic" {
+        record.sha256 = hex(&Sha256::digest(spec.as_bytes()));
+        return Ok(record);
+    }
+    let path = &source::descriptor_in(Path::new(spec))?;
+    record.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    if format != "deep-zoom" {
+        (record.sha256, record.bytes) = file(path, stop)?;
+        record.files = 1;
+        return Ok(record);
+    }
+    // The SHA-256 of what `sha256sum` prints for all files in the order of their names.
+    let (folder, files) = deepzoom::files(path)?;
+    let mut listing = Sha256::new();
+    for name in &files {
+        let (hash, bytes) = file(&folder.join(name), stop)?;
+        listing.update(format!("{hash}  {}\n", name.display()));
+        record.bytes += bytes;
+    }
+    record.files = files.len() as u64;
+    record.sha256 = hex(&listing.finalize());
+    Ok(record)
+}
+
+/// Names the slide in checksums: the same source and parameters, the same id.
+pub(crate) fn slide_id(metadata: &Metadata, params: &[u8]) -> SlideId {
+    let mut hasher = Sha256::new();
+    for part in [metadata.source.sha256.as_bytes(), metadata.encoder.mode.as_bytes(), params] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hasher.finalize()[..16]);
+    SlideId(id)
+}
+
+/// SHA-256 in hex and length of a file.
+fn file(path: &Path, stop: &dyn Fn() -> bool) -> Result<(String, u64), Error> {
+    let failed = |source| Error::Read { path: PathBuf::from(path), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        if stop() {
+            return Err(Error::Interrupted);
+        }
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok((hex(&hasher.finalize()), length)),
+            n => {
+                hasher.update(&buffer[..n]);
+                length += n as u64;
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,98 @@
+//! A tiled source as pixels: for PNG tiles, and where JPEG tiles are to be quantised anew.
+
+use microtome_codec::Rgb;
+use microtome_codec::payload::{LevelStream, PayloadCodec, VerbatimParams};
+use microtome_codec::turbo::{self, Subsampling};
+use microtome_container::geometry::{Grid, Rect};
+use microtome_slide::mosaic;
+
+use crate::Error;
+use crate::source::{Pixels, Tiles};
+
+/// The pixels of `rect` from the decoded tiles of `grid`. A rectangle that is a tile's own costs that tile alone.
+///
+/// # Errors
+/// The first error of `tile`.
+pub(crate) fn region(
+    grid: &Grid,
+    rect: Rect,
+    mut tile: impl FnMut(u32, u32) -> Result<Rgb, Error>,
+) -> Result<Rgb, Error> {
+    let (column, row) = ((rect.x + grid.overlap) / grid.tile_size, (rect.y + grid.overlap) / grid.tile_size);
+    if grid.tile_rect(column, row) == Some(rect) {
+        return tile(column, row);
+    }
+    mosaic::assemble(grid, rect, tile)
+}
+
+/// The pixels of a tile, if they are as many as the grid says.
+///
+/// # Errors
+/// [`Error::Malformed`] naming the tile and both sizes.
+pub(crate) fn check_size(path: &str, grid: &Grid, column: u32, row: u32, pixels: Rgb) -> Result<Rgb, Error> {
+    match grid.tile_rect(column, row) {
+        Some(rect) if (rect.width, rect.height) == (pixels.width(), pixels.height()) => Ok(pixels),
+        expected => {
+            let expected = expected.map_or("none".to_owned(), |r| format!("{} x {} px", r.width, r.height));
+            Err(Error::Malformed {
+                path: path.to_owned(),
+                place: format!("tile column {column} row {row}"),
+                what: format!("{} x {} px where the grid has {expected}", pixels.width(), pixels.height()),
+            })
+        }
+    }
+}
+
+/// JPEG tiles of level 0, decoded.
+pub(crate) struct DecodedTiles {
+    tiles: Box<dyn Tiles>,
+    codec: PayloadCodec,
+}
+
+impl DecodedTiles {
+    pub(crate) fn new(tiles: Box<dyn Tiles>) -> Self {
+        let level = &tiles.levels()[0];
+        let stream = LevelStream {
+            level: 0,
+            tables: level.tables.clone(),
+            colour: level.colour,
+            padded: level.padded,
+        };
+        let codec = PayloadCodec::Verbatim(VerbatimParams {
+            derived_quality: 1,
+            derived_subsampling: Subsampling::Chroma444,
+            streams: vec![stream],
+        });
+        Self { tiles, codec }
+    }
+}
+
+impl Pixels for DecodedTiles {
+    fn tile_size(&self) -> u32 {
+        self.tiles.tile_size()
+    }
+
+    fn overlap(&self) -> u32 {
+        self.tiles.overlap()
+    }
+
+    fn read(&self, rect: Rect) -> Result<Rgb, Error> {
+        let level = &self.tiles.levels()[0];
+        let grid = Grid {
+            width: level.width,
+            height: level.height,
+            tile_size: self.tiles.tile_size(),
+            overlap: self.tiles.overlap(),
+        };
+        region(&grid, rect, |column, row| {
+            let size = grid.tile_rect(column, row).expect("the rectangle lies within the level");
+            let payload = self.tiles.tile(0, column, row)?.into();
+            let jpeg = self.codec.to_jpeg(0, size.width, size.height, &payload);
+            jpeg.and_then(|jpeg| turbo::decode(&jpeg, u64::from(size.width) * u64::from(size.height)))
+                .map_err(|e| {
+                    let place = "tile".to_owned();
+                    Error::Malformed { path: self.tiles.place(0, column, row), place, what: e.to_string() }
+                })
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Where pixels and tiles come from: one module per kind of source, all behind [`Source`].
+//!
+//! A source either has JPEG tiles ([`Tiles`]), which are taken verbatim, or pixels ([`Pixels`]), which are
+//! quantised once. Both are read at random by many threads. Not here: pyramids, encoding, containers.
+
+pub(crate) mod decoded;
+pub mod deepzoom;
+pub mod image;
+pub mod synthetic;
+pub mod tiff;
+
+use std::path::{Path, PathBuf};
+
+use microtome_codec::Rgb;
+use microtome_codec::jpeg::Colour;
+use microtome_container::geometry::Rect;
+
+use crate::Error;
+
+/// Opens the source named by `spec`: a path, or `synthetic:WxH[,seed=N]`. A folder stands for the one Deep Zoom
+/// descriptor in it; other files are told by their first bytes.
+///
+/// # Errors
+/// [`Error::Usage`] for a malformed `synthetic:` name, else what the reader of its kind finds.
+pub fn open(spec: &str) -> Result<Source, Error> {
+    if let Some(parameters) = spec.strip_prefix("synthetic:") {
+        let parameters =
+            parameters.parse::<synthetic::Params>().map_err(|e| Error::Usage(format!("{spec}: {e}")))?;
+        return Ok(synthetic::open(parameters));
+    }
+    let path = descriptor_in(Path::new(spec))?;
+    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) {
+        true => deepzoom::open(&path),
+        false => image::open(&path),
+    }
+}
+
+/// The descriptor in a folder, or the path itself.
+pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut found = vec![];
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        if entry.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) {
+            found.push(entry);
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(descriptor), true) => Ok(descriptor),
+        (None, _) => Err(Error::Unsupported {
+            path: path.display().to_string(),
+            what: "a folder without a .dzi file; name the slide's own file".to_owned(),
+        }),
+        (Some(_), false) => Err(Error::Unsupported {
+            path: path.display().to_string(),
+            what: "a folder with several .dzi files; name one of them".to_owned(),
+        }),
+    }
+}
+
+/// An opened source slide.
+pub struct Source {
+    /// Width of level 0 in pixels, at least 1.
+    pub width: u32,
+    /// Height of level 0 in pixels, at least 1.
+    pub height: u32,
+    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `png`, `jpeg`, `synthetic`.
+    pub format: &'static str,
+    /// Where tiles or pixels come from.
+    pub content: Content,
+    /// Properties as the source spells them (`aperio.AppMag`, `tiff.ImageDescription`), plus OpenSlide's names.
+    pub properties: Vec<(String, String)>,
+    /// Micrometres per pixel, horizontal and vertical, where the source says so.
+    pub mpp: Option<[f64; 2]>,
+    /// Objective power where the source says so.
+    pub objective_power: Option<f64>,
+    /// ICC profile of level 0.
+    pub icc_profile: Option<Vec<u8>>,
+    /// Label, macro, thumbnail.
+    pub associated: Vec<Associated>,
+    /// What of the source is left out, in a sentence each (a coarse level with an odd grid, a mask).
+    pub notices: Vec<String>,
+}
+
+impl Source {
+    /// Turns JPEG tiles into the pixels of level 0, to be quantised anew.
+    pub(crate) fn into_pixels(mut self) -> Self {
+        self.content = match self.content {
+            Content::Tiles(tiles) => Content::Pixels(Box::new(decoded::DecodedTiles::new(tiles))),
+            pixels => pixels,
+        };
+        self
+    }
+}
+
+/// An associated image, encoded.
+pub struct Associated {
+    /// `label`, `macro` or `thumbnail`.
+    pub name: String,
+    /// `image/jpeg` or `image/png`.
+    pub media_type: &'static str,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The encoded image.
+    pub bytes: Vec<u8>,
+}
+
+/// What a source offers.
+pub enum Content {
+    /// JPEG tiles on one grid, for one or more levels.
+    Tiles(Box<dyn Tiles>),
+    /// Pixels of level 0.
+    Pixels(Box<dyn Pixels>),
+}
+
+/// A level that the source has as JPEG tiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TileLevel {
+    /// Level number: the level is 1/2^level of level 0.
+    pub level: u8,
+    /// Width in pixels as the source has it (rounded up or down).
+    pub width: u32,
+    /// Height in pixels as the source has it.
+    pub height: u32,
+    /// TIFF JPEGTables of the level, or empty.
+    pub tables: Vec<u8>,
+    /// Colour model of the tiles where their own markers do not say it.
+    pub colour: Colour,
+    /// Whether edge tiles are stored at full tile size.
+    pub padded: bool,
+}
+
+/// JPEG tiles, read at random from many threads.
+pub trait Tiles: Send + Sync {
+    /// Side of a tile in pixels, without overlap.
+    fn tile_size(&self) -> u32;
+    /// Pixels that a tile shares with each inner neighbour.
+    fn overlap(&self) -> u32;
+    /// The levels there are, finest first; the first is level 0.
+    fn levels(&self) -> &[TileLevel];
+    /// The stored bytes of the tile at (`column`, `row`) of `self.levels()[index]`, not checked.
+    ///
+    /// # Errors
+    /// [`Error`] naming file and tile if it is missing or cannot be read.
+    fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error>;
+    /// What a message calls that tile: its file, where it has one of its own.
+    fn place(&self, index: usize, column: u32, row: u32) -> String {
+        format!("level {} column {column} row {row}", self.levels()[index].level)
+    }
+}
+
+/// Pixels of level 0, read at random from many threads.
+pub trait Pixels: Send + Sync {
+    /// Side of the tiles to make (256 unless the source has a grid worth keeping).
+    fn tile_size(&self) -> u32 {
+        256
+    }
+    /// Overlap of the tiles to make (0 unless the source has a grid worth keeping).
+    fn overlap(&self) -> u32 {
+        0
+    }
+    /// The pixels of `rect`, which lies within level 0.
+    ///
+    /// # Errors
+    /// [`Error`] naming file and place if they cannot be read or decoded.
+    fn read(&self, rect: Rect) -> Result<Rgb, Error>;
+}

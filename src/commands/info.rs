@@ -1,0 +1,143 @@
+//! `microtome info`: what a container holds.
+
+use std::path::PathBuf;
+
+use microtome_slide::{LevelUsage, Slide};
+use serde_json::json;
+
+use crate::commands::ingest::print;
+use crate::failure::Failure;
+use crate::table;
+
+/// Say what is in a container: sizes, levels, properties, losses.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The container.
+    file: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let slide = Slide::open(&arguments.file)?;
+    if arguments.json {
+        return print(&serde_json::to_string_pretty(&document(&slide)?).map_err(std::io::Error::other)?);
+    }
+    let metadata = slide.metadata();
+    let grid = slide.levels()[0];
+    let source = &metadata.source;
+    let mut rows = [
+        ["file", &arguments.file.display().to_string()],
+        ["content id", &slide.content_id().to_string()],
+        ["size", &format!("{} x {} px", table::count(grid.width.into()), table::count(grid.height.into()))],
+        ["tiles", &format!("{} px, overlap {}", grid.tile_size, grid.overlap)],
+        ["mode", &metadata.encoder.mode],
+        ["made by", &format!("{} {}", metadata.encoder.name, metadata.encoder.version)],
+        ["source", &format!("{} ({}), {}", source.name, source.format, table::bytes(source.bytes))],
+        ["source SHA-256", &source.sha256],
+        ["mpp", &metadata.mpp.map_or("unknown".to_owned(), |[x, y]| format!("{x} x {y} um"))],
+        ["objective", &metadata.objective_power.map_or("unknown".to_owned(), |p| format!("{p}x"))],
+    ]
+    .map(|[name, value]| vec![name.to_owned(), value.to_owned()])
+    .to_vec();
+    let images = metadata.associated.iter().map(|a| format!("{} ({} x {} px)", a.name, a.width, a.height));
+    rows.push(vec!["associated".to_owned(), images.collect::<Vec<_>>().join(", ")]);
+    for step in &metadata.loss {
+        let levels = step.levels.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+        let quality = step.quality.map_or(String::new(), |q| {
+            format!(
+                "; PSNR-Y of {} tiles: worst {} dB, median {} dB",
+                q.tiles, q.psnr_y_worst, q.psnr_y_median
+            )
+        });
+        let ratio = if step.ratio > 0.0 { format!(", 1:{:.1}", step.ratio) } else { String::new() };
+        rows.push(vec![format!("loss, levels {levels}"), format!("{}{ratio}{quality}", step.method)]);
+    }
+    rows.extend(metadata.notices.iter().map(|notice| vec!["note".to_owned(), notice.clone()]));
+    rows.extend(metadata.properties.iter().map(|(k, v)| vec![k.clone(), v.replace(['\n', '\r'], " ")]));
+    let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
+    for row in rows {
+        print(format!("{:width$}  {}", row[0], row[1]).trim_end())?;
+    }
+    print("")?;
+    print_sizes(&slide)
+}
+
+/// The size table: level by level, and against plain pixels and the source.
+pub(crate) fn print_sizes(slide: &Slide) -> Result<(), Failure> {
+    let heads = ["level", "pixels", "tiles", "kept", "bytes", "bits/px"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    let usage = slide.usage()?;
+    for (level, (grid, LevelUsage { tiles, records, bytes })) in slide.levels().iter().zip(&usage).enumerate()
+    {
+        let pixels = u64::from(grid.width) * u64::from(grid.height);
+        let derived = slide.is_derived(level as u8);
+        rows.push(vec![
+            level.to_string(),
+            format!("{} x {}", table::count(grid.width.into()), table::count(grid.height.into())),
+            table::count(grid.tiles()),
+            match (derived, tiles - records) {
+                (true, _) => "derived".to_owned(),
+                (false, 0) => "stored".to_owned(),
+                (false, shared) => format!("stored, {} shared", table::count(shared)),
+            },
+            if derived { "-".to_owned() } else { table::bytes(*bytes) },
+            if derived { "-".to_owned() } else { format!("{:.2}", 8.0 * *bytes as f64 / pixels as f64) },
+        ]);
+    }
+    table::print(&rows)?;
+    let file = slide.container().header().file_length;
+    let raw: u64 = slide.levels().first().map_or(0, |g| 3 * u64::from(g.width) * u64::from(g.height));
+    let mut totals = vec![vec!["container".to_owned(), table::bytes(file)]];
+    totals.push(vec![
+        "level 0 as plain RGB".to_owned(),
+        table::bytes(raw),
+        format!("1:{:.1}", raw as f64 / file as f64),
+    ]);
+    let source = slide.metadata().source.bytes;
+    if source > 0 {
+        let ratio = file as f64 / source as f64;
+        totals.push(vec![
+            "source".to_owned(),
+            table::bytes(source),
+            format!("container is {ratio:.3} of it"),
+        ]);
+    }
+    print("")?;
+    Ok(table::print(&totals)?)
+}
+
+fn document(slide: &Slide) -> Result<serde_json::Value, Failure> {
+    let header = slide.container().header();
+    let usage = slide.usage()?;
+    let levels = slide.levels().iter().zip(&usage).enumerate();
+    Ok(json!({
+        "file": slide.container().path().display().to_string(),
+        "bytes": header.file_length,
+        "content_id": header.content_id.to_string(),
+        "slide_id": format!("{:?}", header.slide_id),
+        "width": slide.levels()[0].width,
+        "height": slide.levels()[0].height,
+        "tile_size": header.tile_size,
+        "overlap": header.overlap,
+        "levels": levels.map(|(level, (grid, usage))| json!({
+            "level": level,
+            "width": grid.width,
+            "height": grid.height,
+            "columns": grid.columns(),
+            "rows": grid.rows(),
+            "stored": !slide.is_derived(level as u8),
+            "tiles": usage.tiles,
+            "records": usage.records,
+            "bytes": usage.bytes,
+        })).collect::<Vec<_>>(),
+        "sections": header.sections.iter().map(|section| json!({
+            "kind": section.kind.to_string(),
+            "codec": section.codec,
+            "offset": section.offset,
+            "length": section.length,
+        })).collect::<Vec<_>>(),
+        "metadata": slide.metadata(),
+    }))
+}

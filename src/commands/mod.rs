@@ -1,0 +1,9 @@
+//! One module per subcommand: its arguments, and what it prints.
+
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod info;
+pub(crate) mod ingest;
+pub(crate) mod serve;
+pub(crate) mod tile;
+pub(crate) mod verify;

@@ -1,0 +1,75 @@
+//! `microtome serve`: the tile server, also without the word.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use microtome_server::ServerConfig;
+
+use crate::failure::{Failure, complain};
+
+/// Serve the slides below a folder.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folder whose .mtm files are served, at any depth; new files appear by themselves.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    slides_root: PathBuf,
+    /// Address to listen on: this machine only unless you say otherwise.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// TCP port; 0 lets the system choose.
+    #[arg(long, default_value_t = 3007)]
+    port: u16,
+    /// Threads that decode tiles [default: one per core].
+    #[arg(long, value_name = "N")]
+    rayon_threads: Option<usize>,
+    /// Threads that speak HTTP [default: half the cores, at least 2].
+    #[arg(long, value_name = "N")]
+    tokio_workers: Option<usize>,
+    /// Threads that read files, at most [default: 4 per core, at least 8].
+    #[arg(long, value_name = "N")]
+    tokio_blocking_threads: Option<usize>,
+    /// Tiles fetched and decoded at the same time, at most [default: 2 per core].
+    #[arg(long, value_name = "N")]
+    max_inflight_families: Option<usize>,
+    /// Tiles in the cache, at most.
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().cache_entries)]
+    cache_entries: u64,
+    /// Megabytes (MiB) of tiles in the cache, at most.
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().cache_mb)]
+    cache_mb: u64,
+    /// Tell how long each stage of a tile took: Server-Timing header and histograms in /metrics.
+    #[arg(long)]
+    timing_breakdown: bool,
+}
+
+impl Arguments {
+    fn config(&self) -> ServerConfig {
+        let machine = ServerConfig::default();
+        ServerConfig {
+            slides_root: self.slides_root.clone(),
+            host: self.host,
+            port: self.port,
+            rayon_threads: self.rayon_threads.unwrap_or(machine.rayon_threads),
+            tokio_workers: self.tokio_workers.unwrap_or(machine.tokio_workers),
+            tokio_blocking_threads: self.tokio_blocking_threads.unwrap_or(machine.tokio_blocking_threads),
+            max_inflight_families: self.max_inflight_families.unwrap_or(machine.max_inflight_families),
+            cache_entries: self.cache_entries,
+            cache_mb: self.cache_mb,
+            timing_breakdown: self.timing_breakdown,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    serve(arguments.config(), "")
+}
+
+/// Serves until told to stop; `path` is what the line that says "ready" points at.
+pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
+    microtome_server::init_logging();
+    microtome_server::run(config, |address| {
+        let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
+        complain(&format!("serving http://{host}:{}/{path} (Ctrl-C stops)", address.port()));
+    })
+    .map_err(|error| Failure::Failed(error.to_string()))
+}

@@ -1,0 +1,63 @@
+//! How a command ends when it does not end well: one line, one exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A command's failure.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// Exit code 2: the command's own words are off.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit code 3: the rest is done.
+    #[error("{failed} of {all} inputs failed; see the lines above")]
+    SomeFailed {
+        /// Inputs that failed.
+        failed: usize,
+        /// Inputs there were.
+        all: usize,
+    },
+    /// Exit code 4.
+    #[error("{0}")]
+    Verification(String),
+    /// Exit code 1: standard output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// Prints the line and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        complain(&self.to_string());
+        ExitCode::from(match self {
+            Self::Failed(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
+            Self::SomeFailed { .. } => 3,
+            Self::Verification(_) => 4,
+        })
+    }
+}
+
+impl From<microtome_ingest::Error> for Failure {
+    fn from(error: microtome_ingest::Error) -> Self {
+        match error {
+            microtome_ingest::Error::Usage(what) => Self::Usage(what),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<microtome_slide::Error> for Failure {
+    fn from(error: microtome_slide::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A line on standard error. Line breaks in it (a file's name may hold any) become spaces: one failure, one line.
+pub(crate) fn complain(message: &str) {
+    let line = message.replace(['\n', '\r'], " ");
+    let _ = writeln!(io::stderr(), "microtome: {line}");
+}
