@@ -1,0 +1,21 @@
+# The two commands of the README. Everything else is plain cargo.
+
+.PHONY: demo test bench
+
+# A synthetic slide in the browser.
+demo:
+	@scripts/setup.sh build
+	cargo build --release --locked --quiet
+	target/release/microtome demo
+
+# Everything that CI checks.
+test:
+	@scripts/setup.sh test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+
+# The benchmarks of the README.
+bench:
+	@scripts/setup.sh build
+	cargo bench --locked

@@ -1,0 +1,194 @@
+//! Plain images, told by their first bytes: PNG and JPEG, and TIFF, which is handed on.
+//!
+//! PNG (W3C, third edition) is decoded row by row, JPEG (ITU-T T.81) at once; both are kept in memory or in a
+//! temporary file and read from there. 16-bit samples are cut to 8, alpha is shown over white. Not here: pyramids, animation, CMYK.
+
+pub(in crate::source) mod spool;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use microtome_codec::jpeg;
+use microtome_codec::turbo;
+use png::{ColorType, DecodingError, Transformations};
+
+use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
+use super::{Content, Source, tiff};
+use crate::Error;
+
+/// Images that can only be decoded whole (JPEG, interlaced PNG) may have so many pixels: 192 megapixels.
+const MAX_WHOLE_PIXELS: u64 = 192_000_000;
+/// Longest side, so that a row of any kind stays below 128 MiB.
+const MAX_SIDE: u32 = 1 << 24;
+/// Memory that the PNG decoder may take for its chunks (a 16-bit RGBA row of the longest side fits).
+const PNG_MEMORY: usize = 256 << 20;
+/// Longest JPEG file: no image of [`MAX_WHOLE_PIXELS`] needs as much.
+const MAX_JPEG_BYTES: u64 = 1 << 30;
+/// Deflate never expands more (RFC 1951: 258 bytes from 2 bits).
+const MAX_DEFLATE_RATIO: u64 = 1032;
+
+const REMEDY: &str = "convert it to a tiled TIFF first, for example: \
+                      vips tiffsave IN OUT.tif --tile --pyramid --compression deflate";
+
+/// Opens a PNG, JPEG or TIFF file, told by its first bytes. PNG and JPEG are decoded here and now.
+///
+/// # Errors
+/// [`Error::Malformed`] for damaged files, [`Error::Unsupported`] for other files and for images too large to decode,
+/// [`Error::Read`].
+pub fn open(path: &Path) -> Result<Source, Error> {
+    let image = Image { path: path.to_owned() };
+    let file = File::open(path).map_err(|source| image.read_error(source))?;
+    let length = file.metadata().map_err(|source| image.read_error(source))?.len();
+    let mut magic = [0; 8];
+    let known = length.min(8) as usize;
+    read_exact_at(&file, &mut magic[..known], 0).map_err(|source| image.read_error(source))?;
+    match magic {
+        [0x89, b'P', b'N', b'G', ..] => image.open_png(file, length),
+        [0xFF, 0xD8, 0xFF, ..] => image.open_jpeg(file, length),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::open(path),
+        _ => Err(image.unsupported("neither a PNG nor a JPEG nor a TIFF file", REMEDY)),
+    }
+}
+
+/// An image file being opened.
+struct Image {
+    path: PathBuf,
+}
+
+impl Image {
+    fn read_error(&self, source: io::Error) -> Error {
+        Error::Read { path: self.path.clone(), source }
+    }
+
+    fn malformed(&self, place: &str, what: impl std::fmt::Display) -> Error {
+        let what = format!("{what}; the file is damaged or cut off: copy or export it again");
+        Error::Malformed { path: self.path.display().to_string(), place: place.into(), what }
+    }
+
+    fn unsupported(&self, what: impl std::fmt::Display, remedy: &str) -> Error {
+        Error::Unsupported { path: self.path.display().to_string(), what: format!("{what}; {remedy}") }
+    }
+
+    fn check_pixels(&self, kind: &str, (width, height): (u32, u32), limit: u64) -> Result<(), Error> {
+        if width.max(height) > MAX_SIDE || u64::from(width) * u64::from(height) > limit {
+            let what = format!(
+                "{kind} of {width} x {height} px (at most {limit} px and {MAX_SIDE} a side are taken)"
+            );
+            return Err(self.unsupported(what, REMEDY));
+        }
+        Ok(())
+    }
+
+    fn source(&self, (width, height): (u32, u32), format: &'static str, spool: Spool) -> Source {
+        Source {
+            width,
+            height,
+            format,
+            content: Content::Pixels(Box::new(spool)),
+            properties: Vec::new(),
+            mpp: None,
+            objective_power: None,
+            icc_profile: None,
+            associated: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn open_jpeg(&self, file: File, length: u64) -> Result<Source, Error> {
+        if length > MAX_JPEG_BYTES {
+            return Err(self.unsupported(
+                format!("a JPEG of {length} bytes (at most {MAX_JPEG_BYTES} are taken)"),
+                REMEDY,
+            ));
+        }
+        let mut stream = Vec::new();
+        BufReader::new(file).take(MAX_JPEG_BYTES).read_to_end(&mut stream).map_err(|e| self.read_error(e))?;
+        let failed = |error: microtome_codec::Error| match error {
+            microtome_codec::Error::Unsupported(what) => self.unsupported(format!("JPEG of {what}"), REMEDY),
+            error => self.malformed("JPEG", error),
+        };
+        let header = jpeg::inspect(&stream).map_err(failed)?;
+        if header.components.len() == 4 {
+            return Err(self.unsupported(
+                "a CMYK JPEG",
+                "convert it to RGB first, for example: vips icc_transform IN OUT.tif srgb",
+            ));
+        }
+        header.check_displayable().map_err(failed)?;
+        let size = (header.width, header.height);
+        self.check_pixels("a JPEG", size, MAX_WHOLE_PIXELS)?;
+        let pixels = turbo::decode(&stream, MAX_WHOLE_PIXELS).map_err(failed)?;
+        drop(stream);
+        Ok(self.source(size, "jpeg", Spool::of(&self.path, pixels)?))
+    }
+
+    fn open_png(&self, file: File, length: u64) -> Result<Source, Error> {
+        let limits = png::Limits { bytes: PNG_MEMORY };
+        let mut decoder = png::Decoder::new_with_limits(BufReader::with_capacity(1 << 16, file), limits);
+        decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+        decoder.set_ignore_text_chunk(true);
+        let info = decoder.read_header_info().map_err(|error| self.png_error(error))?;
+        let (size, interlaced) = (info.size(), info.interlaced);
+        let limit = if interlaced { MAX_WHOLE_PIXELS } else { MAX_SPOOL_PIXELS };
+        self.check_pixels(if interlaced { "an interlaced PNG" } else { "a PNG" }, size, limit)?;
+        let raw = u64::from(size.0) * u64::from(size.1) * info.bits_per_pixel() as u64 / 8;
+        if raw / MAX_DEFLATE_RATIO > length {
+            let what = format!("{} x {} px cannot come from {length} bytes", size.0, size.1);
+            return Err(self.malformed("IHDR", what));
+        }
+        let mut reader = decoder.read_info().map_err(|error| self.png_error(error))?;
+        let mut spool = Writer::new(&self.path, size.0, size.1)?;
+        let samples = reader.output_color_type().0;
+        if interlaced {
+            let bytes = reader.output_buffer_size().unwrap_or_default();
+            let mut data = vec![0; bytes];
+            reader.next_frame(&mut data).map_err(|error| self.png_error(error))?;
+            for row in data.chunks(bytes.div_ceil(size.1 as usize).max(1)) {
+                spool.write(&rgb(samples, row))?;
+            }
+        } else {
+            while let Some(row) = reader.next_row().map_err(|error| self.png_error(error))? {
+                spool.write(&rgb(samples, row.data()))?;
+            }
+        }
+        reader.finish().map_err(|error| self.png_error(error))?;
+        let mut source = self.source(size, "png", spool.finish()?);
+        source.icc_profile = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
+        Ok(source)
+    }
+
+    fn png_error(&self, error: DecodingError) -> Error {
+        match error {
+            DecodingError::IoError(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                self.read_error(source)
+            }
+            DecodingError::LimitsExceeded => {
+                self.unsupported(format!("a PNG that needs more than {PNG_MEMORY} bytes of memory"), REMEDY)
+            }
+            error => self.malformed("PNG", error),
+        }
+    }
+}
+
+/// RGB bytes of 8-bit samples, over white where there is alpha.
+fn rgb(samples: ColorType, row: &[u8]) -> Vec<u8> {
+    let over_white = |sample: u8, alpha: u8| {
+        ((u32::from(sample) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8
+    };
+    match samples {
+        // A palette is expanded by the decoder.
+        ColorType::Rgb | ColorType::Indexed => row.to_vec(),
+        ColorType::Grayscale => row.iter().flat_map(|&grey| [grey; 3]).collect(),
+        ColorType::GrayscaleAlpha => {
+            row.as_chunks().0.iter().flat_map(|&[grey, alpha]| [over_white(grey, alpha); 3]).collect()
+        }
+        ColorType::Rgba => {
+            let pixels = row.as_chunks().0.iter();
+            pixels.flat_map(|&[r, g, b, alpha]| [r, g, b].map(|sample| over_white(sample, alpha))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! A page: what its tags say about the image in it, checked.
+//!
+//! TIFF 6.0 sections 8 (baseline fields), 14 (predictor), 18 (ExtraSamples); TIFF Technical Note 2 for JPEG. 8-bit
+//! grey, palette, RGB and YCbCr-in-JPEG are taken; everything else is refused by name. Not here: decoding.
+
+use microtome_codec::jpeg;
+
+use super::chunks::{Chunks, side};
+use super::ifd::{Directory, Tiff};
+use super::tag::{
+    BITS_PER_SAMPLE, COLOR_MAP, COMPRESSION, EXTRA_SAMPLES, FILL_ORDER, IMAGE_LENGTH, IMAGE_WIDTH,
+    JPEG_TABLES, PHOTOMETRIC, PLANAR_CONFIGURATION, PREDICTOR, SAMPLE_FORMAT, SAMPLES_PER_PIXEL, Tag,
+};
+use crate::Error;
+
+/// Most samples per pixel; those beyond colour and alpha are not shown.
+const MAX_SAMPLES: u64 = 16;
+/// Longest JPEGTables: all tables there can be take less than 3 KiB.
+const MAX_TABLES_BYTES: u64 = 64 << 10;
+
+const TO_8_BITS: &str = "vips msb IN OUT.tif[tile,pyramid,compression=deflate]";
+const TO_0_TO_255: &str = "vips scale IN OUT.tif[tile,pyramid,compression=deflate]";
+const TO_RGB: &str = "vips colourspace IN OUT.tif[tile,pyramid,compression=deflate] srgb";
+
+/// How chunks are compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Lzw,
+    Deflate,
+    PackBits,
+    /// JPEG after Technical Note 2, with the page's JPEGTables (empty if there are none).
+    Jpeg(Vec<u8>),
+}
+
+/// What the colour samples mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Photometric {
+    WhiteIsZero,
+    BlackIsZero,
+    Rgb,
+    /// In JPEG only.
+    YCbCr,
+    /// Red, green, blue of each of the 256 sample values.
+    Palette(Vec<[u8; 3]>),
+}
+
+/// What the sample after the colours is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alpha {
+    /// There is none, or it is not alpha.
+    None,
+    /// Colours are already multiplied by it.
+    Associated,
+    /// Colours are not multiplied.
+    Unassociated,
+}
+
+/// A page of a TIFF file.
+pub(super) struct Page {
+    /// What messages call it: `page 0`.
+    pub(super) place: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) chunks: Chunks,
+    pub(super) compression: Compression,
+    pub(super) photometric: Photometric,
+    pub(super) alpha: Alpha,
+    /// Samples per pixel, 1 to [`MAX_SAMPLES`].
+    pub(super) samples: usize,
+    /// Whether each sample has chunks of its own.
+    pub(super) separate: bool,
+    /// Whether samples are stored as differences to the pixel on the left.
+    pub(super) differenced: bool,
+}
+
+impl Page {
+    /// Reads and checks the page of an IFD.
+    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
+        let width = side(tiff, directory, IMAGE_WIDTH)?;
+        let height = side(tiff, directory, IMAGE_LENGTH)?;
+        let samples = samples(tiff, directory)?;
+        let compression = compression(tiff, directory)?;
+        let jpeg = matches!(compression, Compression::Jpeg(_));
+        let photometric = photometric(tiff, directory, samples, jpeg)?;
+        let separate = match tiff.number_of(directory, PLANAR_CONFIGURATION)?.unwrap_or(1) {
+            1 => false,
+            2 if samples == 1 => false,
+            2 if !jpeg => true,
+            2 => return Err(tiff.unsupported(&directory.place, "JPEG with a plane per sample")),
+            other => return Err(unknown(tiff, directory, PLANAR_CONFIGURATION, other)),
+        };
+        if tiff.number_of(directory, FILL_ORDER)?.unwrap_or(1) != 1 && !jpeg {
+            return Err(tiff.unsupported(&directory.place, "bits stored in reverse (FillOrder 2)"));
+        }
+        let predicts = matches!(compression, Compression::Lzw | Compression::Deflate);
+        let differenced = match tiff.number_of(directory, PREDICTOR)?.unwrap_or(1) {
+            1 => false,
+            2 => predicts,
+            3 => return Err(tiff.unsupported(&directory.place, "the floating point predictor")),
+            other => return Err(unknown(tiff, directory, PREDICTOR, other)),
+        };
+        let colours = photometric.colours();
+        let alpha = alpha(tiff, directory, samples - colours)?;
+        let planes = if separate { samples as u32 } else { 1 };
+        let chunks = Chunks::read(tiff, directory, (width, height), planes)?;
+        let place = directory.place.clone();
+        Ok(Self {
+            place,
+            width,
+            height,
+            chunks,
+            compression,
+            photometric,
+            alpha,
+            samples,
+            separate,
+            differenced,
+        })
+    }
+}
+
+impl Photometric {
+    /// Number of samples that the colour takes.
+    pub(super) fn colours(&self) -> usize {
+        match self {
+            Self::WhiteIsZero | Self::BlackIsZero | Self::Palette(_) => 1,
+            Self::Rgb | Self::YCbCr => 3,
+        }
+    }
+}
+
+fn unknown(tiff: &Tiff, directory: &Directory, tag: Tag, value: u64) -> Error {
+    tiff.malformed(format!("{}, {tag}", directory.place), format!("has no meaning for the value {value}"))
+}
+
+/// Samples per pixel, all of 8 unsigned bits.
+fn samples(tiff: &Tiff, directory: &Directory) -> Result<usize, Error> {
+    let samples = tiff.number_of(directory, SAMPLES_PER_PIXEL)?.unwrap_or(1);
+    if !(1..=MAX_SAMPLES).contains(&samples) {
+        let what = format!("is {samples} (1 to {MAX_SAMPLES} are taken)");
+        return Err(tiff.malformed(format!("{}, {SAMPLES_PER_PIXEL}", directory.place), what));
+    }
+    let bits = tiff.numbers(directory, BITS_PER_SAMPLE, MAX_SAMPLES)?.unwrap_or_else(|| vec![1]);
+    // Some writers give one value for all samples.
+    if bits.len() != 1 && bits.len() as u64 != samples {
+        let what = format!("{} values for {samples} samples per pixel", bits.len());
+        return Err(tiff.malformed(format!("{}, {BITS_PER_SAMPLE}", directory.place), what));
+    }
+    if let Some(bits) = bits.iter().find(|&&bits| bits != 8) {
+        return Err(tiff.unsupported_unless(
+            &directory.place,
+            format!("{bits} bits per sample (8 are taken)"),
+            TO_8_BITS,
+        ));
+    }
+    let formats = tiff.numbers(directory, SAMPLE_FORMAT, MAX_SAMPLES)?.unwrap_or_default();
+    if let Some(format) = formats.iter().find(|&&format| format != 1 && format != 4) {
+        let what = format!("signed, floating point or complex samples (SampleFormat {format})");
+        return Err(tiff.unsupported_unless(&directory.place, what, TO_0_TO_255));
+    }
+    Ok(samples as usize)
+}
+
+fn compression(tiff: &Tiff, directory: &Directory) -> Result<Compression, Error> {
+    let name = match tiff.number_of(directory, COMPRESSION)?.unwrap_or(1) {
+        1 => return Ok(Compression::None),
+        5 => return Ok(Compression::Lzw),
+        7 => {
+            let tables = tiff.bytes(directory, JPEG_TABLES, MAX_TABLES_BYTES)?.unwrap_or_default();
+            jpeg::check_tables(&tables)
+                .map_err(|error| tiff.malformed(format!("{}, {JPEG_TABLES}", directory.place), error))?;
+            return Ok(Compression::Jpeg(tables));
+        }
+        8 | 32946 => return Ok(Compression::Deflate),
+        32773 => return Ok(Compression::PackBits),
+        2..=4 => "CCITT fax",
+        6 => "old-style JPEG (compression 6)",
+        33003 | 33005 | 34712 => "JPEG 2000",
+        34887 => "LERC",
+        34892 => "lossy DNG JPEG",
+        34925 => "LZMA",
+        34933 | 50001 => "WebP",
+        50000 => "Zstandard",
+        22610 | 34934 => "JPEG XR",
+        50002 | 52546 => "JPEG XL",
+        other => return Err(tiff.unsupported(&directory.place, format!("compression {other}"))),
+    };
+    Err(tiff.unsupported(&directory.place, name))
+}
+
+fn photometric(tiff: &Tiff, directory: &Directory, samples: usize, jpeg: bool) -> Result<Photometric, Error> {
+    let place = || format!("{}, {PHOTOMETRIC}", directory.place);
+    let photometric = match tiff.number_of(directory, PHOTOMETRIC)? {
+        None => return Err(tiff.malformed(place(), "is missing")),
+        Some(0) => Photometric::WhiteIsZero,
+        Some(1) => Photometric::BlackIsZero,
+        Some(2) => Photometric::Rgb,
+        Some(3) if !jpeg => Photometric::Palette(palette(tiff, directory)?),
+        Some(6) if jpeg => Photometric::YCbCr,
+        Some(other) => {
+            let name = match other {
+                3 => "a palette in JPEG",
+                4 => "a transparency mask as image",
+                5 => "CMYK",
+                6 => "YCbCr outside JPEG",
+                8..=10 => "CIE L*a*b*",
+                _ => {
+                    return Err(
+                        tiff.unsupported(&directory.place, format!("photometric interpretation {other}"))
+                    );
+                }
+            };
+            return Err(tiff.unsupported_unless(&directory.place, name, TO_RGB));
+        }
+    };
+    let colours = photometric.colours();
+    if samples < colours {
+        return Err(
+            tiff.malformed(place(), format!("asks for {colours} samples per pixel, there are {samples}"))
+        );
+    }
+    if jpeg && samples != colours {
+        return Err(tiff.unsupported(&directory.place, format!("JPEG with {samples} samples per pixel")));
+    }
+    Ok(photometric)
+}
+
+/// The ColorMap: 256 reds, then greens, then blues, 16 bits each (TIFF 6.0 section 5).
+fn palette(tiff: &Tiff, directory: &Directory) -> Result<Vec<[u8; 3]>, Error> {
+    let values = tiff.numbers(directory, COLOR_MAP, 768)?.unwrap_or_default();
+    let [reds, greens, blues] = &values.chunks_exact(256).collect::<Vec<_>>()[..] else {
+        let what = format!("{} values (768 are expected)", values.len());
+        return Err(tiff.malformed(format!("{}, {COLOR_MAP}", directory.place), what));
+    };
+    // Some writers store 8-bit values; libtiff tells them by the same rule.
+    let shift = if values.iter().all(|&value| value < 256) { 0 } else { 8 };
+    let byte = |value: &u64| (value >> shift).min(255) as u8;
+    Ok(reds.iter().zip(*greens).zip(*blues).map(|((r, g), b)| [byte(r), byte(g), byte(b)]).collect())
+}
+
+/// What the first of `extra` samples after the colours is.
+fn alpha(tiff: &Tiff, directory: &Directory, extra: usize) -> Result<Alpha, Error> {
+    let meanings = tiff.numbers(directory, EXTRA_SAMPLES, MAX_SAMPLES)?.unwrap_or_default();
+    if meanings.len() > extra {
+        let what = format!("{} values for {extra} samples beyond the colour", meanings.len());
+        return Err(tiff.malformed(format!("{}, {EXTRA_SAMPLES}", directory.place), what));
+    }
+    match meanings.first() {
+        None | Some(0) => Ok(Alpha::None),
+        Some(1) => Ok(Alpha::Associated),
+        Some(2) => Ok(Alpha::Unassociated),
+        Some(&other) => Err(unknown(tiff, directory, EXTRA_SAMPLES, other)),
+    }
+}

@@ -1,0 +1,197 @@
+//! Pyramids, Aperio slides, properties: what a file's pages become.
+
+use microtome_codec::Rgb;
+
+use super::writer::{LAYOUTS, Scheme, TestPage, Value, picture, rgb_page, write};
+use super::{open_bytes, pixels, refusal, tiles};
+use crate::source::tiff::tiles::level_of;
+
+fn level(width: u32, height: u32, tile: u32, subfile: u64) -> TestPage {
+    let mut page = rgb_page(&picture(width, height), (tile, tile), true, Scheme::Jpeg, false);
+    page.fields.insert(254, Value::Long(vec![subfile]));
+    page
+}
+
+fn with(mut page: TestPage, tag: u16, value: Value) -> TestPage {
+    page.fields.insert(tag, value);
+    page
+}
+
+#[test]
+fn levels_are_halves_rounded_either_way() {
+    assert_eq!(level_of((4443, 3567), (2221, 1783)), Some(1));
+    assert_eq!(level_of((4443, 3567), (2222, 1783)), Some(1));
+    assert_eq!(level_of((4443, 3567), (1110, 892)), Some(2));
+    assert_eq!(level_of((4443, 3567), (4443, 3567)), None);
+    assert_eq!(level_of((4443, 3567), (2220, 1783)), None);
+    assert_eq!(level_of((4443, 3567), (2221, 892)), None);
+    assert_eq!(level_of((1, 1), (1, 1)), Some(1), "no size is below 1 px");
+}
+
+#[test]
+fn pyramid_pages_join_and_odd_ones_are_named() {
+    let pages = [
+        level(700, 500, 128, 0),
+        level(700, 500, 128, 4),
+        level(175, 125, 128, 1),
+        level(350, 250, 128, 1),
+        level(300, 250, 128, 1),
+        level(87, 62, 64, 1),
+        level(350, 250, 128, 1),
+        level(350, 250, 128, 0),
+    ];
+    let source = open_bytes(&write(LAYOUTS[1], &pages)).expect("opens");
+    let levels: Vec<_> = tiles(&source).levels().iter().map(|l| (l.level, l.width, l.height)).collect();
+    assert_eq!(levels, [(0, 700, 500), (1, 350, 250), (2, 175, 125)]);
+    let notices = source.notices.join("\n");
+    for part in [
+        "1 transparency mask(s) are left out",
+        "page 4 is left out as a level: its 300 x 250 px are not level 0 halved a few times",
+        "page 5 is left out as a level: its tiles are 64 px wide, those of level 0 128",
+        "page 6 is left out as a level: level 1 is there already",
+        "left out, being no levels of page 0: page 7",
+    ] {
+        assert!(notices.contains(part), "{part}: {notices}");
+    }
+    assert_eq!(source.notices.len(), 5, "{notices}");
+}
+
+#[test]
+fn sub_ifds_of_the_first_page_are_levels() {
+    let mut first = level(700, 500, 128, 0);
+    first.children = vec![level(350, 250, 128, 1), level(175, 125, 128, 1)];
+    for layout in LAYOUTS {
+        let source = open_bytes(&write(layout, std::slice::from_ref(&first))).expect("opens");
+        assert_eq!(tiles(&source).levels().len(), 3);
+        assert!(source.notices.is_empty(), "{:?}", source.notices);
+        assert_eq!(tiles(&source).tile(2, 1, 0).expect("reads"), first.children[1].chunks[1]);
+    }
+}
+
+#[test]
+fn a_thumbnail_before_level_0_does_not_take_its_place() {
+    let pages = [level(350, 250, 128, 1), level(700, 500, 128, 0)];
+    let source = open_bytes(&write(LAYOUTS[0], &pages)).expect("opens");
+    assert_eq!((source.width, tiles(&source).levels().len()), (700, 2));
+}
+
+fn aperio(page: TestPage, description: &'static str) -> TestPage {
+    with(page, 270, Value::Text(description))
+}
+
+fn strips(image: &Rgb, rows: u32, scheme: Scheme) -> TestPage {
+    rgb_page(image, (image.width(), rows), false, scheme, scheme == Scheme::Lzw)
+}
+
+#[test]
+fn aperio_slides_have_properties_and_associated_images() {
+    let (label, big) = (picture(90, 70), picture(700, 500));
+    let first = rgb_page(&big, (240, 240), true, Scheme::JpegTables, false);
+    let mut damaged = strips(&label, 16, Scheme::Lzw);
+    damaged.chunks[2].truncate(20);
+    let pages = [
+        aperio(
+            first,
+            "Aperio Image Library v11\r\n700x500 (240x240) JPEG/RGB Q=30|AppMag = 20|MPP = 0.4990|Date = x",
+        ),
+        aperio(
+            strips(&picture(70, 50), 50, Scheme::JpegTables),
+            "Aperio Image Library v11\n700x500 -> 70x50 - ",
+        ),
+        aperio(
+            rgb_page(&picture(175, 125), (240, 240), true, Scheme::JpegTables, false),
+            "Aperio\r\n -> 175x125",
+        ),
+        aperio(strips(&label, 16, Scheme::Lzw), "Aperio Image Library v11\nlabel 90x70"),
+        aperio(strips(&label, 16, Scheme::Lzw), "Aperio Image Library v11\nlabel 90x70"),
+        aperio(damaged, "Aperio Image Library v11\nmacro 90x70"),
+    ];
+    let source = open_bytes(&write(LAYOUTS[0], &pages)).expect("opens");
+    assert_eq!(
+        (source.format, source.mpp, source.objective_power),
+        ("aperio-svs", Some([0.499; 2]), Some(20.0))
+    );
+    let property =
+        |key: &str| source.properties.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+    assert_eq!(property("aperio.AppMag"), Some("20"));
+    assert_eq!(property("openslide.mpp-x"), Some("0.499"));
+    assert_eq!(property("openslide.vendor"), Some("aperio"));
+    let levels: Vec<_> = tiles(&source).levels().iter().map(|level| level.level).collect();
+    assert_eq!(levels, [0, 2]);
+    let found: Vec<_> =
+        source.associated.iter().map(|a| (&*a.name, a.media_type, a.width, a.height)).collect();
+    assert_eq!(found, [("thumbnail", "image/jpeg", 70, 50), ("label", "image/png", 90, 70)]);
+    let mut png =
+        png::Decoder::new(std::io::Cursor::new(&source.associated[1].bytes)).read_info().expect("a PNG");
+    let mut data = vec![0; 3 * 90 * 70];
+    png.next_frame(&mut data).expect("decodes");
+    assert_eq!(data, label.data());
+    let [second, notice] = &source.notices[..] else { unreachable!("two notices: {:?}", source.notices) };
+    assert_eq!(second, "page 4 is left out: a second label");
+    assert!(
+        notice.starts_with("an associated image is left out: ") && notice.contains("page 5, strip 2"),
+        "{notice}"
+    );
+}
+
+#[test]
+fn resolution_is_a_microscopes_or_none() {
+    let cases = [
+        (20_000, 3, Some([0.5; 2])),
+        (50_800, 2, Some([0.5; 2])),
+        (72, 2, None),
+        (20_000, 1, None),
+        (0, 3, None),
+    ];
+    for (resolution, unit, expected) in cases {
+        let mut page = rgb_page(&picture(40, 30), (16, 16), true, Scheme::None, false);
+        page.fields.insert(282, Value::Rational(resolution, 1));
+        page.fields.insert(283, Value::Rational(resolution, 1));
+        page.fields.insert(296, Value::Short(vec![unit]));
+        page.fields.insert(34675, Value::Bytes(b"profile".to_vec()));
+        let source = open_bytes(&write(LAYOUTS[1], &[page])).expect("opens");
+        assert_eq!(source.mpp, expected, "{resolution} per unit {unit}");
+        assert_eq!(source.icc_profile.as_deref(), Some(&b"profile"[..]));
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named_with_a_remedy() {
+    let short = |value: u16| Value::Short(vec![value]);
+    let base = || rgb_page(&picture(40, 30), (16, 16), true, Scheme::None, false);
+    let cases = [
+        (259, short(6), "old-style JPEG"),
+        (259, short(33003), "JPEG 2000"),
+        (259, short(33005), "JPEG 2000"),
+        (259, short(50000), "Zstandard"),
+        (259, short(50001), "WebP"),
+        (259, short(50002), "JPEG XL"),
+        (259, short(4), "CCITT"),
+        (259, short(777), "compression 777"),
+        (258, Value::Short(vec![16; 3]), "16 bits per sample"),
+        (339, Value::Short(vec![3; 3]), "SampleFormat 3"),
+        (262, short(5), "CMYK"),
+        (262, short(6), "YCbCr outside JPEG"),
+        (262, short(8), "L*a*b*"),
+        (262, short(32844), "photometric interpretation 32844"),
+        (266, short(2), "FillOrder 2"),
+        (317, short(3), "floating point predictor"),
+        (274, short(6), "tag 274 (Orientation) is 6, a turned or mirrored image"),
+        (322, Value::Long(vec![1 << 20]), "tiles of 1048576 x 16 px"),
+    ];
+    for (tag, value, part) in cases {
+        let page = with(base(), tag, value);
+        if part.starts_with("tiles of") {
+            let page = with(page, 323, Value::Long(vec![1 << 20]));
+            assert!(refusal(&write(LAYOUTS[0], &[page])).to_string().contains("at most"));
+            continue;
+        }
+        let error = refusal(&write(LAYOUTS[0], &[page])).to_string();
+        assert!(
+            error.contains(part) && error.contains("vips") && error.contains("page 0"),
+            "{part}: {error}"
+        );
+    }
+    let upright = with(base(), 274, short(0));
+    assert!(pixels(&open_bytes(&write(LAYOUTS[0], &[upright])).expect("0 means upright")).tile_size() == 256);
+}

@@ -1,0 +1,165 @@
+//! JPEG tiles taken verbatim: which pages qualify, which levels they are, and reading their bytes.
+//!
+//! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. Not here: decoding for pixels.
+
+use microtome_codec::jpeg::{self, Colour};
+use microtome_codec::turbo;
+
+use super::ifd::Tiff;
+use super::page::{Compression, Page, Photometric};
+use crate::Error;
+use crate::source::{TileLevel, Tiles};
+
+/// Sides of tiles that are taken verbatim: multiples of 16 up to this.
+const MAX_TILE_SIZE: u32 = 1024;
+
+/// The levels of a slide that are JPEG tiles on one grid.
+pub(super) struct JpegTiles {
+    tiff: Tiff,
+    tile_size: u32,
+    // Invariant: one page per level.
+    levels: Vec<TileLevel>,
+    pages: Vec<Page>,
+}
+
+/// Why the tiles of a page cannot be taken verbatim, or `None` if they can.
+pub(super) fn obstacle(page: &Page) -> Option<String> {
+    let (width, height) = (page.chunks.width, page.chunks.height);
+    if !matches!(page.compression, Compression::Jpeg(_)) || !page.chunks.tiled {
+        return Some("it is not in JPEG tiles".into());
+    }
+    if width != height || width % 16 != 0 || width > MAX_TILE_SIZE {
+        return Some(format!(
+            "its tiles are {width} x {height} px \
+             (squares with a side of 16 to {MAX_TILE_SIZE} px in steps of 16 are taken)"
+        ));
+    }
+    if page.photometric == Photometric::WhiteIsZero {
+        return Some("white is stored as 0".into());
+    }
+    match page.chunks.absent() {
+        0 => None,
+        absent => Some(format!("{absent} of its {} tiles are absent", page.chunks.per_plane())),
+    }
+}
+
+/// The number of the level that a page of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
+pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
+    let fits = |full: u32, part: u32, level: u8| part == full >> level || part == full.div_ceil(1 << level);
+    (1..31).find(|&level| fits(full.0, size.0, level) && fits(full.1, size.1, level))
+}
+
+impl JpegTiles {
+    /// Starts with level 0, whose page has no [`obstacle`]. Its first tile is checked.
+    pub(super) fn new(tiff: Tiff, page: Page) -> Result<Self, Error> {
+        let mut tiles = Self { tiff, tile_size: page.chunks.width, levels: Vec::new(), pages: Vec::new() };
+        tiles.push(0, page)?;
+        Ok(tiles)
+    }
+
+    /// The file.
+    pub(super) fn tiff(&self) -> &Tiff {
+        &self.tiff
+    }
+
+    /// Adds a page if it is a level on the same grid; else the answer says why it is left out.
+    pub(super) fn join(&mut self, page: Page) -> Result<Option<String>, Error> {
+        let (Some(level), Some(first)) = (self.levels.first(), self.pages.first()) else {
+            return Ok(Some("there is no level 0".into()));
+        };
+        let size = (page.width, page.height);
+        let Some(number) = level_of((level.width, level.height), size) else {
+            return Ok(Some(format!("its {} x {} px are not level 0 halved a few times", size.0, size.1)));
+        };
+        if let Some(obstacle) = obstacle(&page) {
+            return Ok(Some(obstacle));
+        }
+        if page.chunks.width != self.tile_size {
+            return Ok(Some(format!(
+                "its tiles are {} px wide, those of level 0 {}",
+                page.chunks.width, self.tile_size
+            )));
+        }
+        if (page.samples, &page.photometric) != (first.samples, &first.photometric) {
+            return Ok(Some("its colours are stored in another way than those of level 0".into()));
+        }
+        if self.levels.iter().any(|level| level.level == number) {
+            return Ok(Some(format!("level {number} is there already")));
+        }
+        self.push(number, page)?;
+        Ok(None)
+    }
+
+    /// Adds a level whose first tile decodes, and keeps the levels in order.
+    fn push(&mut self, level: u8, page: Page) -> Result<(), Error> {
+        let Compression::Jpeg(tables) = &page.compression else {
+            return Err(self.tiff.malformed(&page.place, "is not JPEG"));
+        };
+        let (width, height, tables) = (page.width, page.height, tables.clone());
+        let colour = colour_of_tiles(&self.tiff, &page, &tables)?;
+        let at = self.levels.partition_point(|other| other.level < level);
+        self.levels.insert(at, TileLevel { level, width, height, tables, colour, padded: true });
+        self.pages.insert(at, page);
+        Ok(())
+    }
+}
+
+/// The colour model to give with a page's tiles, from its first one, which must decode.
+fn colour_of_tiles(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<Colour, Error> {
+    let place = format!("{}, {}", page.place, page.chunks.place(0));
+    let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else {
+        return Err(tiff.malformed(place, "is absent"));
+    };
+    let damaged = |error: microtome_codec::Error| match error {
+        microtome_codec::Error::Unsupported(_) => tiff.unsupported(&place, error),
+        _ => tiff.malformed(&place, error),
+    };
+    let stream = jpeg::complete(tables, Colour::AsStored, &stored).map_err(damaged)?;
+    let header = jpeg::inspect(&stream).map_err(damaged)?;
+    header.check_displayable().map_err(damaged)?;
+    let (width, height) = (page.chunks.width, page.chunks.height);
+    if (header.width, header.height) != (width, height) || header.components.len() != page.samples {
+        let what = format!(
+            "a JPEG of {} x {} px with {} components, not {width} x {height} with {}",
+            header.width,
+            header.height,
+            header.components.len(),
+            page.samples
+        );
+        return Err(tiff.malformed(place, what));
+    }
+    turbo::decode(&stream, u64::from(width) * u64::from(height)).map_err(damaged)?;
+    // A single component has no model: both sides are "as stored" then.
+    let colour = page.jpeg_colour();
+    Ok(if colour == header.assumed_colour() { Colour::AsStored } else { colour })
+}
+
+impl Tiles for JpegTiles {
+    fn tile_size(&self) -> u32 {
+        self.tile_size
+    }
+
+    fn overlap(&self) -> u32 {
+        0
+    }
+
+    fn levels(&self) -> &[TileLevel] {
+        &self.levels
+    }
+
+    fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error> {
+        let page =
+            self.pages.get(index).filter(|page| column < page.chunks.columns && row < page.chunks.rows);
+        let Some(page) = page else {
+            let place = format!("tile column {column} row {row} of the level at {index}");
+            return Err(self.tiff.malformed(place, "is outside the tile grid"));
+        };
+        let chunk = row as usize * page.chunks.columns as usize + column as usize;
+        match page.chunks.bytes(&self.tiff, &page.place, chunk)? {
+            Some(bytes) => Ok(bytes),
+            None => {
+                Err(self.tiff.malformed(format!("{}, {}", page.place, page.chunks.place(chunk)), "is absent"))
+            }
+        }
+    }
+}

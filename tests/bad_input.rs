@@ -1,0 +1,172 @@
+//! Wrong input, wrong targets, wrong usage: one line, the right exit code, nothing left, nothing lost.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::{fail, folder, names, picture, succeed, write_deep_zoom, write_png};
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+/// Ingests `source` into an empty folder, demands failure with all of `words` in the line, and an empty folder after.
+fn refused(source: &Path, words: &[&str]) {
+    let out = folder();
+    let line = fail(1, ["ingest", path(source), "-o", path(&out.path().join("out.mtm"))]);
+    for word in words {
+        assert!(line.contains(word), "{word:?} is missing in: {line}");
+    }
+    assert!(names(out.path()).is_empty(), "nothing is left: {:?}", names(out.path()));
+}
+
+#[test]
+fn files_that_are_no_slides_are_refused() {
+    let folder = folder();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    refused(&file("empty.svs", b""), &["empty.svs"]);
+    refused(&file("text.tif", b"this is not a picture"), &["text.tif"]);
+    refused(&file("cut.tif", b"II*\0\x08\0\0\0"), &["cut.tif"]);
+    refused(&file("bad.dzi", b"<Image/>"), &["bad.dzi", "descriptor"]);
+    refused(&file("huge.dzi", &vec![b' '; 1 << 20]), &["huge.dzi"]);
+    refused(&folder.path().join("missing.svs"), &["missing.svs"]);
+    let png = folder.path().join("whole.png");
+    write_png(&png, &picture(300, 300));
+    let bytes = std::fs::read(&png).unwrap();
+    refused(&file("cut.png", &bytes[..bytes.len() / 2]), &["cut.png"]);
+}
+
+#[test]
+fn a_deep_zoom_slide_with_a_bad_tile_names_the_tile() {
+    let damage: [(&str, fn(&PathBuf)); 4] = [
+        ("missing", |tile| std::fs::remove_file(tile).unwrap()),
+        ("empty", |tile| std::fs::write(tile, b"").unwrap()),
+        ("malformed", |tile| std::fs::write(tile, b"GIF89a, truly").unwrap()),
+        ("undecodable", |tile| {
+            let bytes = std::fs::read(tile).unwrap();
+            std::fs::write(tile, [&bytes[..bytes.len() / 2], &[0xFF, 0xD9]].concat()).unwrap();
+        }),
+    ];
+    for (word, damage) in damage {
+        let folder = folder();
+        let source = write_deep_zoom(folder.path(), &picture(700, 500), 254, 1, "jpeg");
+        damage(&folder.path().join("slide_files/10/1_1.jpeg"));
+        refused(&source, &[word, "10/1_1.jpeg"]);
+    }
+    let folder = folder();
+    let source = write_deep_zoom(folder.path(), &picture(700, 500), 254, 1, "jpeg");
+    let tiles = folder.path().join("slide_files/10");
+    std::fs::copy(tiles.join("0_0.jpeg"), tiles.join("1_1.jpeg")).unwrap();
+    refused(&source, &["1_1.jpeg", "255 x 255"]);
+}
+
+#[test]
+fn an_existing_target_is_never_touched() {
+    let folder = folder();
+    let target = folder.path().join("out.mtm");
+    for create in [true, false] {
+        let _ = std::fs::remove_file(&target);
+        if create {
+            std::fs::write(&target, b"precious").unwrap();
+        } else {
+            std::fs::create_dir(&target).unwrap();
+            std::fs::write(target.join("out.mtm"), b"precious").unwrap();
+        }
+        // A folder of that name is a folder to put the container into, whose name is then taken by a source.
+        let source = if create { "synthetic:64x64".to_owned() } else { path(&write_out_png(folder.path())).to_owned() };
+        let line = fail(1, ["ingest", &source, "-o", path(&target)]);
+        assert!(line.contains("exists"), "{line}");
+        let kept = if create { target.clone() } else { target.join("out.mtm") };
+        assert_eq!(std::fs::read(kept).unwrap(), b"precious");
+    }
+}
+
+fn write_out_png(folder: &Path) -> PathBuf {
+    let png = folder.join("out.png");
+    write_png(&png, &picture(64, 64));
+    png
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let folder = folder();
+    let target = folder.path().join("out.mtm");
+    let target = path(&target);
+    for arguments in [
+        &["ingest", "synthetic:64", "-o", target][..],
+        &["ingest", "synthetic:0x5", "-o", target],
+        &["ingest", "synthetic:64x64", "--exact", "-o", target],
+        &["ingest", "synthetic:64x64", "synthetic:65x65", "-o", target],
+    ] {
+        fail(2, arguments);
+    }
+    for arguments in [
+        &["ingest", "synthetic:64x64"][..],
+        &["ingest", "synthetic:64x64", "--quality", "0", "-o", target],
+        &["ingest", "synthetic:64x64", "--exact", "--quality", "80", "-o", target],
+        &["frobnicate"],
+        &[],
+    ] {
+        assert_eq!(support::microtome(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn tiles_outside_the_slide_name_the_bounds() {
+    let folder = folder();
+    let container = folder.path().join("a.mtm");
+    succeed(["ingest", "synthetic:600x400", "-o", path(&container)]);
+    let out = folder.path().join("tile.jpg");
+    assert!(fail(2, ["tile", path(&container), "0", "3", "0", "-o", path(&out)]).contains("3 columns and 2 rows"));
+    assert!(fail(2, ["tile", path(&container), "11", "0", "0", "-o", path(&out)]).contains("0 to 10"));
+    succeed(["tile", path(&container), "10", "0", "0", "-o", path(&out)]);
+    assert!(fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&out)]).contains("exists"));
+    let export = folder.path().join("a.dzi");
+    std::fs::create_dir(folder.path().join("a_files")).unwrap();
+    assert!(fail(1, ["export", path(&container), "-o", path(&export)]).contains("a_files"));
+    assert!(fail(2, ["export", path(&container), "-o", "a.png"]).contains(".dzi"));
+}
+
+#[test]
+fn a_target_that_cannot_be_written_says_so() {
+    let line = fail(1, ["ingest", "synthetic:64x64", "-o", "/proc/nowhere/out.mtm"]);
+    assert!(line.contains("/proc/nowhere"), "{line}");
+}
+
+#[test]
+fn an_interrupted_ingest_leaves_nothing() {
+    let folder = folder();
+    let target = folder.path().join("out.mtm");
+    let mut child = support::command()
+        .args(["ingest", "synthetic:30000x30000", "--progress", "json", "-o", path(&target)])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line of progress: work has begun.
+    let mut first = [0; 1];
+    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+}
+
+#[test]
+fn a_killed_ingest_leaves_nothing_under_the_final_name_and_the_next_one_cleans_up() {
+    let folder = folder();
+    let target = folder.path().join("out.mtm");
+    // A part file of a run that is no more: nobody holds its lock.
+    std::fs::write(folder.path().join(".out.mtm.abc.part"), b"half").unwrap();
+    std::fs::write(folder.path().join(".other.mtm.abc.part"), b"half").unwrap();
+    succeed(["ingest", "synthetic:64x64", "-o", path(&target)]);
+    assert_eq!(names(folder.path()), [".other.mtm.abc.part", "out.mtm"]);
+}

@@ -1,0 +1,214 @@
+//! What the end-to-end tests share: the built binary, folders, small slides, a server, a plain HTTP client.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use microtome_codec::turbo::{self, Subsampling};
+use microtome_codec::Rgb;
+use microtome_slide::Grid;
+use microtome_slide::deepzoom::Descriptor;
+
+/// The binary under test with these arguments, its output collected.
+pub fn microtome<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    command().args(arguments).output().expect("the binary runs")
+}
+
+/// The binary under test, not yet started.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_microtome"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary, demands success, gives its standard output.
+pub fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
+    let output = microtome(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("output is UTF-8")
+}
+
+/// Runs the binary, demands this exit code and a single line of complaint, gives the line.
+pub fn fail<S: AsRef<std::ffi::OsStr>>(code: i32, arguments: impl IntoIterator<Item = S>) -> String {
+    let output = microtome(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "one failure, one line: {complaint}");
+    assert!(output.stdout.is_empty(), "a failure prints no data");
+    complaint
+}
+
+/// A folder of the test's own.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("microtome-test-").tempdir().expect("a temporary folder")
+}
+
+/// Names of all entries of a folder, hidden ones too.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Real slides, where they are: `MICROTOME_TEST_DATA`, or `shared/data` beside the repository.
+pub fn shared_data(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("MICROTOME_TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let path = root.join(path);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there (set MICROTOME_TEST_DATA)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// A picture of smooth waves, each channel in another direction: every place looks different, and JPEG likes it.
+pub fn picture(width: u32, height: u32) -> Rgb {
+    let wave = |at: u32, length: u32| (40 + 160 * (at % length).min(length - at % length) / length) as u8;
+    let pixel = |i: u32| {
+        let (x, y) = (i % width, i / width);
+        [wave(x, 370), wave(y, 310), wave(x + y, 530)]
+    };
+    Rgb::from_vec(width, height, (0..width * height).flat_map(pixel).collect()).expect("sizes match")
+}
+
+/// Writes a picture as PNG.
+pub fn write_png(path: &Path, pixels: &Rgb) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, pixels.width(), pixels.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(pixels.data()).unwrap();
+}
+
+/// Writes a Deep Zoom folder of a picture, all levels, and gives the path of its descriptor.
+pub fn write_deep_zoom(folder: &Path, pixels: &Rgb, tile_size: u32, overlap: u32, format: &str) -> PathBuf {
+    let descriptor = Descriptor {
+        width: pixels.width(),
+        height: pixels.height(),
+        tile_size,
+        overlap,
+        format: format.to_owned(),
+    };
+    let path = folder.join("slide.dzi");
+    std::fs::write(&path, descriptor.to_xml()).unwrap();
+    let mut level_pixels = pixels.clone();
+    for level in 0..=descriptor.level_of(0).unwrap() {
+        if level > 0 {
+            level_pixels = level_pixels.reduced();
+        }
+        let tiles = folder.join(format!("slide_files/{}", descriptor.number_of(level)));
+        std::fs::create_dir_all(&tiles).unwrap();
+        let grid = Grid { width: level_pixels.width(), height: level_pixels.height(), tile_size, overlap };
+        for row in 0..grid.rows() {
+            for column in 0..grid.columns() {
+                let r = grid.tile_rect(column, row).unwrap();
+                let tile = level_pixels.crop(r.x, r.y, r.width, r.height);
+                let file = tiles.join(format!("{column}_{row}.{format}"));
+                match format {
+                    "png" => write_png(&file, &tile),
+                    _ => std::fs::write(&file, turbo::encode(&tile, 80, Subsampling::Chroma420).unwrap()).unwrap(),
+                }
+            }
+        }
+    }
+    path
+}
+
+/// A running server; stopped when dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    /// Everything it has said since it was ready.
+    pub log: std::sync::mpsc::Receiver<String>,
+}
+
+impl Server {
+    /// Starts a server for a folder on a free port and waits until it says that it serves.
+    pub fn start(root: &Path, more: &[&str]) -> Self {
+        let mut command = command();
+        command.arg("--slides-root").arg(root).args(["--port", "0"]).args(more);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let (sender, log) = std::sync::mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let ready = log
+            .iter()
+            .find_map(|line| line.split("http://localhost:").nth(1).map(str::to_owned))
+            .expect("the server says where it serves");
+        let port = ready.split('/').next().unwrap().parse().unwrap();
+        Self { child, port, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM and gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
+        assert!(killed.success());
+        self.child.wait().unwrap().code()
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        http(self.port, "GET", path, &[], b"")
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        http(self.port, method, path, headers, b"")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A header's value; names are matched without regard to case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+}
+
+/// One request over a connection of its own, the path sent exactly as given: HTTP libraries tidy paths, attackers
+/// do not.
+pub fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += &format!("Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[request.as_bytes(), body].concat()).unwrap();
+    let mut answer = vec![];
+    stream.read_to_end(&mut answer).expect("the server answers");
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("an HTTP answer has a head");
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("an HTTP answer has a status");
+    Response { status, head, body: answer[end + 4..].to_vec() }
+}
