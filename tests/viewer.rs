@@ -12,13 +12,13 @@ use support::{Server, folder, shared_data, succeed};
 use webdriver::Browser;
 
 /// All tiles of the current view are drawn, and nothing moves any more.
-const SETTLED: &str = "document.body.dataset.ready === 'true' && window.viewer.world.getItemAt(0) \
+const SETTLED: &str = "document.body.dataset.ready === 'true' && !(window.framesToCome > 0) \
     && window.viewer.world.getItemAt(0).getFullyLoaded() && !window.viewer.isAnimating()";
 
 /// Levels (Deep Zoom numbers) of the tiles that the page has asked for, and whether all of them came.
 fn requested(browser: &Browser) -> (Vec<u64>, bool) {
     let entries = browser.evaluate(
-        "performance.getEntriesByType('resource').filter(e => e.name.includes('/tiles/')) \
+        "performance.getEntriesByType('resource').filter(e => /\\d+_\\d+\\.jpg/.test(e.name)) \
          .map(e => [Number(e.name.split('/').at(-2)), e.responseStatus])",
     );
     let entries = entries.as_array().unwrap();
@@ -58,6 +58,7 @@ fn shows_the_slide_at_full_resolution(slide: &Slide, name: &str, root: &std::pat
     // One slide pixel per screen pixel, a known pixel in the middle.
     browser.evaluate(&format!(
         "(() => {{ const v = viewer.viewport, p = v.imageToViewportCoordinates({} + 0.5, {} + 0.5); \
+         window.framesToCome = 2; viewer.addHandler('update-viewport', () => window.framesToCome--); \
          v.zoomTo(v.imageToViewportZoom(1), null, true); v.panTo(p, true); return true; }})()",
         at.0, at.1
     ));

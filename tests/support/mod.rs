@@ -205,10 +205,18 @@ pub fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body:
     }
     request += &format!("Content-Length: {}\r\n\r\n", body.len());
     stream.write_all(&[request.as_bytes(), body].concat()).unwrap();
-    let mut answer = vec![];
-    stream.read_to_end(&mut answer).expect("the server answers");
-    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("an HTTP answer has a head");
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut head).expect("the server answers") > 0, "an HTTP answer has a head: {head}");
+    }
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("an HTTP answer has a status");
-    Response { status, head, body: answer[end + 4..].to_vec() }
+    let mut response = Response { status, head, body: vec![] };
+    match response.header("content-length").map(|length| length.parse::<u64>().unwrap()) {
+        _ if method == "HEAD" || status == 304 => {}
+        // Not to the end of the connection: some servers keep it open all the same.
+        Some(length) => _ = stream.take(length).read_to_end(&mut response.body).unwrap(),
+        None => _ = stream.read_to_end(&mut response.body).unwrap(),
+    }
+    response
 }
