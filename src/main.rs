@@ -15,7 +15,7 @@ use failure::Failure;
 /// Whole-slide images in one file, served tile by tile to any viewer.
 #[derive(Parser)]
 #[command(name = "microtome", version, arg_required_else_help = true, args_conflicts_with_subcommands = true)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { command, serve } = Arguments::parse();
+    let CommandLine { command, serve } = CommandLine::parse();
     let result = match command {
         Some(Command::Ingest(arguments)) => commands::ingest::run(&arguments),
         Some(Command::Serve(arguments)) => commands::serve::run(&arguments),

@@ -80,7 +80,11 @@ fn an_existing_target_is_never_touched() {
             std::fs::write(target.join("out.mtm"), b"precious").unwrap();
         }
         // A folder of that name is a folder to put the container into, whose name is then taken by a source.
-        let source = if create { "synthetic:64x64".to_owned() } else { path(&write_out_png(folder.path())).to_owned() };
+        let source = if create {
+            "synthetic:64x64".to_owned()
+        } else {
+            path(&write_out_png(folder.path())).to_owned()
+        };
         let line = fail(1, ["ingest", &source, "-o", path(&target)]);
         assert!(line.contains("exists"), "{line}");
         let kept = if create { target.clone() } else { target.join("out.mtm") };
@@ -125,7 +129,9 @@ fn tiles_outside_the_slide_name_the_bounds() {
     let container = folder.path().join("a.mtm");
     succeed(["ingest", "synthetic:600x400", "-o", path(&container)]);
     let out = folder.path().join("tile.jpg");
-    assert!(fail(2, ["tile", path(&container), "0", "3", "0", "-o", path(&out)]).contains("3 columns and 2 rows"));
+    assert!(
+        fail(2, ["tile", path(&container), "0", "3", "0", "-o", path(&out)]).contains("3 columns and 2 rows")
+    );
     assert!(fail(2, ["tile", path(&container), "11", "0", "0", "-o", path(&out)]).contains("0 to 10"));
     succeed(["tile", path(&container), "10", "0", "0", "-o", path(&out)]);
     assert!(fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&out)]).contains("exists"));

@@ -47,16 +47,24 @@ fn damages(intact: &[u8], container: &Path, foreign: &Path) -> Vec<(&'static str
         ("a file cut in half", false, edit(&|f| f.truncate(f.len() / 2))),
         ("an appended byte", false, edit(&|f| f.push(0))),
         ("a flipped bit in the header", false, edit(&|f| f[90] ^= 1)),
-        ("two swapped records", true, edit(&|f| {
-            let length = a.len().min(b.len());
-            for i in 0..length {
-                f.swap(a.start + i, b.start + i);
-            }
-        })),
-        ("a record of another slide", true, edit(&|f| {
-            let length = a.len().min(foreign_record.len());
-            f[a.start..a.start + length].copy_from_slice(&foreign_record[..length]);
-        })),
+        (
+            "two swapped records",
+            true,
+            edit(&|f| {
+                let length = a.len().min(b.len());
+                for i in 0..length {
+                    f.swap(a.start + i, b.start + i);
+                }
+            }),
+        ),
+        (
+            "a record of another slide",
+            true,
+            edit(&|f| {
+                let length = a.len().min(foreign_record.len());
+                f[a.start..a.start + length].copy_from_slice(&foreign_record[..length]);
+            }),
+        ),
     ]
 }
 

@@ -14,9 +14,12 @@ fn path(path: &std::path::Path) -> &str {
 
 #[test]
 fn a_deep_zoom_folder_goes_in_and_comes_out_byte_for_byte_on_any_grid() {
-    for (width, height, tile_size, overlap, format) in
-        [(700, 500, 254, 1, "jpeg"), (513, 257, 256, 0, "jpg"), (300, 40, 128, 3, "jpg"), (17, 1, 16, 0, "jpeg")]
-    {
+    for (width, height, tile_size, overlap, format) in [
+        (700, 500, 254, 1, "jpeg"),
+        (513, 257, 256, 0, "jpg"),
+        (300, 40, 128, 3, "jpg"),
+        (17, 1, 16, 0, "jpeg"),
+    ] {
         let folder = folder();
         let source = write_deep_zoom(folder.path(), &picture(width, height), tile_size, overlap, format);
         let container = folder.path().join("out.mtm");
@@ -29,7 +32,8 @@ fn a_deep_zoom_folder_goes_in_and_comes_out_byte_for_byte_on_any_grid() {
         let original = source.with_file_name("slide_files");
         for level in names(&original) {
             for tile in names(&original.join(&level)) {
-                let back = std::fs::read(exported.with_file_name("slide_files").join(&level).join(&tile)).unwrap();
+                let back =
+                    std::fs::read(exported.with_file_name("slide_files").join(&level).join(&tile)).unwrap();
                 assert!(back == std::fs::read(original.join(&level).join(&tile)).unwrap(), "{level}/{tile}");
             }
         }
@@ -63,7 +67,10 @@ fn a_deep_zoom_level_that_is_missing_is_made_from_the_finer_one() {
     assert_eq!(whole(1), whole(0).reduced(), "a derived level is the exact average of the decoded finer one");
     let (made, exact) = (whole(2), whole(1).reduced());
     let error: u64 = made.data().iter().zip(exact.data()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-    assert!(error < 3 * made.data().len() as u64, "level 2 is a JPEG of the reduced level 1, mean error {error}");
+    assert!(
+        error < 3 * made.data().len() as u64,
+        "level 2 is a JPEG of the reduced level 1, mean error {error}"
+    );
 }
 
 #[test]
@@ -111,7 +118,11 @@ fn every_pyramid_of_an_odd_size_ends_at_one_pixel_and_all_its_tiles_decode() {
                 let rect = grid.tile_rect(column, row).unwrap();
                 let jpeg = slide.tile(TileId { level: level as u8, column, row }).unwrap();
                 let pixels = turbo::decode(&jpeg, 1 << 20).unwrap();
-                assert_eq!((pixels.width(), pixels.height()), (rect.width, rect.height), "{size} level {level}");
+                assert_eq!(
+                    (pixels.width(), pixels.height()),
+                    (rect.width, rect.height),
+                    "{size} level {level}"
+                );
             }
         }
     }
@@ -125,7 +136,11 @@ fn blank_tiles_are_stored_once() {
     let container = folder.path().join("out.mtm");
     succeed(["ingest", path(&image), "-o", path(&container)]);
     let usage = Slide::open(&container).unwrap().usage().unwrap();
-    assert_eq!((usage[0].tiles, usage[0].records, usage[2].records), (32, 0, 1), "level 2 comes first and is shared");
+    assert_eq!(
+        (usage[0].tiles, usage[0].records, usage[2].records),
+        (32, 0, 1),
+        "level 2 comes first and is shared"
+    );
 }
 
 #[test]
@@ -141,7 +156,11 @@ fn many_sources_go_into_a_folder_and_a_bad_one_does_not_stop_the_rest() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("bad.svs"));
     assert_eq!(names(&out), ["good.mtm"]);
     let again = support::microtome(["ingest", path(&good), "-o", path(&out), "--resume"]);
-    assert!(again.status.success(), "--resume skips what is there: {}", String::from_utf8_lossy(&again.stderr));
+    assert!(
+        again.status.success(),
+        "--resume skips what is there: {}",
+        String::from_utf8_lossy(&again.stderr)
+    );
 }
 
 #[test]
@@ -150,7 +169,8 @@ fn info_and_ingest_speak_json() {
     let container = folder.path().join("out.mtm");
     let report = succeed(["ingest", "synthetic:600x400", "-o", path(&container), "--json"]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    let info: serde_json::Value = serde_json::from_str(&succeed(["info", path(&container), "--json"])).unwrap();
+    let info: serde_json::Value =
+        serde_json::from_str(&succeed(["info", path(&container), "--json"])).unwrap();
     assert_eq!(report["content_id"], info["content_id"]);
     assert_eq!(info["width"], 600);
     assert_eq!(info["levels"][1]["stored"], false);

@@ -66,7 +66,10 @@ fn the_descriptor_is_deep_zoom() {
     assert_eq!(response.status, 200);
     assert!(response.header("content-type").unwrap().starts_with("application/xml"));
     let descriptor = microtome_slide::deepzoom::Descriptor::parse(response.text()).unwrap();
-    assert_eq!((descriptor.width, descriptor.height, descriptor.tile_size, descriptor.overlap), (1100, 700, 256, 0));
+    assert_eq!(
+        (descriptor.width, descriptor.height, descriptor.tile_size, descriptor.overlap),
+        (1100, 700, 256, 0)
+    );
 }
 
 #[test]
@@ -116,7 +119,9 @@ fn new_slides_appear_by_themselves_and_names_may_be_anything() {
     for name in names {
         ingest(folder.path(), name, "synthetic:300x200");
     }
-    for id in ["a", "ward%207/case%231/b%2520c", "ward%207%2Fcase%231%2Fb%2520c", "gr%C3%B6%C3%9Fe", "x_files/y"] {
+    for id in
+        ["a", "ward%207/case%231/b%2520c", "ward%207%2Fcase%231%2Fb%2520c", "gr%C3%B6%C3%9Fe", "x_files/y"]
+    {
         assert_eq!(server.get(&format!("/tiles/{id}/0/0_0.jpg")).status, 200, "{id}");
         assert_eq!(server.get(&format!("/dzi/{id}.dzi")).status, 200, "{id}");
         assert_eq!(server.get(&format!("/viewer/{id}")).status, 200, "{id}");
@@ -154,10 +159,37 @@ fn nothing_outside_the_root_is_ever_opened() {
     let server = Server::start(&root, &[]);
     let absolute = folder.path().join("secret").display().to_string();
     let ids = [
-        "../secret", "%2e%2e/secret", "%2e%2e%2fsecret", "..%2fsecret", "%252e%252e/secret", "..%5csecret", "..\\secret",
-        "sub/../../secret", "sub/..%2f..%2fsecret", "./a", "%2e/a", "sub//../a", "%c0%ae%c0%ae/secret", "%ff", "a%00",
-        "a%00.mtm", ".hidden", "link", "way/secret", "%2e%2e", "..", "", "%", "%2", "%zz", "a%0d%0aX: y", "~/secret",
-        "....//secret", "..;/secret", "%uff0e%uff0e/secret", absolute.as_str(),
+        "../secret",
+        "%2e%2e/secret",
+        "%2e%2e%2fsecret",
+        "..%2fsecret",
+        "%252e%252e/secret",
+        "..%5csecret",
+        "..\\secret",
+        "sub/../../secret",
+        "sub/..%2f..%2fsecret",
+        "./a",
+        "%2e/a",
+        "sub//../a",
+        "%c0%ae%c0%ae/secret",
+        "%ff",
+        "a%00",
+        "a%00.mtm",
+        ".hidden",
+        "link",
+        "way/secret",
+        "%2e%2e",
+        "..",
+        "",
+        "%",
+        "%2",
+        "%zz",
+        "a%0d%0aX: y",
+        "~/secret",
+        "....//secret",
+        "..;/secret",
+        "%uff0e%uff0e/secret",
+        absolute.as_str(),
     ];
     for id in ids {
         for path in [
@@ -216,7 +248,9 @@ fn health_and_metrics_answer() {
     assert_eq!(server.get("/readyz").status, 200);
     let metrics = server.get("/metrics");
     assert_eq!(metrics.status, 200);
-    assert!(metrics.text().lines().any(|l| l.contains("tile") && l.contains("route") || l.contains("requests")));
+    assert!(
+        metrics.text().lines().any(|l| l.contains("tile") && l.contains("route") || l.contains("requests"))
+    );
 }
 
 #[test]
@@ -224,8 +258,19 @@ fn all_flags_of_the_contract_are_taken_with_and_without_the_word() {
     let folder = folder();
     ingest(folder.path(), "a.mtm", "synthetic:300x200");
     let flags = [
-        "--rayon-threads", "8", "--tokio-workers", "4", "--tokio-blocking-threads", "24", "--max-inflight-families", "16",
-        "--cache-entries", "4096", "--cache-mb", "64", "--timing-breakdown",
+        "--rayon-threads",
+        "8",
+        "--tokio-workers",
+        "4",
+        "--tokio-blocking-threads",
+        "24",
+        "--max-inflight-families",
+        "16",
+        "--cache-entries",
+        "4096",
+        "--cache-mb",
+        "64",
+        "--timing-breakdown",
     ];
     let server = Server::start(folder.path(), &flags);
     let response = server.get("/tiles/a/9/0_0.jpg");
@@ -252,7 +297,10 @@ fn a_hundred_clients_at_once_get_the_right_tiles() {
                     let (slide, level) = ((client + i) % 4, i % 3);
                     let grid = slides[slide].levels()[level];
                     let (column, row) = (client as u32 % grid.columns(), i as u32 % grid.rows());
-                    let path = format!("/tiles/{slide}/{}/{column}_{row}.jpg", slides[slide].levels().len() - 1 - level);
+                    let path = format!(
+                        "/tiles/{slide}/{}/{column}_{row}.jpg",
+                        slides[slide].levels().len() - 1 - level
+                    );
                     let response = http(port, "GET", &path, &[], b"");
                     // Overload is an honest answer; a wrong picture is not.
                     if response.status == 503 {

@@ -33,7 +33,11 @@ fn centre_of_screen(browser: &Browser) -> [f64; 3] {
     let (width, height, rgb) = browser.screenshot();
     let height_of_page = browser.evaluate("window.innerHeight").as_u64().unwrap() as u32;
     let (x, y) = (width / 2, height_of_page.min(height) / 2);
-    mean((y - 2..=y + 2).flat_map(|y| (x - 2..=x + 2).map(move |x| (y * width + x) as usize)).map(|i| &rgb[3 * i..3 * i + 3]))
+    mean(
+        (y - 2..=y + 2)
+            .flat_map(|y| (x - 2..=x + 2).map(move |x| (y * width + x) as usize))
+            .map(|i| &rgb[3 * i..3 * i + 3]),
+    )
 }
 
 fn mean<'a>(pixels: impl Iterator<Item = &'a [u8]>) -> [f64; 3] {
@@ -69,11 +73,19 @@ fn shows_the_slide_at_full_resolution(slide: &Slide, name: &str, root: &std::pat
     let shown = centre_of_screen(&browser);
     let rect = Rect { x: at.0 - 3, y: at.1 - 3, width: 7, height: 7 };
     let pixels = slide.read_region(0, rect).unwrap();
-    let expected = mean((1..6).flat_map(|y| (1..6).map(move |x| (x, y))).map(|(x, y)| &pixels.row(y)[3 * x..3 * x + 3]));
+    let expected =
+        mean((1..6).flat_map(|y| (1..6).map(move |x| (x, y))).map(|(x, y)| &pixels.row(y)[3 * x..3 * x + 3]));
     for c in 0..3 {
-        assert!((shown[c] - expected[c]).abs() < 6.0, "the middle of the screen: {shown:?}, the slide: {expected:?}");
+        assert!(
+            (shown[c] - expected[c]).abs() < 6.0,
+            "the middle of the screen: {shown:?}, the slide: {expected:?}"
+        );
     }
-    assert_eq!(browser.evaluate("document.getElementById('notice').hidden"), Value::Bool(true), "no complaint");
+    assert_eq!(
+        browser.evaluate("document.getElementById('notice').hidden"),
+        Value::Bool(true),
+        "no complaint"
+    );
 }
 
 #[test]
@@ -102,17 +114,24 @@ fn scale_bar_magnification_and_keys_follow_the_zoom() {
     let browser = Browser::open(1280, 900);
     browser.go(&format!("http://localhost:{}/viewer/a", server.port));
     browser.wait_until(SETTLED);
-    let text = |id: &str| browser.evaluate(&format!("document.getElementById('{id}').textContent")).as_str().unwrap().to_owned();
+    let text = |id: &str| {
+        browser.evaluate(&format!("document.getElementById('{id}').textContent")).as_str().unwrap().to_owned()
+    };
     let bar = text("scale-text");
     assert!(bar.contains("µm") || bar.contains("μm") || bar.contains("mm"), "{bar}");
     // Key 6 is 40x, which is native for this slide: a screen pixel is a slide pixel, 0.25 um.
     browser.press("6");
-    browser.wait_until("Math.abs(viewer.viewport.viewportToImageZoom(viewer.viewport.getZoom(true)) - 1) < 0.001");
+    browser.wait_until(
+        "Math.abs(viewer.viewport.viewportToImageZoom(viewer.viewport.getZoom(true)) - 1) < 0.001",
+    );
     browser.wait_until(SETTLED);
     assert!(text("magnification").contains("40"), "{}", text("magnification"));
     let micrometres: f64 = text("scale-text").split_whitespace().next().unwrap().parse().unwrap();
     let pixels = browser.evaluate("document.getElementById('scale-bar').getBoundingClientRect().width");
-    assert!((pixels.as_f64().unwrap() * 0.25 - micrometres).abs() < 0.01 * micrometres, "{pixels} px for {micrometres} um");
+    assert!(
+        (pixels.as_f64().unwrap() * 0.25 - micrometres).abs() < 0.01 * micrometres,
+        "{pixels} px for {micrometres} um"
+    );
     browser.press("0");
     browser.wait_until("Math.abs(viewer.viewport.getZoom(true) / viewer.viewport.getHomeZoom() - 1) < 0.001");
 }
@@ -121,7 +140,12 @@ fn scale_bar_magnification_and_keys_follow_the_zoom() {
 fn the_gallery_lists_the_slides() {
     let folder = folder();
     for name in ["a", "b"] {
-        succeed(["ingest", "synthetic:300x200", "-o", folder.path().join(format!("{name}.mtm")).to_str().unwrap()]);
+        succeed([
+            "ingest",
+            "synthetic:300x200",
+            "-o",
+            folder.path().join(format!("{name}.mtm")).to_str().unwrap(),
+        ]);
     }
     let server = Server::start(folder.path(), &[]);
     let browser = Browser::open(1000, 700);

@@ -1,6 +1,6 @@
 //! `microtome verify`: proof that nothing was lost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use microtome_ingest::verify;
 use microtome_slide::Slide;
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Whether the file is as it should be; says what is not.
-fn one(file: &PathBuf, source: Option<&str>) -> Result<bool, Failure> {
+fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
     let slide = match Slide::open(file) {
         Ok(slide) => slide,
         // A file that is not there is not a finding about the file.

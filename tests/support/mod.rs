@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use microtome_codec::turbo::{self, Subsampling};
 use microtome_codec::Rgb;
+use microtome_codec::turbo::{self, Subsampling};
 use microtome_slide::Grid;
 use microtome_slide::deepzoom::Descriptor;
 
@@ -50,8 +50,10 @@ pub fn folder() -> tempfile::TempDir {
 
 /// Names of all entries of a folder, hidden ones too.
 pub fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -112,7 +114,8 @@ pub fn write_deep_zoom(folder: &Path, pixels: &Rgb, tile_size: u32, overlap: u32
                 let file = tiles.join(format!("{column}_{row}.{format}"));
                 match format {
                     "png" => write_png(&file, &tile),
-                    _ => std::fs::write(&file, turbo::encode(&tile, 80, Subsampling::Chroma420).unwrap()).unwrap(),
+                    _ => std::fs::write(&file, turbo::encode(&tile, 80, Subsampling::Chroma420).unwrap())
+                        .unwrap(),
                 }
             }
         }
@@ -136,7 +139,9 @@ impl Server {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let (sender, log) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         let ready = log
             .iter()
             .find_map(|line| line.split("http://localhost:").nth(1).map(str::to_owned))
@@ -208,7 +213,10 @@ pub fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body:
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        assert!(stream.read_line(&mut head).expect("the server answers") > 0, "an HTTP answer has a head: {head}");
+        assert!(
+            stream.read_line(&mut head).expect("the server answers") > 0,
+            "an HTTP answer has a head: {head}"
+        );
     }
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("an HTTP answer has a status");
     let mut response = Response { status, head, body: vec![] };

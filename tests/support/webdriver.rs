@@ -123,7 +123,8 @@ fn from_base64(text: &str) -> Vec<u8> {
     digits
         .chunks(4)
         .flat_map(|group| {
-            let bits = group.iter().fold(0_u32, |bits, &digit| bits << 6 | u32::from(digit)) << (6 * (4 - group.len()));
+            let bits = group.iter().fold(0_u32, |bits, &digit| bits << 6 | u32::from(digit))
+                << (6 * (4 - group.len()));
             bits.to_be_bytes()[1..group.len()].to_vec()
         })
         .collect()

@@ -10,14 +10,14 @@ use crate::geometry::TileId;
 #[non_exhaustive]
 pub enum Error {
     /// The system refused an operation on the file.
-    #[error("{path}: cannot {action}: {source}{remedy}", path = path.display(), remedy = remedy(source))]
+    #[error("{path}: cannot {action}: {cause}{remedy}", path = path.display(), remedy = remedy(cause))]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The system's word.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is not a container, or its header or index is damaged.
     #[error("{path}: {place}: {what}", path = path.display())]
@@ -62,8 +62,8 @@ pub enum Error {
 }
 
 /// What to do about a system error, where there is something to do.
-fn remedy(source: &io::Error) -> &'static str {
-    match source.kind() {
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space or choose a target on another disk"
         }
@@ -78,5 +78,5 @@ fn remedy(source: &io::Error) -> &'static str {
 /// Turns a system error on `path` into ours.
 pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Io { path, action, source }
+    move |cause| Error::Io { path, action, cause }
 }

@@ -172,7 +172,7 @@ impl Header {
     }
 
     /// The header block, with content id and checksum computed; `self.content_id` is set to the result.
-    pub(crate) fn to_block(&mut self) -> Vec<u8> {
+    pub(crate) fn seal(&mut self) -> Vec<u8> {
         let mut block = vec![0; HEADER_LENGTH];
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &MAGIC);
@@ -262,6 +262,9 @@ impl Header {
         }
         if overlap > MAX_OVERLAP.min(tile_size / 2) {
             return Err(format!("overlap {overlap} is more than 64 px or half a tile"));
+        }
+        if levels.len() > MAX_LEVELS {
+            return Err(format!("{} levels are more than {MAX_LEVELS}", levels.len()));
         }
         let Some(&Level { width, height, stored: true }) = levels.first() else {
             return Err("level 0 is not stored".to_owned());
@@ -386,13 +389,13 @@ mod tests {
     #[test]
     fn a_header_survives_the_round_trip() {
         let mut header = header();
-        let block = header.to_block();
+        let block = header.seal();
         assert_eq!(Header::parse(&block), Ok(header));
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let block = header().to_block();
+        let block = header().seal();
         for at in 0..block.len() {
             for bit in 0..8 {
                 let mut flipped = block.clone();
@@ -420,7 +423,7 @@ mod tests {
         for (name, lie) in lies {
             let mut header = header();
             lie(&mut header);
-            assert!(matches!(Header::parse(&header.to_block()), Err(Refusal::Damaged(_))), "{name}");
+            assert!(matches!(Header::parse(&header.seal()), Err(Refusal::Damaged(_))), "{name}");
         }
     }
 
@@ -428,8 +431,8 @@ mod tests {
     fn unknown_critical_sections_are_refused_and_ancillary_ones_skipped() {
         let mut header = header();
         header.sections[1].kind = SectionKind(*b"WHAT");
-        assert!(matches!(Header::parse(&header.to_block()), Err(Refusal::Unsupported(_))));
+        assert!(matches!(Header::parse(&header.seal()), Err(Refusal::Unsupported(_))));
         header.sections[1].critical = false;
-        assert!(Header::parse(&header.to_block()).is_ok());
+        assert!(Header::parse(&header.seal()).is_ok());
     }
 }

@@ -10,7 +10,7 @@ mod publish;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -74,7 +74,8 @@ struct Spool {
     file: File,
     length: u64,
     by_slot: HashMap<u64, Spooled>,
-    by_hash: HashMap<u128, Spooled>,
+    /// Records by payload hash, and by number among those that differ and yet have the same hash.
+    by_hash: HashMap<(u128, u32), Spooled>,
 }
 
 impl Writer {
@@ -137,16 +138,20 @@ impl Writer {
         if spool.by_slot.contains_key(&slot) {
             return Err(Error::OutOfBounds(format!("{tile}: stored twice")));
         }
-        let same = spool.by_hash.get(&hash).copied().filter(|s| s.length == length);
-        let spooled = match same {
-            // Never trust a hash alone with a picture: compare the bytes.
-            Some(spooled) if self.read_spooled(spooled)? == payload => spooled,
-            _ => {
-                let offset = spool.length;
-                spool.file.write_all(payload).map_err(self.spool_error())?;
+        // Never trust a hash alone with a picture: compare the bytes. XXH3 collisions are easily made on purpose.
+        let mut number = 0;
+        let spooled = loop {
+            let Some(&candidate) = spool.by_hash.get(&(hash, number)) else {
+                let spooled = Spooled { offset: spool.length, length, hash };
+                write_all_at(&spool.file, payload, spooled.offset).map_err(self.spool_error())?;
                 spool.length += u64::from(length);
-                *spool.by_hash.entry(hash).or_insert(Spooled { offset, length, hash })
+                spool.by_hash.insert((hash, number), spooled);
+                break spooled;
+            };
+            if candidate.length == length && self.read_spooled(candidate)? == payload {
+                break candidate;
             }
+            number += 1;
         };
         spool.by_slot.insert(slot, spooled);
         Ok(())
@@ -201,7 +206,26 @@ impl Writer {
         Ok(bytes)
     }
 
-    fn spool_error(&self) -> impl FnOnce(std::io::Error) -> Error {
+    fn spool_error(&self) -> impl FnOnce(io::Error) -> Error {
         error::io(publish::folder(&self.target), "write into")
     }
+}
+
+/// Writes all of `bytes` at `offset`. The file's cursor is left out of it: on Windows reading by position moves it,
+/// and a write that failed half-way leaves it anywhere.
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes all of `bytes` at `offset`.
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => (bytes, offset) = (&bytes[n..], offset + n as u64),
+        }
+    }
+    Ok(())
 }

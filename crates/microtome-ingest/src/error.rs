@@ -26,12 +26,12 @@ pub enum Error {
         what: String,
     },
     /// A file could not be read.
-    #[error("{path}: cannot be read ({source})", path = path.display())]
+    #[error("{path}: cannot be read ({cause})", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's word.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The command's own words are off: a usage error.
     #[error("{0}")]

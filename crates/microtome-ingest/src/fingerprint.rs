@@ -53,7 +53,7 @@ pub(crate) fn slide_id(metadata: &Metadata, params: &[u8]) -> SlideId {
 
 /// SHA-256 in hex and length of a file.
 fn file(path: &Path, stop: &dyn Fn() -> bool) -> Result<(String, u64), Error> {
-    let failed = |source| Error::Read { path: PathBuf::from(path), source };
+    let failed = |cause| Error::Read { path: PathBuf::from(path), cause };
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

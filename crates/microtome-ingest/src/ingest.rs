@@ -268,7 +268,8 @@ impl LevelBytes {
 fn loss(plan: &Plan, params: &VerbatimParams, bytes: &LevelBytes, psnr: &[(u8, f64)]) -> Vec<LossStep> {
     let quality = params.derived_quality;
     let jpeg = format!("JPEG baseline, quality {quality}, 4:2:0 (libjpeg-turbo)");
-    let steps: [(fn(Origin) -> bool, String); 4] = [
+    type Wanted = fn(Origin) -> bool;
+    let steps: [(Wanted, String); 4] = [
         (|o| matches!(o, Origin::Verbatim(_)), "the source's JPEG tiles, byte for byte".to_owned()),
         (|o| o == Origin::Quantised, format!("quantised from the source's pixels: {jpeg}")),
         (

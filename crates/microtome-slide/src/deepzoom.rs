@@ -56,7 +56,9 @@ impl Descriptor {
             image.children().find(|c| c.tag_name().name() == "Size").ok_or("there is no <Size> element")?;
         let number = |node: roxmltree::Node<'_, '_>, name: &str| {
             let text = node.attribute(name).ok_or(format!("attribute {name} is missing"))?;
-            text.trim().parse::<u32>().map_err(|_| format!("{name}=\"{text}\" is not a number of pixels"))
+            text.trim()
+                .parse::<u32>()
+                .map_err(|e| format!("{name}=\"{text}\" is not a number of pixels: {e}"))
         };
         Ok(Self {
             width: number(size, "Width")?,

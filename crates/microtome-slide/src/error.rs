@@ -15,14 +15,14 @@ pub enum Error {
     #[error(transparent)]
     Container(microtome_container::Error),
     /// A record is intact and does not decode.
-    #[error("{path}: {tile}: {source}", path = path.display())]
+    #[error("{path}: {tile}: {cause}", path = path.display())]
     Undecodable {
         /// The container.
         path: PathBuf,
         /// The tile at fault.
         tile: TileId,
         /// What the codec found.
-        source: microtome_codec::Error,
+        cause: microtome_codec::Error,
     },
     /// Metadata or codec parameters are intact and make no sense.
     #[error("{path}: {place}: {what}", path = path.display())]

@@ -102,7 +102,7 @@ impl FetchedTile {
         }
     }
 
-    fn undecodable(&self, tile: TileId, source: microtome_codec::Error) -> Error {
-        Error::Undecodable { path: self.path.to_path_buf(), tile, source }
+    fn undecodable(&self, tile: TileId, cause: microtome_codec::Error) -> Error {
+        Error::Undecodable { path: self.path.to_path_buf(), tile, cause }
     }
 }

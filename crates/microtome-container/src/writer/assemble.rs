@@ -34,6 +34,9 @@ pub(super) fn assemble(
     if sections.len() + 2 > MAX_SECTIONS {
         return Err(Error::OutOfBounds(format!("{} sections (at most {MAX_SECTIONS})", sections.len() + 2)));
     }
+    if let Some(own) = sections.iter().find(|s| matches!(s.kind, SectionKind::INDEX | SectionKind::TILES)) {
+        return Err(Error::OutOfBounds(format!("section {}: the writer makes it itself", own.kind)));
+    }
     header.slide_id = slide_id;
     let by_slot = spool.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).by_slot;
     let plan = plan(&header, &layout, &by_slot, sections.len() as u16 + 1)?;
@@ -66,7 +69,7 @@ pub(super) fn assemble(
 }
 
 fn write_header(file: &mut File, header: &mut Header, target: &Path) -> Result<(), Error> {
-    let block = header.to_block();
+    let block = header.seal();
     file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&block)).map_err(error::io(target, "write"))
 }
 

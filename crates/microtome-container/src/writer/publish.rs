@@ -19,11 +19,12 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn create(target: &Path) -> Result<Self, Error> {
         let folder = folder(target);
-        let file = tempfile::Builder::new()
-            .prefix(&part_prefix(target))
-            .suffix(".part")
-            .tempfile_in(folder)
-            .map_err(error::io(folder, "write into"))?;
+        let prefix = part_prefix(target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".part");
+        #[cfg(unix)]
+        builder.permissions(published_permissions());
+        let file = builder.tempfile_in(folder).map_err(error::io(folder, "write into"))?;
         // The lock tells a living run from a killed one; a file system without locks only loses the clean-up.
         let _ = file.as_file().try_lock();
         Ok(Self { file, target: target.to_owned() })
@@ -36,7 +37,6 @@ impl Part {
     /// Syncs and verifies the part, then gives it its final name.
     pub(super) fn publish(self, advance: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), Error> {
         let Self { file, target } = self;
-        set_permissions(file.as_file()).map_err(error::io(&target, "set the permissions of"))?;
         file.as_file().sync_all().map_err(error::io(&target, "write"))?;
         let mut finding = None;
         let result = verify(&Container::open(file.path())?, |checked| match checked {
@@ -58,18 +58,11 @@ impl Part {
     }
 }
 
-/// Temporary files are private; a published slide has the permissions of any new file (0666 less the umask).
+/// Temporary files are private by default; a slide has the permissions of any new file: 0666 less the umask, which
+/// the system subtracts when it creates the file.
 #[cfg(unix)]
-fn set_permissions(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    // The only portable way to read the umask is a file made under it.
-    let probe = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile()?;
-    file.set_permissions(probe.as_file().metadata()?.permissions())
-}
-
-#[cfg(not(unix))]
-fn set_permissions(_file: &File) -> std::io::Result<()> {
-    Ok(())
+fn published_permissions() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 /// Makes the rename itself durable. Windows has no such call and does not need it.

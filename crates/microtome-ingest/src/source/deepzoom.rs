@@ -81,7 +81,7 @@ pub(crate) fn files(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     let mut names = vec![];
     let mut open = vec![files_folder(path)];
     while let Some(folder) = open.pop() {
-        let failed = |source| Error::Read { path: folder.clone(), source };
+        let failed = |cause| Error::Read { path: folder.clone(), cause };
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             match entry.file_type().map_err(failed)?.is_dir() {
@@ -115,7 +115,7 @@ fn read_descriptor(path: &Path) -> Result<Descriptor, Error> {
     let mut xml = String::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAX_DESCRIPTOR).read_to_string(&mut xml))
-        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        .map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
     let descriptor = Descriptor::parse(&xml).map_err(|what| malformed(path, "descriptor", what))?;
     let Descriptor { width, height, tile_size, overlap, .. } = descriptor;
     if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
@@ -167,7 +167,7 @@ impl Tiles for Folder {
             fs::File::open(&path).and_then(|file| file.take(MAX_TILE_FILE + 1).read_to_end(&mut bytes));
         match read {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(missing(&path)),
-            Err(source) => Err(Error::Read { path, source }),
+            Err(cause) => Err(Error::Read { path, cause }),
             Ok(_) if bytes.len() as u64 > MAX_TILE_FILE => {
                 Err(malformed(&path, "tile", "the file is larger than 64 MiB".to_owned()))
             }

@@ -57,8 +57,8 @@ struct Image {
 }
 
 impl Image {
-    fn read_error(&self, source: io::Error) -> Error {
-        Error::Read { path: self.path.clone(), source }
+    fn read_error(&self, cause: io::Error) -> Error {
+        Error::Read { path: self.path.clone(), cause }
     }
 
     fn malformed(&self, place: &str, what: impl std::fmt::Display) -> Error {

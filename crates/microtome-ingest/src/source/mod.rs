@@ -40,7 +40,7 @@ pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |cause| Error::Read { path: path.to_owned(), cause };
     let mut found = vec![];
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?.path();

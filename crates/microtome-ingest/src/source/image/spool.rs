@@ -51,7 +51,7 @@ fn temporary_file_error(source: &Path, error: &io::Error) -> Error {
         "its pixels need a temporary file in {}: {error}; set TMPDIR to a folder with room",
         folder.display()
     );
-    Error::Read { path: source.to_owned(), source: io::Error::new(error.kind(), text) }
+    Error::Read { path: source.to_owned(), cause: io::Error::new(error.kind(), text) }
 }
 
 fn malformed(source: &Path, what: String) -> Error {

@@ -82,7 +82,7 @@ impl Directory {
 impl Tiff {
     /// Opens a file and reads its header.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let read = |source| Error::Read { path: path.to_owned(), source };
+        let read = |cause| Error::Read { path: path.to_owned(), cause };
         let file = fs::File::open(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
         let mut tiff =
@@ -152,7 +152,7 @@ impl Tiff {
         let mut bytes = vec![0; size];
         read_exact_at(&self.file, &mut bytes, offset).map_err(|error| {
             let text = format!("{place}, {length} bytes at byte {offset}: {error}");
-            Error::Read { path: self.path.clone(), source: io::Error::new(error.kind(), text) }
+            Error::Read { path: self.path.clone(), cause: io::Error::new(error.kind(), text) }
         })?;
         Ok(bytes)
     }

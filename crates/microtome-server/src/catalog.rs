@@ -1,0 +1,220 @@
+//! The slides below the root, opened when first asked for and kept open while their file stays the same.
+//!
+//! Not here: tiles, and the list of all slides, which opens none.
+
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use microtome_slide::Slide;
+use moka::future::Cache;
+
+use crate::error::{Error, Failure};
+use crate::slide_id::SlideId;
+
+/// Slides kept open: each costs a file descriptor and its metadata.
+const MAX_OPEN_SLIDES: u64 = 512;
+
+/// How long a slide's file is trusted to be the one that was opened.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// An open slide and what is needed to notice that its file was replaced.
+pub(crate) struct OpenSlide {
+    pub(crate) id: SlideId,
+    pub(crate) slide: Slide,
+    pub(crate) content_id: Arc<str>,
+    file: PathBuf,
+    identity: FileIdentity,
+    checked_ms: AtomicU64,
+}
+
+/// All slides below a folder.
+pub(crate) struct Catalog {
+    root: PathBuf,
+    open: Cache<SlideId, Arc<OpenSlide>>,
+    started: Instant,
+}
+
+impl Catalog {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root, open: Cache::new(MAX_OPEN_SLIDES), started: Instant::now() }
+    }
+
+    /// The slide, opened if need be. Requests that come while it is being opened share that.
+    pub(crate) async fn slide(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+        if let Some(open) = self.open.get(id).await {
+            if !open.claim_check(self.now_ms()) || still_same(&open).await? {
+                return Ok(open);
+            }
+            self.open.invalidate(id).await;
+        }
+        let opened = self.open.try_get_with(id.clone(), self.open_slide(id.clone())).await;
+        opened.map_err(Failure::from)
+    }
+
+    /// Number of slides kept open.
+    pub(crate) async fn open_slides(&self) -> u64 {
+        self.open.run_pending_tasks().await;
+        self.open.entry_count()
+    }
+
+    async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
+        let root = self.root.clone();
+        let now_ms = self.now_ms();
+        let opening = tokio::task::spawn_blocking(move || open(&root, id, now_ms));
+        opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl OpenSlide {
+    /// Whether the file's identity is due to be looked at, by the caller alone.
+    fn claim_check(&self, now_ms: u64) -> bool {
+        let checked = self.checked_ms.load(Ordering::Relaxed);
+        u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
+            && self.checked_ms.compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// What tells a file from the one that was under the same name before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileIdentity {
+    length: u64,
+    modified: Option<SystemTime>,
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl FileIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            #[cfg(unix)]
+            device_and_inode: {
+                use std::os::unix::fs::MetadataExt;
+                (metadata.dev(), metadata.ino())
+            },
+        }
+    }
+}
+
+async fn still_same(open: &Arc<OpenSlide>) -> Result<bool, Error> {
+    let looked_at = Arc::clone(open);
+    let check = tokio::task::spawn_blocking(move || {
+        std::fs::metadata(&looked_at.file).is_ok_and(|now| FileIdentity::of(&now) == looked_at.identity)
+    });
+    check.await.map_err(|_lost| Error::WorkerLost("look at a slide's file"))
+}
+
+fn open(root: &Path, id: SlideId, now_ms: u64) -> Result<Arc<OpenSlide>, Error> {
+    let file = id.file_below(root);
+    let (target, identity) = match locate(root, &file) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(Error::NoSuchSlide),
+        Err(source) => return Err(Error::Unreachable { slide: id, source }),
+    };
+    match Slide::open(&target) {
+        Ok(slide) => {
+            let content_id = slide.content_id().to_string().into();
+            Ok(Arc::new(OpenSlide {
+                id,
+                slide,
+                content_id,
+                file,
+                identity,
+                checked_ms: AtomicU64::new(now_ms),
+            }))
+        }
+        // Deleted after it was located.
+        Err(_) if !target.exists() => Err(Error::NoSuchSlide),
+        Err(source) => Err(Error::Unopenable { slide: id, source }),
+    }
+}
+
+/// Where `file` really is and which file it is, or `None` if it is no regular file below `root`.
+fn locate(root: &Path, file: &Path) -> std::io::Result<Option<(PathBuf, FileIdentity)>> {
+    let located = || {
+        let target = file.canonicalize()?;
+        if !target.starts_with(root.canonicalize()?) {
+            return Ok(None);
+        }
+        let metadata = target.metadata()?;
+        Ok(metadata.is_file().then(|| (target, FileIdentity::of(&metadata))))
+    };
+    match located() {
+        Err(error) if is_absence(&error) => Ok(None),
+        located => located,
+    }
+}
+
+/// Whether an error says that there is no such file, as opposed to one that can't be had.
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn located(root: &Path, id: &str) -> bool {
+        let id = SlideId::from_path(id).expect("a valid id");
+        locate(root, &id.file_below(root)).expect("no I/O error").is_some()
+    }
+
+    #[test]
+    fn files_are_found_below_the_root_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("slides");
+        std::fs::create_dir_all(root.join("case/folder.mtm")).expect("folders");
+        std::fs::write(root.join("case/a.mtm"), b"a").expect("a file");
+        std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
+        assert!(located(&root, "case/a"));
+        assert!(!located(&root, "case/b"));
+        assert!(!located(&root, "case/folder"), "a folder is no slide");
+        assert!(!located(&root, "case/a.mtm/b"), "a file is no folder");
+        assert!(!located(&root, &"n".repeat(400)), "a name that no file system takes");
+        assert!(!located(&folder.path().join("absent"), "a"), "a root that does not exist");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_may_not_leave_the_root() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("slides");
+        std::fs::create_dir(&root).expect("a folder");
+        std::fs::write(root.join("a.mtm"), b"a").expect("a file");
+        std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
+        symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
+        symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+        symlink(folder.path(), root.join("up")).expect("a link");
+        symlink("loop.mtm", root.join("loop.mtm")).expect("a link");
+        assert!(located(&root, "inside"));
+        assert!(!located(&root, "outside"));
+        assert!(!located(&root, "up/secret"));
+        assert!(located(&root, "up/slides/a"), "a link that ends inside is harmless");
+        let linked_root = folder.path().join("linked");
+        symlink(&root, &linked_root).expect("a link");
+        assert!(located(&linked_root, "a"), "the root itself may be a link");
+    }
+
+    #[test]
+    fn a_replaced_file_is_another_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("a.mtm");
+        std::fs::write(&file, b"one").expect("a file");
+        let first = FileIdentity::of(&file.metadata().expect("metadata"));
+        assert_eq!(first, FileIdentity::of(&file.metadata().expect("metadata")));
+        let next = folder.path().join("next");
+        std::fs::write(&next, b"two").expect("a file");
+        std::fs::rename(&next, &file).expect("a rename");
+        assert_ne!(first, FileIdentity::of(&file.metadata().expect("metadata")));
+    }
+}

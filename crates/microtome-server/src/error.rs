@@ -1,0 +1,154 @@
+//! Why a request can't be answered, and the one place that turns a reason into an HTTP status.
+//!
+//! The log gets everything (slide, tile, file, cause), the client one line without file names.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use microtome_slide::TileId;
+
+use crate::slide_id::SlideId;
+
+/// Reason for not answering a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    #[error("no such page")]
+    NoSuchPage,
+    #[error("no such slide")]
+    NoSuchSlide,
+    #[error("no such tile: it is outside the slide")]
+    NoSuchTile,
+    #[error("only GET and HEAD are answered here")]
+    MethodNotAllowed,
+    #[error("overloaded")]
+    Overloaded,
+    #[error("slide {slide} cannot be opened")]
+    Unopenable { slide: SlideId, source: microtome_slide::Error },
+    #[error("slide {slide}, {tile}: the record cannot be read or decoded")]
+    BadRecord { slide: SlideId, tile: TileId, source: microtome_slide::Error },
+    #[error("slide {slide}: the file cannot be reached")]
+    Unreachable { slide: SlideId, source: std::io::Error },
+    #[error("the slides root cannot be listed")]
+    Unlistable { source: std::io::Error },
+    #[error("the {0} ended without a result")]
+    WorkerLost(&'static str),
+    #[error("the metrics cannot be written")]
+    Metrics(#[from] std::fmt::Error),
+}
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchPage | Self::NoSuchSlide | Self::NoSuchTile => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unopenable { .. }
+            | Self::BadRecord { .. }
+            | Self::Unreachable { .. }
+            | Self::Unlistable { .. }
+            | Self::WorkerLost(_)
+            | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn public_message(&self) -> String {
+        match self {
+            Self::Unopenable { .. } | Self::Unreachable { .. } => {
+                "the slide cannot be opened; the server's log says why".to_owned()
+            }
+            Self::BadRecord { .. } => "the tile is damaged; the server's log says where".to_owned(),
+            Self::Unlistable { .. } | Self::WorkerLost(_) | Self::Metrics(_) => {
+                "internal error; the server's log says more".to_owned()
+            }
+            Self::Overloaded => "overloaded; try again in a second".to_owned(),
+            Self::Malformed(_)
+            | Self::NoSuchPage
+            | Self::NoSuchSlide
+            | Self::NoSuchTile
+            | Self::MethodNotAllowed => self.to_string(),
+        }
+    }
+}
+
+/// An [`Error`] on its way out. Shared, because all who waited for one tile get the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure(Arc<Error>);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl From<Arc<Error>> for Failure {
+    fn from(error: Arc<Error>) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = self.0.status();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!("{}", Chain(self.0.as_ref()));
+        }
+        let mut response = Response::new(Body::from(format!("{}\n", self.0.public_message())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// Displays an error with all its sources, colon by colon.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_stays_in_the_log() {
+        let source = std::io::Error::other("/srv/slides/a.mtm: permission denied");
+        let slide = SlideId::from_raw_path("a").expect("a valid id");
+        let error = Error::Unreachable { slide, source };
+        assert!(Chain(&error).to_string().contains("/srv/slides/a.mtm"));
+        assert!(!error.public_message().contains("/srv"));
+        assert_eq!(Failure::from(error).into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn overload_says_when_to_come_back_and_is_not_cached() {
+        let response = Failure::from(Error::Overloaded).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    }
+}

@@ -1,0 +1,32 @@
+//! HTTP: catalogue of slides, tile cache, protocols, viewer page, metrics.
+//!
+//! [`run`] serves every `.mtm` container below a folder until the process is told to stop. Coding lives in
+//! `microtome-slide` and below: this crate finds slides, decides what runs where and when, and speaks HTTP. It never
+//! writes to the slides root, and its async code never decodes: files are read on tokio's blocking pool, tiles are
+//! decoded on a rayon pool of its own.
+//!
+//! Not here: TLS, users and access rights (put a proxy in front), remote storage, writing containers.
+
+mod admission;
+mod app;
+mod assets;
+mod catalog;
+mod config;
+mod error;
+#[cfg(test)]
+mod http_tests;
+mod listing;
+mod logging;
+mod metrics;
+mod pages;
+mod pipeline;
+mod protocols;
+mod response;
+mod routes;
+mod serve;
+mod slide_id;
+mod tile_cache;
+
+pub use config::ServerConfig;
+pub use logging::init_logging;
+pub use serve::{ServerError, run};

@@ -1,0 +1,174 @@
+//! The list of all slides below the root, as JSON. It looks at names and sizes and opens no container.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::slide_id::{EXTENSION, SlideId};
+
+/// How long a list is given out before the folders are walked again.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Folders deeper than this below the root are not listed (their slides are served).
+const MAX_DEPTH: usize = 16;
+
+/// What a folder tree holds, at most a second old.
+pub(crate) struct Listing {
+    root: PathBuf,
+    latest: Mutex<Option<(Instant, Bytes)>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Slides {
+    slides: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    id: String,
+    bytes: u64,
+    viewer: String,
+    dzi: String,
+}
+
+impl Listing {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root, latest: Mutex::new(None) }
+    }
+
+    /// The list as JSON, sorted by identifier. Requests that come during a walk wait for it.
+    pub(crate) async fn json(&self) -> Result<Bytes, Error> {
+        let mut latest = self.latest.lock().await;
+        if let Some((made, json)) = latest.as_ref()
+            && made.elapsed() < MAX_AGE
+        {
+            return Ok(json.clone());
+        }
+        let root = self.root.clone();
+        let walk = tokio::task::spawn_blocking(move || list(&root));
+        let json = walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))??;
+        *latest = Some((Instant::now(), json.clone()));
+        Ok(json)
+    }
+}
+
+fn list(root: &Path) -> Result<Bytes, Error> {
+    let unlistable = |source| Error::Unlistable { source };
+    let mut found = Vec::new();
+    match root.canonicalize() {
+        Ok(root) => walk(&root, &root, "", 0, &mut found).map_err(unlistable)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(unlistable(error)),
+    }
+    found.sort_unstable();
+    let slides = found.into_iter().map(|(id, bytes)| entry(&id, bytes)).collect();
+    serde_json::to_vec(&Slides { slides }).map(Bytes::from).map_err(|error| unlistable(error.into()))
+}
+
+fn entry(id: &SlideId, bytes: u64) -> Entry {
+    let path = id.url_path();
+    Entry { id: id.to_string(), bytes, viewer: format!("/viewer/{path}"), dzi: format!("/dzi/{path}.dzi") }
+}
+
+/// Adds the slides of one folder, whose path below the root is `prefix`, and those of the folders in it.
+///
+/// A folder below the root that can't be read is left out; so are names that can't be identifiers.
+fn walk(
+    root: &Path,
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    found: &mut Vec<(SlideId, u64)>,
+) -> std::io::Result<()> {
+    for item in std::fs::read_dir(folder)? {
+        let item = item?;
+        let (name, kind) = (item.file_name(), item.file_type()?);
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        if kind.is_dir() {
+            if depth < MAX_DEPTH
+                && let Err(error) = walk(root, &item.path(), &format!("{prefix}{name}/"), depth + 1, found)
+            {
+                tracing::warn!(folder = %item.path().display(), %error, "folder left out of the list of slides");
+            }
+            continue;
+        }
+        let Some(stem) = name.strip_suffix(EXTENSION).and_then(|stem| stem.strip_suffix('.')) else {
+            continue;
+        };
+        let Ok(id) = SlideId::from_path(&format!("{prefix}{stem}")) else { continue };
+        if let Some(bytes) = file_bytes(root, &item, kind.is_symlink()) {
+            found.push((id, bytes));
+        }
+    }
+    Ok(())
+}
+
+/// Size of a file that would be served, or `None` for one that would not, or is just being deleted.
+fn file_bytes(root: &Path, item: &std::fs::DirEntry, is_link: bool) -> Option<u64> {
+    let metadata = if is_link {
+        let target = item.path().canonicalize().ok()?;
+        target.starts_with(root).then(|| target.metadata().ok())??
+    } else {
+        item.metadata().ok()?
+    };
+    metadata.is_file().then_some(metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(root: &Path) -> Vec<String> {
+        let json = list(root).expect("a list");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let slides = json["slides"].as_array().expect("a list");
+        slides.iter().map(|slide| slide["id"].as_str().expect("an id").to_owned()).collect()
+    }
+
+    #[test]
+    fn lists_containers_of_all_folders_in_order() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("b/c")).expect("folders");
+        std::fs::create_dir_all(root.join(".git")).expect("folders");
+        std::fs::create_dir_all(root.join("folder.mtm")).expect("folders");
+        for name in
+            ["z.mtm", "b/c/a b.mtm", "b/x.mtm", ".hidden.mtm", ".git/a.mtm", "a.mtm.part", "mtm", ".mtm"]
+        {
+            std::fs::write(root.join(name), b"12345").expect("a file");
+        }
+        assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
+        let json = list(root).expect("a list");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let expected = serde_json::json!(
+            {"id": "b/c/a b", "bytes": 5, "viewer": "/viewer/b/c/a%20b", "dzi": "/dzi/b/c/a%20b.dzi"}
+        );
+        assert_eq!(json["slides"][0], expected);
+    }
+
+    #[test]
+    fn a_root_that_does_not_exist_is_empty() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(ids(&folder.path().join("absent")).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn follows_links_to_files_inside_only() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("slides");
+        std::fs::create_dir(&root).expect("a folder");
+        std::fs::write(root.join("a.mtm"), b"a").expect("a file");
+        std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
+        symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
+        symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+        symlink(&root, root.join("again")).expect("a link");
+        assert_eq!(ids(&root), ["a", "inside"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The pages for people: the gallery of all slides and the viewer of one.
+//!
+//! Names of slides are hostile until escaped: as HTML in text, as JSON without `<`, `>` and `&` in scripts.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use microtome_slide::deepzoom;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::assets;
+use crate::catalog::OpenSlide;
+use crate::error::{Error, Failure};
+use crate::response::{momentary, short_version};
+use crate::slide_id::SlideId;
+
+const HTML: &str = "text/html; charset=utf-8";
+
+/// Scripts, styles and tiles from this server, nothing from any other. The hash is that of the one style element that
+/// OpenSeadragon 6.1.1 makes; it sets all other styles from its script, which the policy does not concern.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'";
+
+/// What the viewer's script is told about its slide.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SlideInfo<'a> {
+    id: &'a str,
+    /// Address of the tiles, up to the level.
+    tiles: String,
+    version: &'a str,
+    width: u32,
+    height: u32,
+    tile_size: u32,
+    overlap: u32,
+    max_level: u32,
+    /// Micrometres per pixel, horizontal and vertical.
+    mpp: Option<[f64; 2]>,
+    objective_power: Option<f64>,
+}
+
+/// `GET /`
+pub(crate) async fn gallery() -> Response {
+    let values = [
+        ("style", escape_html(&assets::address("/assets/pages.css"))),
+        ("script", escape_html(&assets::address("/assets/gallery.js"))),
+    ];
+    page(&fill(include_str!("../assets/gallery.html"), &values))
+}
+
+/// `GET /viewer/{slide}`
+pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let path = request.uri().path();
+    let id = SlideId::from_raw_path(path.strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
+    let open = app.catalog.slide(&id).await?;
+    let info = slide_info(&open).ok_or(Error::NoSuchTile)?;
+    let values = [
+        ("title", escape_html(id.as_str())),
+        ("style", escape_html(&assets::address("/assets/pages.css"))),
+        ("openseadragon", escape_html(&assets::address("/assets/openseadragon/openseadragon.min.js"))),
+        ("scale", escape_html(&assets::address("/assets/scale.js"))),
+        ("script", escape_html(&assets::address("/assets/viewer.js"))),
+        ("info", script_json(&info)),
+    ];
+    Ok(page(&fill(include_str!("../assets/viewer.html"), &values)))
+}
+
+/// What the viewer needs to know, or `None` for a slide without levels.
+fn slide_info(open: &OpenSlide) -> Option<SlideInfo<'_>> {
+    let full = open.slide.levels().first()?;
+    let metadata = open.slide.metadata();
+    Some(SlideInfo {
+        id: open.id.as_str(),
+        tiles: format!("/dzi/{}_files/", open.id.url_path()),
+        version: short_version(&open.content_id),
+        width: full.width,
+        height: full.height,
+        tile_size: full.tile_size,
+        overlap: full.overlap,
+        max_level: deepzoom::level_number(&open.slide, 0),
+        mpp: metadata.mpp,
+        objective_power: metadata.objective_power,
+    })
+}
+
+fn page(html: &str) -> Response {
+    let mut response = momentary(HTML, html.to_owned());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// `template` with each `{{name}}` replaced by its value. Values are not searched for names.
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut parts = template.split("{{");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let known = part
+            .split_once("}}")
+            .and_then(|(name, rest)| Some((values.iter().find(|(known, _)| *known == name)?, rest)));
+        match known {
+            Some(((_, value), rest)) => {
+                filled.push_str(value);
+                filled.push_str(rest);
+            }
+            None => {
+                filled.push_str("{{");
+                filled.push_str(part);
+            }
+        }
+    }
+    filled
+}
+
+fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// `value` as JSON that can stand in a script element: it can neither end it nor open a comment.
+fn script_json(value: &SlideInfo<'_>) -> String {
+    let json = serde_json::to_string(value).unwrap_or_else(|_not_finite| "null".to_owned());
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "</script><script>alert(1)</script><!-- & \u{2028} \" ' {{info}}";
+
+    #[test]
+    fn a_script_cannot_be_ended_by_a_name() {
+        let info = SlideInfo {
+            id: HOSTILE,
+            tiles: String::new(),
+            version: "",
+            width: 1,
+            height: 1,
+            tile_size: 256,
+            overlap: 0,
+            max_level: 0,
+            mpp: Some([0.25, 0.25]),
+            objective_power: None,
+        };
+        let json = script_json(&info);
+        assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
+        let back: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(back["id"], HOSTILE);
+        assert_eq!(back["tileSize"], 256);
+    }
+
+    #[test]
+    fn text_cannot_become_markup() {
+        let escaped = escape_html(HOSTILE);
+        assert!(!escaped.contains(['<', '>', '"', '\'']), "{escaped}");
+    }
+
+    #[test]
+    fn values_are_not_searched_for_names() {
+        let values = [("title", "{{info}}".to_owned()), ("info", "secret".to_owned())];
+        assert_eq!(fill("<{{title}}|{{other}}|{{info}}>", &values), "<{{info}}|{{other}}|secret>");
+        assert_eq!(fill("{{", &values), "{{");
+    }
+
+    #[test]
+    fn templates_use_every_value() {
+        for (template, names) in [
+            (include_str!("../assets/gallery.html"), &["style", "script"][..]),
+            (
+                include_str!("../assets/viewer.html"),
+                &["title", "style", "openseadragon", "scale", "script", "info"],
+            ),
+        ] {
+            for name in names {
+                assert!(template.contains(&format!("{{{{{name}}}}}")), "{name}");
+            }
+            assert_eq!(template.matches("{{").count(), names.len() + usize::from(names.contains(&"title")));
+        }
+    }
+}
