@@ -1,6 +1,6 @@
 //! Wrong input, wrong targets, wrong usage: one line, the right exit code, nothing left, nothing lost.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Damaged containers: `verify` finds it, the server never shows it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Sources in, containers out, and back again: what the built binary does with good input.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

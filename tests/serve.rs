@@ -1,6 +1,6 @@
 //! The server as clients see it: the built binary, over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

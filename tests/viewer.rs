@@ -1,6 +1,6 @@
 //! The viewer page in a real browser: it loads, zooms, asks for the right level, and shows the slide's pixels.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 #[path = "support/webdriver.rs"]

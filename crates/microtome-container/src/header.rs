@@ -407,7 +407,8 @@ mod tests {
 
     #[test]
     fn lies_with_a_right_checksum_are_refused() {
-        let lies: [(&str, fn(&mut Header)); 11] = [
+        type Lie = (&'static str, fn(&mut Header));
+        let lies: [Lie; 11] = [
             ("tile size 0", |h| h.tile_size = 0),
             ("overlap of half a tile and more", |h| h.overlap = 129),
             ("no levels", |h| h.levels.clear()),

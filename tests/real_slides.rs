@@ -1,0 +1,101 @@
+//! Real slides, where the shared data is there: what scanners and converters wrote goes in and comes out.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use microtome_codec::{jpeg, turbo};
+use microtome_ingest::source::{self, Content};
+use microtome_slide::{Slide, TileId, deepzoom};
+use support::{Server, fail, folder, shared_data, succeed};
+
+#[test]
+fn a_deep_zoom_slide_is_kept_byte_for_byte_and_served_so() {
+    let Some(source) = shared_data("slide/melanosiscoli_HE_20x/HE.dzi") else { return };
+    let folder = folder();
+    let container = folder.path().join("HE.mtm");
+    succeed(["ingest", source.to_str().unwrap(), "-o", container.to_str().unwrap()]);
+    let verdict = succeed(["verify", container.to_str().unwrap(), "--source", source.to_str().unwrap()]);
+    assert!(verdict.contains("3,399 tiles are those of"), "{verdict}");
+    let server = Server::start(folder.path(), &[]);
+    for (level, column, row) in [(14, 30, 22), (14, 55, 44), (13, 27, 22), (12, 0, 0), (10, 3, 2), (0, 0, 0)] {
+        let file = source.with_file_name(format!("HE_files/{level}/{column}_{row}.jpeg"));
+        let served = server.get(&format!("/dzi/HE_files/{level}/{column}_{row}.jpeg"));
+        assert_eq!(served.status, 200);
+        assert!(served.body == std::fs::read(file).unwrap(), "{level}/{column}_{row}");
+    }
+}
+
+/// The colours of an SVS tile, from the file's own stream and tables, and from what is served.
+#[test]
+fn an_svs_with_rgb_jpeg_tiles_of_240_px_is_served_with_the_sources_pixels() {
+    let Some(path) = shared_data("wsi/svs/small_HE.svs") else { return };
+    let folder = folder();
+    let container = folder.path().join("small.mtm");
+    succeed(["ingest", path.to_str().unwrap(), "-o", container.to_str().unwrap()]);
+    let verdict = succeed(["verify", container.to_str().unwrap(), "--source", path.to_str().unwrap()]);
+    assert!(verdict.contains("130 tiles are those of"), "{verdict}");
+
+    let source = source::open(path.to_str().unwrap()).unwrap();
+    let Content::Tiles(tiles) = &source.content else { panic!("an SVS of JPEG tiles offers tiles") };
+    let level = &tiles.levels()[0];
+    assert_eq!(level.colour, jpeg::Colour::Rgb, "Aperio's JPEG is RGB without saying so");
+    let slide = Slide::open(&container).unwrap();
+    let number = deepzoom::level_number(&slide, 0);
+    let server = Server::start(folder.path(), &[]);
+    let grid = slide.levels()[0];
+    assert_eq!((grid.columns(), grid.rows(), grid.tile_size), (10, 13, 240));
+    for row in 0..grid.rows() {
+        for column in 0..grid.columns() {
+            let stream = jpeg::complete(&level.tables, level.colour, &tiles.tile(0, column, row).unwrap()).unwrap();
+            let whole = turbo::decode(&stream, 240 * 240).unwrap();
+            let rect = grid.tile_rect(column, row).unwrap();
+            let served = server.get(&format!("/tiles/small/{number}/{column}_{row}.jpg")).body;
+            let pixels = turbo::decode(&served, 240 * 240).unwrap();
+            assert_eq!((pixels.width(), pixels.height()), (rect.width, rect.height));
+            assert_eq!(pixels, whole.crop(0, 0, rect.width, rect.height), "column {column} row {row}");
+        }
+    }
+    // Whoever mistakes RGB for YCbCr sees green tissue: a stained pixel has less green than red and blue.
+    let tile = slide.fetch(TileId { level: 0, column: 5, row: 6 }).unwrap().decode_pixels().unwrap();
+    let sum = |c: usize| tile.data().iter().skip(c).step_by(3).map(|&v| u64::from(v)).sum::<u64>();
+    assert!(sum(1) < sum(0) && sum(1) < sum(2), "H&E is pink and violet");
+    assert_eq!(slide.metadata().mpp, Some([0.499, 0.499]));
+    assert_eq!(slide.metadata().objective_power, Some(20.0));
+    let names: Vec<_> = slide.metadata().associated.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["thumbnail", "label", "macro"]);
+    for name in names {
+        let png = slide.associated(name).unwrap().unwrap();
+        assert!(png.starts_with(b"\x89PNG") || png.starts_with(&[0xFF, 0xD8]), "{name}");
+    }
+}
+
+#[test]
+fn a_slide_smaller_than_its_tile_goes_in() {
+    let Some(path) = shared_data("wsi/svs/openslide-python_small.svs") else { return };
+    let folder = folder();
+    let container = folder.path().join("tiny.mtm");
+    succeed(["ingest", path.to_str().unwrap(), "-o", container.to_str().unwrap()]);
+    let slide = Slide::open(&container).unwrap();
+    assert_eq!((slide.levels()[0].width, slide.levels()[0].height), (16, 16));
+    let pixels = slide.fetch(TileId { level: 0, column: 0, row: 0 }).unwrap().decode_pixels().unwrap();
+    assert_eq!((pixels.width(), pixels.height()), (16, 16), "the padding is cropped");
+}
+
+#[test]
+fn what_is_not_read_yet_is_refused_by_name() {
+    for (path, word) in [
+        ("wsi/svs/tcga-cr-7395-01a-01-ts1.svs", "JPEG 2000"),
+        ("wsi/tiff/large_image_yb10kx5k.zstd.tiff", "Zstandard"),
+        ("wsi/tiff/large_image_test_orient6.tif", "Orientation"),
+        ("wsi/malformed_wsi/large_image_zero_gi.tif", "ImageLength"),
+        ("wsi/czi/newCZI_compressed.czi", "unsupported"),
+    ] {
+        let Some(source) = shared_data(path) else { return };
+        let folder = folder();
+        let target = folder.path().join("out.mtm");
+        let line = fail(1, ["ingest", source.to_str().unwrap(), "-o", target.to_str().unwrap()]);
+        assert!(line.contains(word), "{line}");
+        assert!(support::names(folder.path()).is_empty());
+    }
+}
