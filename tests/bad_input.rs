@@ -45,7 +45,8 @@ fn files_that_are_no_slides_are_refused() {
 
 #[test]
 fn a_deep_zoom_slide_with_a_bad_tile_names_the_tile() {
-    let damage: [(&str, fn(&PathBuf)); 4] = [
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 4] = [
         ("missing", |tile| std::fs::remove_file(tile).unwrap()),
         ("empty", |tile| std::fs::write(tile, b"").unwrap()),
         ("malformed", |tile| std::fs::write(tile, b"GIF89a, truly").unwrap()),

@@ -18,7 +18,8 @@ fn a_deep_zoom_slide_is_kept_byte_for_byte_and_served_so() {
     let verdict = succeed(["verify", container.to_str().unwrap(), "--source", source.to_str().unwrap()]);
     assert!(verdict.contains("3,399 tiles are those of"), "{verdict}");
     let server = Server::start(folder.path(), &[]);
-    for (level, column, row) in [(14, 30, 22), (14, 55, 44), (13, 27, 22), (12, 0, 0), (10, 3, 2), (0, 0, 0)] {
+    for (level, column, row) in [(14, 30, 22), (14, 55, 44), (13, 27, 22), (12, 0, 0), (10, 3, 2), (0, 0, 0)]
+    {
         let file = source.with_file_name(format!("HE_files/{level}/{column}_{row}.jpeg"));
         let served = server.get(&format!("/dzi/HE_files/{level}/{column}_{row}.jpeg"));
         assert_eq!(served.status, 200);
@@ -47,7 +48,8 @@ fn an_svs_with_rgb_jpeg_tiles_of_240_px_is_served_with_the_sources_pixels() {
     assert_eq!((grid.columns(), grid.rows(), grid.tile_size), (10, 13, 240));
     for row in 0..grid.rows() {
         for column in 0..grid.columns() {
-            let stream = jpeg::complete(&level.tables, level.colour, &tiles.tile(0, column, row).unwrap()).unwrap();
+            let stream =
+                jpeg::complete(&level.tables, level.colour, &tiles.tile(0, column, row).unwrap()).unwrap();
             let whole = turbo::decode(&stream, 240 * 240).unwrap();
             let rect = grid.tile_rect(column, row).unwrap();
             let served = server.get(&format!("/tiles/small/{number}/{column}_{row}.jpg")).body;

@@ -1,7 +1,12 @@
 //! What the end-to-end tests share: the built binary, folders, small slides, a server, a plain HTTP client.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skips"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -15,26 +20,26 @@ use microtome_slide::Grid;
 use microtome_slide::deepzoom::Descriptor;
 
 /// The binary under test with these arguments, its output collected.
-pub fn microtome<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+pub(crate) fn microtome<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
     command().args(arguments).output().expect("the binary runs")
 }
 
 /// The binary under test, not yet started.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_microtome"));
     command.stdin(Stdio::null());
     command
 }
 
 /// Runs the binary, demands success, gives its standard output.
-pub fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
     let output = microtome(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
 /// Runs the binary, demands this exit code and a single line of complaint, gives the line.
-pub fn fail<S: AsRef<std::ffi::OsStr>>(code: i32, arguments: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn fail<S: AsRef<std::ffi::OsStr>>(code: i32, arguments: impl IntoIterator<Item = S>) -> String {
     let output = microtome(arguments);
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{complaint}");
@@ -44,12 +49,12 @@ pub fn fail<S: AsRef<std::ffi::OsStr>>(code: i32, arguments: impl IntoIterator<I
 }
 
 /// A folder of the test's own.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("microtome-test-").tempdir().expect("a temporary folder")
 }
 
 /// Names of all entries of a folder, hidden ones too.
-pub fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
@@ -59,7 +64,7 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Real slides, where they are: `MICROTOME_TEST_DATA`, or `shared/data` beside the repository.
-pub fn shared_data(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared_data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("MICROTOME_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let path = root.join(path);
@@ -71,7 +76,7 @@ pub fn shared_data(path: &str) -> Option<PathBuf> {
 }
 
 /// A picture of smooth waves, each channel in another direction: every place looks different, and JPEG likes it.
-pub fn picture(width: u32, height: u32) -> Rgb {
+pub(crate) fn picture(width: u32, height: u32) -> Rgb {
     let wave = |at: u32, length: u32| (40 + 160 * (at % length).min(length - at % length) / length) as u8;
     let pixel = |i: u32| {
         let (x, y) = (i % width, i / width);
@@ -81,7 +86,7 @@ pub fn picture(width: u32, height: u32) -> Rgb {
 }
 
 /// Writes a picture as PNG.
-pub fn write_png(path: &Path, pixels: &Rgb) {
+pub(crate) fn write_png(path: &Path, pixels: &Rgb) {
     let file = std::fs::File::create(path).unwrap();
     let mut encoder = png::Encoder::new(file, pixels.width(), pixels.height());
     encoder.set_color(png::ColorType::Rgb);
@@ -89,7 +94,13 @@ pub fn write_png(path: &Path, pixels: &Rgb) {
 }
 
 /// Writes a Deep Zoom folder of a picture, all levels, and gives the path of its descriptor.
-pub fn write_deep_zoom(folder: &Path, pixels: &Rgb, tile_size: u32, overlap: u32, format: &str) -> PathBuf {
+pub(crate) fn write_deep_zoom(
+    folder: &Path,
+    pixels: &Rgb,
+    tile_size: u32,
+    overlap: u32,
+    format: &str,
+) -> PathBuf {
     let descriptor = Descriptor {
         width: pixels.width(),
         height: pixels.height(),
@@ -124,16 +135,16 @@ pub fn write_deep_zoom(folder: &Path, pixels: &Rgb, tile_size: u32, overlap: u32
 }
 
 /// A running server; stopped when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
     /// Everything it has said since it was ready.
-    pub log: std::sync::mpsc::Receiver<String>,
+    pub(crate) log: std::sync::mpsc::Receiver<String>,
 }
 
 impl Server {
     /// Starts a server for a folder on a free port and waits until it says that it serves.
-    pub fn start(root: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(root: &Path, more: &[&str]) -> Self {
         let mut command = command();
         command.arg("--slides-root").arg(root).args(["--port", "0"]).args(more);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
@@ -150,22 +161,22 @@ impl Server {
         Self { child, port, log }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends SIGTERM and gives the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
         assert!(killed.success());
         self.child.wait().unwrap().code()
     }
 
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         http(self.port, "GET", path, &[], b"")
     }
 
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
         http(self.port, method, path, headers, b"")
     }
 }
@@ -179,29 +190,29 @@ impl Drop for Server {
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     head: String,
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
     /// A header's value; names are matched without regard to case.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
     }
 }
 
 /// One request over a connection of its own, the path sent exactly as given: HTTP libraries tidy paths, attackers
 /// do not.
-pub fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+pub(crate) fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{folder, http};
 
 /// A browser window; closed when dropped.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
@@ -20,7 +20,7 @@ pub struct Browser {
 
 impl Browser {
     /// Opens a window of this size.
-    pub fn open(width: u32, height: u32) -> Self {
+    pub(crate) fn open(width: u32, height: u32) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -46,18 +46,18 @@ impl Browser {
     }
 
     /// Goes to a page.
-    pub fn go(&self, url: &str) {
+    pub(crate) fn go(&self, url: &str) {
         self.call("POST", &format!("/session/{}/url", self.session), &json!({"url": url}));
     }
 
     /// The value of a JavaScript expression.
-    pub fn evaluate(&self, expression: &str) -> Value {
+    pub(crate) fn evaluate(&self, expression: &str) -> Value {
         let script = json!({"script": format!("return ({expression});"), "args": []});
         self.call("POST", &format!("/session/{}/execute/sync", self.session), &script)
     }
 
     /// Waits until a JavaScript expression is true.
-    pub fn wait_until(&self, expression: &str) {
+    pub(crate) fn wait_until(&self, expression: &str) {
         let begin = Instant::now();
         while self.evaluate(expression) != Value::Bool(true) {
             assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain for {expression}");
@@ -66,7 +66,7 @@ impl Browser {
     }
 
     /// Presses a key, named as in `KeyboardEvent.key` or a single character.
-    pub fn press(&self, key: &str) {
+    pub(crate) fn press(&self, key: &str) {
         let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": [
             {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key},
         ]}]});
@@ -74,7 +74,7 @@ impl Browser {
     }
 
     /// What the window shows: width, height and RGB bytes.
-    pub fn screenshot(&self) -> (u32, u32, Vec<u8>) {
+    pub(crate) fn screenshot(&self) -> (u32, u32, Vec<u8>) {
         let encoded = self.call("GET", &format!("/session/{}/screenshot", self.session), &Value::Null);
         let png = from_base64(encoded.as_str().expect("a screenshot is text"));
         if let Some(folder) = std::env::var_os("MICROTOME_SCREENSHOTS") {

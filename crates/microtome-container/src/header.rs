@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::checksum;
-use crate::geometry::{Grid, level_length};
+use crate::geometry::{Grid, coarsest_level, level_length};
 
 /// Length of the header block in bytes; every section lies behind it.
 pub const HEADER_LENGTH: usize = 16 * 1024;
@@ -21,6 +21,9 @@ pub const TILE_SIZES: std::ops::RangeInclusive<u32> = 16..=4096;
 pub const MAX_OVERLAP: u32 = 64;
 /// Largest side of level 0 in pixels.
 pub const MAX_SIDE: u32 = 1 << 24;
+
+/// Sections start at multiples of this many bytes.
+pub(crate) const ALIGNMENT: u64 = 16;
 
 const MAGIC: [u8; 8] = *b"\x89MTM\r\n\x1a\n";
 const LEVELS_AT: usize = 128;
@@ -87,6 +90,9 @@ impl SectionKind {
     pub const ICC_PROFILE: Self = Self(*b"ICCP");
     /// An associated image; the metadata says which.
     pub const ASSOCIATED: Self = Self(*b"ASSO");
+
+    /// Kinds of which there is one at most (of `CPAR`, one for each codec).
+    const SINGLE: [Self; 4] = [Self::INDEX, Self::CODEC_PARAMETERS, Self::METADATA, Self::ICC_PROFILE];
 
     const KNOWN: [Self; 6] = [
         Self::INDEX,
@@ -263,14 +269,15 @@ impl Header {
         if overlap > MAX_OVERLAP.min(tile_size / 2) {
             return Err(format!("overlap {overlap} is more than 64 px or half a tile"));
         }
-        if levels.len() > MAX_LEVELS {
-            return Err(format!("{} levels are more than {MAX_LEVELS}", levels.len()));
-        }
         let Some(&Level { width, height, stored: true }) = levels.first() else {
             return Err("level 0 is not stored".to_owned());
         };
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Err(format!("{width} x {height} px is not 1 to 16,777,216 px a side"));
+        }
+        let whole = usize::from(coarsest_level(width, height)) + 1;
+        if levels.len() != whole {
+            return Err(format!("{} levels where {width} x {height} px have {whole}", levels.len()));
         }
         for (k, level) in levels.iter().enumerate() {
             let nearly = |length: u32, full: u32| {
@@ -305,8 +312,10 @@ impl Header {
                 return Err(Refusal::Unsupported(format!("section {kind}")));
             }
             let fits = section.offset.checked_add(section.length).is_some_and(|e| e <= self.file_length);
-            if section.offset < end || !fits {
-                return damaged(format!("section {kind} overlaps another or leaves the file"));
+            if section.offset != end.next_multiple_of(ALIGNMENT) || !fits {
+                return damaged(format!(
+                    "section {kind} does not follow the one before it, or leaves the file"
+                ));
             }
             end = section.end();
         }
@@ -316,10 +325,17 @@ impl Header {
                 self.file_length
             ));
         }
-        match self.sections.iter().filter(|s| s.kind == SectionKind::INDEX).count() {
-            1 => Ok(()),
-            n => damaged(format!("{n} index sections instead of one")),
+        let mut seen = vec![];
+        for section in self.sections.iter().filter(|s| SectionKind::SINGLE.contains(&s.kind)) {
+            if seen.contains(&(section.kind, section.codec)) {
+                return damaged(format!("section {} is there twice", section.kind));
+            }
+            seen.push((section.kind, section.codec));
         }
+        if !seen.contains(&(SectionKind::INDEX, 0)) {
+            return damaged("there is no section INDX".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -377,11 +393,14 @@ mod tests {
             file_length: 17_100,
             tile_size: 256,
             overlap: 0,
-            levels: vec![
-                Level { width: 1001, height: 700, stored: true },
-                Level { width: 501, height: 350, stored: false },
-                Level { width: 250, height: 175, stored: true },
-            ],
+            levels: (0..11_u8)
+                .map(|k| Level {
+                    // Levels 2 and 3 are rounded down, the others up.
+                    width: if (2..4).contains(&k) { 1001 >> k } else { level_length(1001, k) },
+                    height: level_length(700, k),
+                    stored: k % 2 == 0,
+                })
+                .collect(),
             sections: vec![section(SectionKind::INDEX, 16_384, 616), section(SectionKind::TILES, 17_008, 92)],
         }
     }
@@ -407,24 +426,42 @@ mod tests {
 
     #[test]
     fn lies_with_a_right_checksum_are_refused() {
-        type Lie = (&'static str, fn(&mut Header));
-        let lies: [Lie; 11] = [
+        type Lie = fn(&mut Header);
+        let lies: [(&str, Lie); 13] = [
             ("tile size 0", |h| h.tile_size = 0),
-            ("overlap of half a tile and more", |h| h.overlap = 129),
-            ("no levels", |h| h.levels.clear()),
-            ("level 0 derived", |h| h.levels[0].stored = false),
-            ("zero width", |h| h.levels[0].width = 0),
-            ("level 1 of another shape", |h| h.levels[1].width = 300),
-            ("two derived levels in a row", |h| h.levels[2].stored = false),
-            ("a section beyond the end", |h| h.sections[1].length = u64::MAX),
-            ("sections that overlap", |h| h.sections[1].offset = 16_500),
-            ("a file longer than its sections", |h| h.file_length += 1),
-            ("no index", |h| h.sections[0].kind = SectionKind::TILES),
+            ("overlap 129", |h| h.overlap = 129),
+            ("level 0 is not stored", |h| h.levels.clear()),
+            ("level 0 is not stored", |h| h.levels[0].stored = false),
+            ("0 x 700 px", |h| h.levels[0].width = 0),
+            ("10 levels where", |h| h.levels.truncate(10)),
+            ("level 1 of 300 x", |h| h.levels[1].width = 300),
+            ("levels 1 and 2", |h| h.levels[2].stored = false),
+            ("derived level 1 is not half", |h| h.levels[1].width = 500),
+            ("TILE does not follow", |h| h.sections[1].length = u64::MAX),
+            ("TILE does not follow", |h| h.sections[1].offset += 16),
+            ("the file should be", |h| h.file_length += 1),
+            ("no section INDX", |h| h.sections[0].kind = SectionKind::TILES),
         ];
-        for (name, lie) in lies {
+        for (word, lie) in lies {
             let mut header = header();
             lie(&mut header);
-            assert!(matches!(Header::parse(&header.seal()), Err(Refusal::Damaged(_))), "{name}");
+            let refusal = Header::parse(&header.seal());
+            assert!(
+                matches!(&refusal, Err(Refusal::Damaged(what)) if what.contains(word)),
+                "{word}: {refusal:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn sections_of_which_there_is_one_are_not_taken_twice() {
+        for (kind, taken) in [(SectionKind::METADATA, false), (SectionKind::ASSOCIATED, true)] {
+            let mut header = header();
+            let twice =
+                |offset| Section { kind, critical: false, codec: 0, offset, length: 16, hash: [0; 32] };
+            header.sections.extend([twice(17_104), twice(17_120)]);
+            header.file_length = 17_136;
+            assert_eq!(Header::parse(&header.seal()).is_ok(), taken, "{kind}");
         }
     }
 

@@ -51,14 +51,14 @@ pub fn verify(
         // A damaged page has been reported once; its tiles can't be looked up.
         let Some((_, Some(page))) = &current else { return Ok(()) };
         let stored = header.levels[usize::from(tile.level)].stored;
-        let finding = match page.entry(position) {
-            Some(entry) => container.read_record(tile, entry),
-            None if !stored => return Ok(()),
-            None => Err(Error::DamagedTile {
-                path: container.path().to_owned(),
-                tile,
-                what: "has no record although its level is stored".to_owned(),
-            }),
+        let damaged = |what: &str| {
+            Err(Error::DamagedTile { path: container.path().to_owned(), tile, what: what.to_owned() })
+        };
+        let finding = match (page.entry(position), stored) {
+            (Some(entry), true) => container.read_record(tile, entry),
+            (None, false) => return Ok(()),
+            (None, true) => damaged("has no record although its level is stored"),
+            (Some(_), false) => damaged("has a record although its level is derived"),
         };
         summary.tiles += 1;
         match finding {
@@ -87,16 +87,11 @@ fn verify_sections(
     let mut buffer = vec![0; 1 << 20];
     let mut end = HEADER_LENGTH as u64;
     for section in &container.header().sections {
-        let gap = section.offset - end;
-        // The writer aligns sections to 16 bytes: a longer gap hides something, and must not size a buffer.
-        if gap >= 16 {
-            stop_if(on(Err(damaged(section.kind, "a gap lies before it"))))?;
-        } else {
-            let gap = &mut buffer[..gap as usize];
-            container.read_raw(gap, end)?;
-            if gap.iter().any(|&b| b != 0) {
-                stop_if(on(Err(damaged(section.kind, "the padding before it is not zero"))))?;
-            }
+        // Opening has seen to it that the gap is the padding to the next multiple of 16.
+        let gap = &mut buffer[..(section.offset - end) as usize];
+        container.read_raw(gap, end)?;
+        if gap.iter().any(|&b| b != 0) {
+            stop_if(on(Err(damaged(section.kind, "the padding before it is not zero"))))?;
         }
         let mut hasher = blake3::Hasher::new();
         let mut at = section.offset;

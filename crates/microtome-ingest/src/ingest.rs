@@ -260,7 +260,8 @@ impl LevelBytes {
     fn ratio(&self, plan: &Plan, levels: &[u8]) -> f64 {
         let pixels = |&k: &u8| u64::from(plan.grid(k).width) * u64::from(plan.grid(k).height);
         let stored: u64 = levels.iter().map(|&k| self.0[usize::from(k)]).sum();
-        if stored == 0 { 0.0 } else { (3 * levels.iter().map(pixels).sum::<u64>()) as f64 / stored as f64 }
+        let raw = 3 * levels.iter().map(pixels).sum::<u64>();
+        if stored == 0 { 0.0 } else { (1000.0 * raw as f64 / stored as f64).round() / 1000.0 }
     }
 }
 

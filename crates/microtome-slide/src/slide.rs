@@ -68,7 +68,8 @@ impl Slide {
         &self.0.container
     }
 
-    /// Identity of the content: the same id, the same bytes of every tile.
+    /// Identity of the content: the same id, the same bytes of every stored tile. Derived tiles have the same pixels
+    /// before they are encoded; their bytes depend on the encoder's version too.
     #[must_use]
     pub fn content_id(&self) -> ContentId {
         self.0.container.header().content_id

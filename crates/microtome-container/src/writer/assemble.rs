@@ -9,12 +9,9 @@ use std::path::Path;
 use super::{NewSection, Published, Spooled, Writer};
 use crate::checksum;
 use crate::error::{self, Error};
-use crate::header::{HEADER_LENGTH, Header, MAX_SECTIONS, Section, SectionKind, SlideId};
+use crate::header::{ALIGNMENT, HEADER_LENGTH, Header, MAX_SECTIONS, Section, SectionKind, SlideId};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES};
 use crate::reader::read_exact_at;
-
-/// Sections start at multiples of this many bytes.
-const ALIGNMENT: u64 = 16;
 
 /// Places of all records: entries by slot, and the records themselves in file order.
 struct Plan {
