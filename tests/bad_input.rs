@@ -1,6 +1,10 @@
 //! Wrong input, wrong targets, wrong usage: one line, the right exit code, nothing left, nothing lost.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skips"
+)]
 
 mod support;
 
@@ -149,6 +153,23 @@ fn a_target_that_cannot_be_written_says_so() {
 }
 
 #[test]
+fn a_full_disk_is_named_and_nothing_is_left() {
+    let folder = folder();
+    let mount = |arguments: &[&str]| {
+        Command::new(arguments[0]).args(&arguments[1..]).output().unwrap().status.success()
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", path(folder.path())]) {
+        eprintln!("skipped: mounting a small tmpfs is not allowed here");
+        return;
+    }
+    let line = fail(1, ["ingest", "synthetic:3000x3000", "-o", path(&folder.path().join("out.mtm"))]);
+    let left = names(folder.path());
+    assert!(mount(&["umount", path(folder.path())]));
+    assert!(line.contains("No space left") && line.contains("free some space"), "{line}");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn an_interrupted_ingest_leaves_nothing() {
     let folder = folder();
     let target = folder.path().join("out.mtm");
@@ -160,7 +181,7 @@ fn an_interrupted_ingest_leaves_nothing() {
     // The first line of progress: work has begun.
     let mut first = [0; 1];
     std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    support::signal(child.id(), "INT");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));

@@ -48,6 +48,12 @@ pub(crate) fn fail<S: AsRef<std::ffi::OsStr>>(code: i32, arguments: impl IntoIte
     complaint
 }
 
+/// Sends a signal to a process, by the shell's own `kill`: a small system has no other.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
+    assert!(status.expect("a shell").success());
+}
+
 /// A folder of the test's own.
 pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("microtome-test-").tempdir().expect("a temporary folder")
@@ -167,8 +173,7 @@ impl Server {
 
     /// Sends SIGTERM and gives the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
-        assert!(killed.success());
+        signal(self.pid(), "TERM");
         self.child.wait().unwrap().code()
     }
 
