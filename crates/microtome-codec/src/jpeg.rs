@@ -10,6 +10,8 @@ const EOI: [u8; 2] = [0xFF, 0xD9];
 const SOS: u8 = 0xDA;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
+/// More scans than any encoder writes; a hostile progressive stream repeats them by the thousand.
+pub(crate) const MAX_SCANS: u32 = 100;
 
 /// How the three components of a stream are to be read when its own markers do not tell, or tell wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -193,19 +195,23 @@ fn frame_header(segment: &Segment<'_>) -> Result<Header, Error> {
 /// its own would decode to a plausible, wrong picture that depends on what the thread decoded before.
 ///
 /// # Errors
-/// [`Error::Malformed`] naming the scan, and whatever [`inspect`] finds.
+/// [`Error::Malformed`] naming the scan, [`Error::Unsupported`] beyond 100 scans, and whatever [`inspect`] finds.
 pub fn check_self_contained(stream: &[u8]) -> Result<(), Error> {
     let header = inspect(stream)?;
     let missing =
         |offset| Err(Error::Malformed { offset, what: "a scan uses a table that the stream lacks" });
     let (mut quantisation, mut huffman) = ([false; 16], [false; 32]);
-    let mut at = 2;
+    let (mut at, mut scans) = (2, 0);
     loop {
         let segment = segment(stream, at)?;
         match segment.code {
             0xDB => mark_quantisation_tables(&segment, &mut quantisation)?,
             0xC4 => mark_huffman_tables(&segment, &mut huffman)?,
             SOS => {
+                scans += 1;
+                if scans > MAX_SCANS {
+                    return Err(Error::Unsupported(format!("more than {MAX_SCANS} scans")));
+                }
                 let scan = segment.content;
                 let count = scan.first().map_or(0, |&n| usize::from(n));
                 if count == 0 || scan.len() != 4 + 2 * count {

@@ -14,6 +14,8 @@ use crate::{Error, Rgb};
 
 /// Number of the codec that stores JPEG tiles verbatim.
 pub const VERBATIM: u16 = 0;
+/// Pixels of the largest tile of a container: 4096 px and an overlap of 64 px on all sides.
+const MAX_TILE_PIXELS: u64 = 4224 * 4224;
 
 /// How the tiles of one level are to be completed before they are served.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,7 +156,7 @@ impl PayloadCodec {
         if !stream.is_some_and(|s| s.padded) {
             return Err(Error::Malformed { offset: 0, what: "the tile's JPEG is not of the tile's size" });
         }
-        turbo::crop(&complete, width, height).map(Bytes::from)
+        turbo::crop(&complete, width, height, MAX_TILE_PIXELS).map(Bytes::from)
     }
 
     /// Encodes pixels of a derived level as the container asks.

@@ -11,9 +11,6 @@ use turbojpeg::{
 
 use crate::{Error, Rgb, jpeg};
 
-/// More scans than any encoder writes; a hostile progressive stream repeats them by the thousand.
-const SCAN_LIMIT: u32 = 100;
-
 /// Resolution of the two chroma planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subsampling {
@@ -73,7 +70,7 @@ pub fn decode(stream: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
     };
     let new = || {
         let mut decompressor = Decompressor::new()?;
-        decompressor.set_scan_limit(SCAN_LIMIT)?;
+        decompressor.set_scan_limit(jpeg::MAX_SCANS)?;
         Ok(decompressor)
     };
     DECOMPRESSOR.with(|slot| with(slot, new, |d| d.decompress(stream, output)))?;
@@ -113,13 +110,19 @@ pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<
     COMPRESSOR.with(|slot| with(slot, Compressor::new, run))
 }
 
-/// The top left `width` x `height` pixels of a complete stream, without decoding a coefficient: blocks beyond the
-/// new edge are dropped and the frame header is rewritten, so the pixels that stay are the same bits.
+/// The top left `width` x `height` pixels of a complete stream of at most `max_pixels` pixels, without decoding a
+/// coefficient: blocks beyond the new edge are dropped and the frame header is rewritten, so the pixels that stay are
+/// the same bits.
 ///
 /// # Errors
-/// [`Error::Undecodable`] for damaged streams, [`Error::InvalidArgument`] if the stream is smaller than asked.
-pub fn crop(stream: &[u8], width: u32, height: u32) -> Result<Vec<u8>, Error> {
+/// [`Error::Malformed`] or [`Error::Undecodable`] for damaged streams, [`Error::InvalidArgument`] if the stream is
+/// smaller than asked, [`Error::LimitExceeded`]: libjpeg holds the coefficients of the whole stream.
+pub fn crop(stream: &[u8], width: u32, height: u32, max_pixels: u64) -> Result<Vec<u8>, Error> {
     let header = jpeg::inspect(stream)?;
+    if u64::from(header.width) * u64::from(header.height) > max_pixels {
+        let (width, height) = (header.width, header.height);
+        return Err(Error::LimitExceeded { width, height, limit: max_pixels });
+    }
     if header.width < width || header.height < height || width == 0 || height == 0 {
         return Err(Error::InvalidArgument("a crop lies within the stream's own size"));
     }
@@ -166,13 +169,18 @@ mod tests {
                 jpeg = jpeg::complete(&[], Colour::Rgb, &jpeg).expect("relabels");
             }
             let whole = decode(&jpeg, LIMIT).expect("decodes");
-            let part = crop(&jpeg, w, h).expect("crops");
+            let part = crop(&jpeg, w, h, LIMIT).expect("crops");
             let pixels = decode(&part, LIMIT).expect("decodes");
             prop_assert_eq!((pixels.width(), pixels.height()), (w, h));
             prop_assert_eq!(jpeg::inspect(&part).expect("valid").assumed_colour(),
                             jpeg::inspect(&jpeg).expect("valid").assumed_colour());
             // Chroma upsampling looks one sample across the new edge: up to two columns and rows may differ there.
-            let (w, h) = if full { (w, h) } else { (w.saturating_sub(2), h.saturating_sub(2)) };
+            // One or two chroma columns are repeated, not interpolated (jdsample.c): then all pixels may differ.
+            let (w, h) = match full {
+                true => (w, h),
+                false if w > 4 => (w - 2, h.saturating_sub(2)),
+                false => (0, 0),
+            };
             if w > 0 && h > 0 {
                 prop_assert_eq!(pixels.crop(0, 0, w, h), whole.crop(0, 0, w, h));
             }
@@ -195,6 +203,24 @@ mod tests {
         assert_eq!(decode(&jpeg, 4095), Err(Error::LimitExceeded { width: 64, height: 64, limit: 4095 }));
         assert!(encode(&image, 0, Subsampling::Chroma420).is_err());
         assert!(encode(&image, 101, Subsampling::Chroma420).is_err());
-        assert!(crop(&jpeg, 65, 64).is_err());
+        assert!(crop(&jpeg, 65, 64, LIMIT).is_err());
+    }
+    #[test]
+    fn a_header_of_65000_px_does_not_make_crop_allocate_gigabytes() {
+        let mut jpeg = encode(&picture(64, 64), 90, Subsampling::Chroma420).expect("encodes");
+        let frame = jpeg.windows(2).position(|w| w == [0xFF, 0xC0]).expect("a frame header");
+        jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFD, 0xE8, 0xFD, 0xE8]);
+        let refusal = Error::LimitExceeded { width: 65_000, height: 65_000, limit: LIMIT };
+        assert_eq!(crop(&jpeg, 64, 64, LIMIT), Err(refusal));
+    }
+
+    #[test]
+    fn scans_without_end_are_refused_before_work() {
+        let jpeg = encode(&picture(64, 64), 90, Subsampling::Chroma420).expect("encodes");
+        let scan = jpeg.windows(2).position(|w| w == [0xFF, 0xDA]).expect("a scan");
+        let (head, scan) = (&jpeg[..scan], &jpeg[scan..jpeg.len() - 2]);
+        let many = [head, &scan.repeat(101), &[0xFF, 0xD9]].concat();
+        assert!(matches!(crop(&many, 32, 32, LIMIT), Err(Error::Unsupported(_))));
+        assert!(matches!(decode(&many, LIMIT), Err(Error::Unsupported(_))));
     }
 }

@@ -17,8 +17,8 @@ use crate::fetch::{FetchedTile, Record};
 use crate::metadata::Metadata;
 use crate::mosaic;
 
-/// Index pages of 32 KiB that an open slide keeps: 4 MiB, the index of some 9 gigapixels.
-const CACHED_PAGES: u64 = 128;
+/// Index pages of 32 KiB that an open slide keeps: half a mebibyte, the index of some gigapixel around the viewer.
+const CACHED_PAGES: u64 = 16;
 /// Longest metadata section read.
 const MAX_METADATA: u64 = 16 << 20;
 
