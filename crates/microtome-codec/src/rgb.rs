@@ -120,22 +120,20 @@ impl Rgb {
     #[must_use]
     pub fn reduced(&self) -> Rgb {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let mut data = Vec::with_capacity(3 * width as usize * height as usize);
-        for y in 0..height {
+        let mut data = vec![0; 3 * width as usize * height as usize];
+        let whole = 3 * (self.width as usize / 2);
+        for (y, out) in (0..height).zip(data.chunks_exact_mut(3 * width as usize)) {
             let top = self.row(2 * y);
             let bottom = self.row((2 * y + 1).min(self.height - 1));
-            let whole = self.width as usize / 2;
-            for (t, b) in top[..6 * whole].chunks_exact(6).zip(bottom[..6 * whole].chunks_exact(6)) {
-                let mean = |c: usize| {
-                    ((u16::from(t[c]) + u16::from(t[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]) + 2) / 4)
-                        as u8
-                };
-                data.extend_from_slice(&[mean(0), mean(1), mean(2)]);
-            }
-            if self.width % 2 == 1 {
-                for (&t, &b) in top[6 * whole..].iter().zip(&bottom[6 * whole..]) {
-                    data.push(((2 * u16::from(t) + 2 * u16::from(b) + 2) / 4) as u8);
+            let (pairs, odd) = out.split_at_mut(whole);
+            for ((out, t), b) in pairs.chunks_exact_mut(3).zip(top.chunks_exact(6)).zip(bottom.chunks_exact(6)) {
+                for c in 0..3 {
+                    let sum = u16::from(t[c]) + u16::from(t[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]);
+                    out[c] = ((sum + 2) / 4) as u8;
                 }
+            }
+            for ((out, &t), &b) in odd.iter_mut().zip(&top[2 * whole..]).zip(&bottom[2 * whole..]) {
+                *out = ((2 * u16::from(t) + 2 * u16::from(b) + 2) / 4) as u8;
             }
         }
         Rgb { width, height, data }
