@@ -47,7 +47,7 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
     let stored = densest_finer_tile(&slide, derived);
     let jpeg = slide.tile(stored).expect("decodes");
     let (tables, abbreviated) = abbreviate(&jpeg);
-    let stream = LevelStream { level: 0, tables, colour: Colour::AsStored, padded: true };
+    let stream = LevelStream { level: 0, tables, colour: Colour::AsStored, padded_to: 256 };
     let area = slide.levels()[1].tile_rect(derived.column, derived.row).expect("inside");
     let area = microtome_slide::mosaic::finer(area, &slide.levels()[0]);
     Samples {

@@ -33,7 +33,7 @@ fn main() {
         );
     }
 
-    let stream = LevelStream { level: 0, tables, colour: Colour::Rgb, padded: true };
+    let stream = LevelStream { level: 0, tables, colour: Colour::Rgb, padded_to: 32 };
     let params = VerbatimParams {
         derived_quality: 85,
         derived_subsampling: Subsampling::Chroma420,

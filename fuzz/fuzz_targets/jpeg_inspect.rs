@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = jpeg::check_tables(tables);
     let Ok(joined) = jpeg::complete(tables, colour, tile) else { return };
     look(&joined);
-    let stream = LevelStream { level: 0, tables: tables.to_vec(), colour, padded: true };
+    let stream = LevelStream { level: 0, tables: tables.to_vec(), colour, padded_to: 32 };
     let codec = PayloadCodec::Verbatim(VerbatimParams {
         derived_quality: 85,
         derived_subsampling: Subsampling::Chroma420,

@@ -73,7 +73,7 @@ pub fn sample_container() -> Vec<u8> {
     let params = VerbatimParams {
         derived_quality: 85,
         derived_subsampling: Subsampling::Chroma420,
-        streams: vec![LevelStream { level: 0, tables, colour: Colour::YCbCr, padded: true }],
+        streams: vec![LevelStream { level: 0, tables, colour: Colour::YCbCr, padded_to: 32 }],
     };
     let section = |kind, critical, bytes| NewSection { kind, critical, codec: 0, bytes };
     let sections = [

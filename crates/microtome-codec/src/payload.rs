@@ -14,8 +14,8 @@ use crate::{Error, Rgb};
 
 /// Number of the codec that stores JPEG tiles verbatim.
 pub const VERBATIM: u16 = 0;
-/// Pixels of the largest tile of a container: 4096 px and an overlap of 64 px on all sides.
-const MAX_TILE_PIXELS: u64 = 4224 * 4224;
+/// Longest tables of a level; the four quantisation and eight Huffman tables that JPEG has room for take 3 KiB.
+pub const MAX_TABLES: usize = 64 << 10;
 
 /// How the tiles of one level are to be completed before they are served.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct LevelStream {
     pub tables: Vec<u8>,
     /// Colour model of the tiles where their own markers do not say it.
     pub colour: Colour,
-    /// Whether edge tiles are stored at full tile size and must be cropped to the level.
-    pub padded: bool,
+    /// Side in pixels that edge tiles are stored at, to be cropped to the level; 0 if they are stored at their own.
+    pub padded_to: u16,
 }
 
 /// Parameters of codec 0, and of the encoder that makes derived levels' tiles.
@@ -57,7 +57,8 @@ impl VerbatimParams {
                 Colour::Rgb => 1,
                 Colour::YCbCr => 2,
             };
-            out.extend_from_slice(&[stream.level, colour, u8::from(stream.padded), 0]);
+            out.extend_from_slice(&[stream.level, colour]);
+            out.extend_from_slice(&stream.padded_to.to_le_bytes());
             out.extend_from_slice(&(stream.tables.len() as u32).to_le_bytes());
             out.extend_from_slice(&stream.tables);
         }
@@ -92,21 +93,17 @@ impl VerbatimParams {
                 2 => Colour::YCbCr,
                 _ => return Err(malformed(at + 1, "unknown colour model")),
             };
-            if fixed[2] > 1 || fixed[3] != 0 {
-                return Err(malformed(at + 2, "a reserved bit is set"));
-            }
+            let padded_to = u16::from_le_bytes([fixed[2], fixed[3]]);
             let length = u32::from_le_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]) as usize;
+            if length > MAX_TABLES {
+                return Err(malformed(at + 4, "tables of more than 64 KiB"));
+            }
             let tables = at.checked_add(8 + length).and_then(|end| bytes.get(at + 8..end)).ok_or(cut(at))?;
             jpeg::check_tables(tables)?;
             if streams.iter().any(|s| s.level == fixed[0]) {
                 return Err(malformed(at, "a level is listed twice"));
             }
-            streams.push(LevelStream {
-                level: fixed[0],
-                tables: tables.to_vec(),
-                colour,
-                padded: fixed[2] == 1,
-            });
+            streams.push(LevelStream { level: fixed[0], tables: tables.to_vec(), colour, padded_to });
             at += 8 + length;
         }
         if at != bytes.len() {
@@ -136,6 +133,13 @@ impl PayloadCodec {
         }
     }
 
+    /// Codec 0 where nothing is derived: it completes streams and no more.
+    #[must_use]
+    pub fn completing(streams: Vec<LevelStream>) -> Self {
+        let (derived_quality, derived_subsampling) = (100, Subsampling::Chroma444);
+        Self::Verbatim(VerbatimParams { derived_quality, derived_subsampling, streams })
+    }
+
     /// The complete JPEG stream of a stored payload of `level`, which covers `width` x `height` pixels.
     ///
     /// # Errors
@@ -153,10 +157,12 @@ impl PayloadCodec {
         if (header.width, header.height) == (width, height) {
             return Ok(complete);
         }
-        if !stream.is_some_and(|s| s.padded) {
+        // Only a whole tile is cropped: a JPEG of any other size is not the tile it claims to be.
+        let side = stream.map_or(0, |s| u32::from(s.padded_to));
+        if (header.width, header.height) != (side, side) {
             return Err(Error::Malformed { offset: 0, what: "the tile's JPEG is not of the tile's size" });
         }
-        turbo::crop(&complete, width, height, MAX_TILE_PIXELS).map(Bytes::from)
+        turbo::crop(&complete, width, height, u64::from(side) * u64::from(side)).map(Bytes::from)
     }
 
     /// Encodes pixels of a derived level as the container asks.
@@ -183,7 +189,7 @@ mod tests {
                     level: 0,
                     tables: vec![0xFF, 0xD8, 0xFF, 0xDD, 0, 4, 0, 8, 0xFF, 0xD9],
                     colour: Colour::Rgb,
-                    padded: true,
+                    padded_to: 64,
                 },
                 LevelStream { level: 2, ..LevelStream::default() },
             ],
@@ -218,7 +224,15 @@ mod tests {
         );
         assert_eq!(codec.to_jpeg(1, 32, 32, &tile), Ok(tile.clone()));
         assert!(codec.to_jpeg(1, 31, 32, &tile).is_err(), "level 1 is not padded");
-        assert!(codec.to_jpeg(0, 33, 32, &tile).is_err(), "a padded tile is never smaller than its place");
+        assert!(
+            codec.to_jpeg(0, 31, 31, &tile).is_err(),
+            "32 px is neither the tile's own side nor the padded one"
+        );
+        let tables = [&[0xFF, 0xD8, 0xFF, 0xDD, 0xFF, 0xFF], &[0; 1 << 17][..]].concat();
+        let long = LevelStream { level: 0, tables, ..LevelStream::default() };
+        assert!(
+            VerbatimParams::parse(&VerbatimParams { streams: vec![long], ..params() }.to_bytes()).is_err()
+        );
     }
 
     proptest! {

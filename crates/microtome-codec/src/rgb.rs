@@ -126,7 +126,9 @@ impl Rgb {
             let top = self.row(2 * y);
             let bottom = self.row((2 * y + 1).min(self.height - 1));
             let (pairs, odd) = out.split_at_mut(whole);
-            for ((out, t), b) in pairs.chunks_exact_mut(3).zip(top.chunks_exact(6)).zip(bottom.chunks_exact(6)) {
+            for ((out, t), b) in
+                pairs.chunks_exact_mut(3).zip(top.chunks_exact(6)).zip(bottom.chunks_exact(6))
+            {
                 for c in 0..3 {
                     let sum = u16::from(t[c]) + u16::from(t[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]);
                     out[c] = ((sum + 2) / 4) as u8;

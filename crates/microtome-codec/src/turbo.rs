@@ -111,8 +111,9 @@ pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<
 }
 
 /// The top left `width` x `height` pixels of a complete stream of at most `max_pixels` pixels, without decoding a
-/// coefficient: blocks beyond the new edge are dropped and the frame header is rewritten, so the pixels that stay are
-/// the same bits.
+/// coefficient: blocks beyond the new edge are dropped and the frame header is rewritten. The coefficients that stay are
+/// the same; so are the pixels, but for the last columns and rows where chroma is subsampled, since a decoder
+/// interpolates it across what is now the edge.
 ///
 /// # Errors
 /// [`Error::Malformed`] or [`Error::Undecodable`] for damaged streams, [`Error::InvalidArgument`] if the stream is

@@ -51,13 +51,15 @@ impl Container {
     /// # Errors
     /// [`Error::Io`], [`Error::Damaged`] or [`Error::Unsupported`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(error::io(path, "open"))?;
-        let metadata = file.metadata().map_err(error::io(path, "read"))?;
+        // Looked at before it is opened: opening a pipe would wait for whoever writes it.
+        let kind = std::fs::metadata(path).map_err(error::io(path, "open"))?;
         let damaged =
             |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
-        if !metadata.is_file() {
+        if !kind.is_file() {
             return Err(damaged("header", "this is not a file".to_owned()));
         }
+        let file = File::open(path).map_err(error::io(path, "open"))?;
+        let metadata = file.metadata().map_err(error::io(path, "read"))?;
         let length = metadata.len();
         let mut block = vec![0; HEADER_LENGTH.min(usize::try_from(length).unwrap_or(HEADER_LENGTH))];
         read_exact_at(&file, &mut block, 0).map_err(error::io(path, "read the header of"))?;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use microtome_container::SlideId;
-use microtome_slide::metadata::{Metadata, SourceRecord};
+use microtome_slide::metadata::SourceRecord;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -40,9 +40,9 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
 }
 
 /// Names the slide in checksums: the same source and parameters, the same id.
-pub(crate) fn slide_id(metadata: &Metadata, params: &[u8]) -> SlideId {
+pub(crate) fn slide_id(source: &SourceRecord, mode: &str, params: &[u8]) -> SlideId {
     let mut hasher = Sha256::new();
-    for part in [metadata.source.sha256.as_bytes(), metadata.encoder.mode.as_bytes(), params] {
+    for part in [source.sha256.as_bytes(), mode.as_bytes(), params] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use microtome_codec::payload::{LevelStream, PayloadCodec, VERBATIM, VerbatimParams};
+use microtome_codec::payload::{PayloadCodec, VERBATIM, VerbatimParams};
 use microtome_codec::turbo::Subsampling;
 use microtome_container::header::SectionKind;
 use microtome_container::writer::Published;
 use microtome_container::{ContentId, NewSection, Writer};
 use microtome_slide::Slide;
-use microtome_slide::metadata::{AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
+use microtome_slide::metadata::{self, AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
 
 use crate::Error;
 use crate::fingerprint;
@@ -156,17 +156,28 @@ pub fn ingest(
     Ok(Report { content_id, container_bytes: file_length, metadata, tiles, records, pixels })
 }
 
-/// Whether `target` is a container made from just this source in just this way: nothing to do again.
+/// Whether `target` is a whole container made from just this source in just this way: nothing to do again.
 ///
 /// # Errors
-/// What opening or hashing the source finds. A target that is missing or damaged is `Ok(false)`.
+/// What opening or hashing the source finds. A target that is missing, damaged, or made in another way is `Ok(false)`.
 pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<bool, Error> {
     let Ok(slide) = Slide::open(target) else { return Ok(false) };
     let source = source::open(spec)?;
-    let mode = mode_name(choose_quality(spec, &source, options.mode)?);
+    let quality = choose_quality(spec, &source, options.mode)?;
+    let source = if quality.is_some() { source.into_pixels() } else { source };
+    let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
-    let metadata = slide.metadata();
-    Ok(metadata.source.sha256 == record.sha256 && metadata.encoder.mode == mode)
+    let params = parameters(&source, &plan, quality).to_bytes();
+    let expected = fingerprint::slide_id(&record, &mode_name(quality), &params);
+    if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
+        return Ok(false);
+    }
+    let mut whole = true;
+    microtome_container::verify::verify(slide.container(), |checked| {
+        whole &= checked.is_ok();
+        if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .map_or(Ok(false), |_| Ok(whole))
 }
 
 /// What the metadata calls the way level 0 went in.
@@ -195,13 +206,7 @@ fn parameters(source: &Source, plan: &Plan, quality: Option<u8>) -> VerbatimPara
     if let Content::Tiles(tiles) = &source.content {
         for origin in &plan.origins {
             let &Origin::Verbatim(index) = origin else { continue };
-            let level = &tiles.levels()[index];
-            streams.push(LevelStream {
-                level: level.level,
-                tables: level.tables.clone(),
-                colour: level.colour,
-                padded: level.padded,
-            });
+            streams.push(tiles.levels()[index].stream(tiles.tile_size()));
         }
     }
     VerbatimParams {
@@ -320,6 +325,11 @@ fn publish(
 ) -> Result<Published, Error> {
     let section = |kind, critical, bytes| NewSection { kind, critical, codec: 0, bytes };
     let json = serde_json::to_vec_pretty(metadata).expect("metadata has only string keys and finite numbers");
+    if json.len() as u64 > metadata::MAX_LENGTH {
+        let what =
+            format!("its properties take {} bytes (at most {} are stored)", json.len(), metadata::MAX_LENGTH);
+        return Err(Error::Unsupported { path: metadata.source.name.clone(), what });
+    }
     let mut sections = vec![
         section(SectionKind::CODEC_PARAMETERS, true, params.to_bytes()),
         section(SectionKind::METADATA, false, json),
@@ -328,7 +338,7 @@ fn publish(
         .extend(source.icc_profile.iter().map(|icc| section(SectionKind::ICC_PROFILE, false, icc.clone())));
     sections
         .extend(source.associated.iter().map(|a| section(SectionKind::ASSOCIATED, false, a.bytes.clone())));
-    let slide_id = fingerprint::slide_id(metadata, &params.to_bytes());
+    let slide_id = fingerprint::slide_id(&metadata.source, &metadata.encoder.mode, &params.to_bytes());
     let published = writer.finish(slide_id, &sections, &mut |bytes| {
         progress.advance(bytes, 0);
         match cancelled.load(Ordering::Relaxed) {

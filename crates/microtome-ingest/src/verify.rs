@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use microtome_codec::payload::PayloadCodec;
 use microtome_container::geometry::{Grid, TileId};
 use microtome_slide::Slide;
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::fingerprint;
-use crate::source::{self, Content};
+use crate::source::{self, Content, Source, Tiles};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,54 +70,85 @@ fn tiles(level: u8, grid: Grid) -> impl ParallelIterator<Item = TileId> {
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Tiles that are the same bytes in both.
+    /// Tiles that are the same bytes in both, stored and as served.
     pub identical: u64,
-    /// Tiles that differ, or that one side lacks, in words.
+    /// Tiles and levels that differ, or that one side lacks, in words.
     pub differences: Vec<String>,
     /// Whether the source's SHA-256 is the one recorded at ingest.
     pub same_source: bool,
+    /// Whether the container keeps tiles of a source verbatim, so that there is something to compare.
+    pub keeps_tiles: bool,
 }
 
-/// Compares every tile that the source has as JPEG, and the container stores verbatim, with the container's.
+/// Compares every tile that the container keeps verbatim with the source's: the stored bytes, and the complete stream
+/// that is served, in which tables and colour count too.
 ///
-/// A container that was quantised from pixels has no such tiles; `same_source` is then all that can be proved.
+/// A container that was quantised from pixels keeps no tiles; `same_source` is then all that can be proved.
 ///
 /// # Errors
 /// What opening or reading the source finds. Differences and damaged records are part of the result.
 pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
     let source = source::open(spec)?;
     let record = fingerprint::of(spec, source.format, &|| false)?;
-    let mut comparison =
-        Comparison { same_source: record.sha256 == slide.metadata().source.sha256, ..Comparison::default() };
-    let kept = slide.metadata().loss.iter().find(|step| step.verbatim).map(|step| &step.levels);
-    let (Content::Tiles(source_tiles), Some(kept)) = (&source.content, kept) else { return Ok(comparison) };
-    let level_0 = slide.levels()[0];
-    if (source.width, source.height) != (level_0.width, level_0.height) {
-        let sizes = format!(
-            "{} x {} px, the slide {} x {} px",
-            source.width, source.height, level_0.width, level_0.height
-        );
-        comparison.differences.push(format!("the source has {sizes}"));
+    let kept: Vec<u8> =
+        slide.metadata().loss.iter().filter(|s| s.verbatim).flat_map(|s| s.levels.clone()).collect();
+    let mut comparison = Comparison {
+        same_source: record.sha256 == slide.metadata().source.sha256,
+        keeps_tiles: !kept.is_empty(),
+        ..Comparison::default()
+    };
+    let full = slide.levels()[0];
+    if (source.width, source.height) != (full.width, full.height) {
+        let Source { width, height, .. } = source;
+        let what =
+            format!("the source has {width} x {height} px, the slide {} x {} px", full.width, full.height);
+        comparison.differences.push(what);
         return Ok(comparison);
     }
-    for (index, level) in source_tiles.levels().iter().enumerate() {
-        if !kept.contains(&level.level) {
+    for level in kept {
+        let grid = slide.levels().get(usize::from(level)).copied();
+        let Some((theirs, grid)) = SourceLevel::of(&source, level).zip(grid) else {
+            comparison
+                .differences
+                .push(format!("level {level} is not in the source as JPEG tiles on this grid"));
             continue;
-        }
-        let grid = slide.levels()[usize::from(level.level)];
-        let findings: Vec<Result<(), String>> = tiles(level.level, grid)
-            .map(|tile| {
-                let theirs = source_tiles.tile(index, tile.column, tile.row).map_err(|e| e.to_string())?;
-                let ours = slide.record(tile).map_err(|e| e.to_string())?;
-                if ours.payload == theirs {
-                    Ok(())
-                } else {
-                    Err(format!("{tile}: differs from the source's tile"))
-                }
-            })
-            .collect();
+        };
+        let findings: Vec<Result<(), String>> =
+            tiles(level, grid).map(|tile| theirs.compare(slide, tile, &grid)).collect();
         comparison.identical += findings.iter().filter(|f| f.is_ok()).count() as u64;
         comparison.differences.extend(findings.into_iter().filter_map(Result::err));
     }
     Ok(comparison)
+}
+
+/// A level of JPEG tiles of a source, with what completes them.
+struct SourceLevel<'a> {
+    tiles: &'a dyn Tiles,
+    index: usize,
+    codec: PayloadCodec,
+}
+
+impl<'a> SourceLevel<'a> {
+    fn of(source: &'a Source, level: u8) -> Option<Self> {
+        let Content::Tiles(tiles) = &source.content else { return None };
+        let index = tiles.levels().iter().position(|l| l.level == level)?;
+        let streams = vec![tiles.levels()[index].stream(tiles.tile_size())];
+        Some(Self { tiles: tiles.as_ref(), index, codec: PayloadCodec::completing(streams) })
+    }
+
+    fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid) -> Result<(), String> {
+        let theirs = self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
+        let ours = slide.record(tile).map_err(|e| e.to_string())?;
+        if ours.payload != theirs {
+            return Err(format!("{tile}: differs from the source's tile"));
+        }
+        let size =
+            grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
+        let their_stream = self.codec.to_jpeg(tile.level, size.width, size.height, &theirs);
+        let our_stream = slide.tile(tile).map_err(|e| e.to_string())?;
+        match their_stream {
+            Ok(stream) if stream == our_stream => Ok(()),
+            _ => Err(format!("{tile}: the same bytes, but other tables or colours than the source's")),
+        }
+    }
 }

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Longest metadata in bytes: its JSON takes up to some forty times its length in memory.
+pub const MAX_LENGTH: u64 = 4 << 20;
+
 /// The metadata of a slide.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -14,13 +14,13 @@ use microtome_container::{Container, ContentId};
 
 use crate::error::Error;
 use crate::fetch::{FetchedTile, Record};
-use crate::metadata::Metadata;
+use crate::metadata::{self, Metadata};
 use crate::mosaic;
 
 /// Index pages of 32 KiB that an open slide keeps: half a mebibyte, the index of some gigapixel around the viewer.
 const CACHED_PAGES: u64 = 16;
-/// Longest metadata section read.
-const MAX_METADATA: u64 = 16 << 20;
+/// Longest codec parameters read: tables of 64 KiB for each of 33 levels fit.
+const MAX_PARAMETERS: u64 = 4 << 20;
 
 /// An open slide. Cheap to clone; all methods from any thread.
 #[derive(Debug, Clone)]
@@ -225,8 +225,8 @@ fn read_metadata(container: &Container) -> Result<Metadata, Error> {
     let Some(section) = sections(container, SectionKind::METADATA).next() else {
         return Ok(Metadata::default());
     };
-    if section.length > MAX_METADATA {
-        return Err(invalid(container, "section META", format!("{} bytes (at most 16 MiB)", section.length)));
+    if section.length > metadata::MAX_LENGTH {
+        return Err(invalid(container, "section META", format!("{} bytes (at most 4 MiB)", section.length)));
     }
     let bytes = container.read_section(section)?;
     serde_json::from_slice(&bytes).map_err(|e| invalid(container, "section META", e.to_string()))
@@ -234,17 +234,35 @@ fn read_metadata(container: &Container) -> Result<Metadata, Error> {
 
 fn read_codecs(container: &Container) -> Result<Vec<Option<Arc<PayloadCodec>>>, Error> {
     let mut codecs = Vec::new();
+    // Sections of one codec share its parameters: read and kept once.
+    let mut opened: Vec<(u16, Arc<PayloadCodec>)> = Vec::new();
     for section in &container.header().sections {
         if section.kind != SectionKind::TILES {
             codecs.push(None);
             continue;
         }
-        let parameters =
-            sections(container, SectionKind::CODEC_PARAMETERS).find(|s| s.codec == section.codec);
-        let parameters = parameters.map_or(Ok(vec![]), |s| container.read_section(s))?;
-        let codec = PayloadCodec::open(section.codec, &parameters)
-            .map_err(|e| invalid(container, "section CPAR", e.to_string()))?;
-        codecs.push(Some(Arc::new(codec)));
+        let codec = match opened.iter().find(|(number, _)| *number == section.codec) {
+            Some((_, codec)) => Arc::clone(codec),
+            None => Arc::new(read_codec(container, section.codec)?),
+        };
+        opened.push((section.codec, Arc::clone(&codec)));
+        codecs.push(Some(codec));
     }
     Ok(codecs)
+}
+
+fn read_codec(container: &Container, number: u16) -> Result<PayloadCodec, Error> {
+    let section = sections(container, SectionKind::CODEC_PARAMETERS).find(|s| s.codec == number);
+    let parameters = match section {
+        Some(section) if section.length > MAX_PARAMETERS => {
+            return Err(invalid(
+                container,
+                "section CPAR",
+                format!("{} bytes (at most 4 MiB)", section.length),
+            ));
+        }
+        Some(section) => container.read_section(section)?,
+        None => vec![],
+    };
+    PayloadCodec::open(number, &parameters).map_err(|e| invalid(container, "section CPAR", e.to_string()))
 }

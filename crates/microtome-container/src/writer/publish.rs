@@ -54,7 +54,7 @@ impl Part {
             std::io::ErrorKind::AlreadyExists => Error::Exists(target.clone()),
             _ => error::io(&target, "write")(e.error),
         })?;
-        sync_folder(folder(&target))
+        sync_folder(&target)
     }
 }
 
@@ -65,12 +65,16 @@ fn published_permissions() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
-/// Makes the rename itself durable. Windows has no such call and does not need it.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|f| f.sync_all()).map_err(error::io(folder, "sync"))?;
+/// Makes the rename itself durable. Windows has no such call, and some network file systems refuse it: they decide
+/// for themselves when a name is durable.
+fn sync_folder(target: &Path) -> Result<(), Error> {
+    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    match File::open(folder(target)).and_then(|f| f.sync_all()) {
+        Err(cause) if cfg!(unix) && !matches!(cause.kind(), InvalidInput | Unsupported) => {
+            Err(error::io(target, "sync the folder of this file, which is there and whole")(cause))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The folder of a target: the current one for a bare name.

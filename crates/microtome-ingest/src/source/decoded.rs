@@ -1,8 +1,8 @@
 //! A tiled source as pixels: for PNG tiles, and where JPEG tiles are to be quantised anew.
 
 use microtome_codec::Rgb;
-use microtome_codec::payload::{LevelStream, PayloadCodec, VerbatimParams};
-use microtome_codec::turbo::{self, Subsampling};
+use microtome_codec::payload::PayloadCodec;
+use microtome_codec::turbo;
 use microtome_container::geometry::{Grid, Rect};
 use microtome_slide::mosaic;
 
@@ -51,18 +51,7 @@ pub(crate) struct DecodedTiles {
 
 impl DecodedTiles {
     pub(crate) fn new(tiles: Box<dyn Tiles>) -> Self {
-        let level = &tiles.levels()[0];
-        let stream = LevelStream {
-            level: 0,
-            tables: level.tables.clone(),
-            colour: level.colour,
-            padded: level.padded,
-        };
-        let codec = PayloadCodec::Verbatim(VerbatimParams {
-            derived_quality: 1,
-            derived_subsampling: Subsampling::Chroma444,
-            streams: vec![stream],
-        });
+        let codec = PayloadCodec::completing(vec![tiles.levels()[0].stream(tiles.tile_size())]);
         Self { tiles, codec }
     }
 }

@@ -17,8 +17,9 @@ use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
 use super::{Content, Source, tiff};
 use crate::Error;
 
-/// Images that can only be decoded whole (JPEG, interlaced PNG) may have so many pixels: 192 megapixels.
-const MAX_WHOLE_PIXELS: u64 = 192_000_000;
+/// Images that can only be decoded whole may have so many pixels: 100 megapixels, which take up to 900 MB where the
+/// decoder keeps all coefficients beside the pixels (progressive JPEG without subsampling).
+const MAX_WHOLE_PIXELS: u64 = 100_000_000;
 /// Longest side, so that a row of any kind stays below 128 MiB.
 const MAX_SIDE: u32 = 1 << 24;
 /// Memory that the PNG decoder may take for its chunks (a 16-bit RGBA row of the longest side fits).
@@ -38,6 +39,10 @@ const REMEDY: &str = "convert it to a tiled TIFF first, for example: \
 /// [`Error::Read`].
 pub fn open(path: &Path) -> Result<Source, Error> {
     let image = Image { path: path.to_owned() };
+    // Looked at before it is opened: opening a pipe would wait for whoever writes it.
+    if !std::fs::metadata(path).map_err(|cause| image.read_error(cause))?.is_file() {
+        return Err(image.unsupported("this is not a file", "name the slide's own file"));
+    }
     let file = File::open(path).map_err(|source| image.read_error(source))?;
     let length = file.metadata().map_err(|source| image.read_error(source))?.len();
     let mut magic = [0; 8];

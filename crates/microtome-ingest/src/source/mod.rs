@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_codec::Rgb;
 use microtome_codec::jpeg::Colour;
+use microtome_codec::payload::LevelStream;
 use microtome_container::geometry::Rect;
 
 use crate::Error;
@@ -133,6 +134,16 @@ pub struct TileLevel {
     pub colour: Colour,
     /// Whether edge tiles are stored at full tile size.
     pub padded: bool,
+}
+
+impl TileLevel {
+    /// How the codec is to complete the level's tiles.
+    pub(crate) fn stream(&self, tile_size: u32) -> LevelStream {
+        let Self { level, ref tables, colour, padded, .. } = *self;
+        // Tiles are at most 4096 px.
+        let padded_to = if padded { tile_size as u16 } else { 0 };
+        LevelStream { level, tables: tables.clone(), colour, padded_to }
+    }
 }
 
 /// JPEG tiles, read at random from many threads.

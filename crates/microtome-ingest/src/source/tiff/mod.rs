@@ -24,7 +24,7 @@ use std::path::Path;
 use self::ifd::{Directory, Tiff};
 use self::page::{Compression, Page};
 use self::properties::Description;
-use self::tag::{NEW_SUBFILE_TYPE, ORIENTATION, TILE_WIDTH};
+use self::tag::{IMAGE_LENGTH, IMAGE_WIDTH, NEW_SUBFILE_TYPE, ORIENTATION, TILE_WIDTH};
 use self::tiles::JpegTiles;
 use crate::Error;
 use crate::source::{Associated, Content, Source};
@@ -51,6 +51,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     let first = directories.remove(full.unwrap_or(0));
     check_orientation(&tiff, &first)?;
     let page = Page::read(&tiff, &first)?;
+    check_largest(&tiff, &first, &directories)?;
     let description = Description::read(&tiff, &first)?;
     let others = Others::sort(&tiff, &first, directories, description.aperio)?;
 
@@ -92,6 +93,30 @@ fn check_orientation(tiff: &Tiff, directory: &Directory) -> Result<(), Error> {
             "vips autorot IN OUT.tif[tile,pyramid,compression=deflate]",
         )),
     }
+}
+
+/// Refuses a file whose first page is not its largest: some writers put a thumbnail or the label first.
+fn check_largest(tiff: &Tiff, first: &Directory, others: &[Directory]) -> Result<(), Error> {
+    let size = |directory: &Directory| {
+        let width = tiff.number_of(directory, IMAGE_WIDTH)?.unwrap_or(0);
+        Ok::<_, Error>((width, tiff.number_of(directory, IMAGE_LENGTH)?.unwrap_or(0)))
+    };
+    let (width, height) = size(first)?;
+    for other in others {
+        let (w, h) = size(other)?;
+        if w > width && h > height {
+            let what = format!(
+                "{} of {w} x {h} px is larger than {} of {width} x {height} px",
+                other.place, first.place
+            );
+            return Err(tiff.unsupported_unless(
+                &other.place,
+                what,
+                "vips tiffsave IN[page=N] OUT.tif --tile --pyramid",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The IFDs beside that of level 0, by what they are.

@@ -104,7 +104,30 @@ impl JpegTiles {
     }
 }
 
-/// The colour model to give with a page's tiles, from its first one, which must decode.
+impl JpegTiles {
+    /// A tile's bytes, if its own header agrees with the page about size and components.
+    fn checked(&self, page: &Page, chunk: usize, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let place = || format!("{}, {}", page.place, page.chunks.place(chunk));
+        let header = jpeg::inspect(&bytes).map_err(|error| self.tiff.malformed(place(), error))?;
+        check_header(&header, page).map_err(|what| self.tiff.malformed(place(), what))?;
+        Ok(bytes)
+    }
+}
+
+/// What a tile's header says that its page does not.
+fn check_header(header: &jpeg::Header, page: &Page) -> Result<(), String> {
+    let (width, height) = (page.chunks.width, page.chunks.height);
+    let components = header.components.len();
+    if (header.width, header.height) == (width, height) && components == page.samples {
+        return Ok(());
+    }
+    Err(format!(
+        "a JPEG of {} x {} px with {components} components, not {width} x {height} with {}",
+        header.width, header.height, page.samples
+    ))
+}
+
+/// The colour model to give with a page's tiles, of which the first must decode.
 fn colour_of_tiles(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<Colour, Error> {
     let place = format!("{}, {}", page.place, page.chunks.place(0));
     let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else {
@@ -118,20 +141,10 @@ fn colour_of_tiles(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<Colour, Er
     let header = jpeg::inspect(&stream).map_err(damaged)?;
     header.check_displayable().map_err(damaged)?;
     let (width, height) = (page.chunks.width, page.chunks.height);
-    if (header.width, header.height) != (width, height) || header.components.len() != page.samples {
-        let what = format!(
-            "a JPEG of {} x {} px with {} components, not {width} x {height} with {}",
-            header.width,
-            header.height,
-            header.components.len(),
-            page.samples
-        );
-        return Err(tiff.malformed(place, what));
-    }
+    check_header(&header, page).map_err(|what| tiff.malformed(&place, what))?;
     turbo::decode(&stream, u64::from(width) * u64::from(height)).map_err(damaged)?;
-    // A single component has no model: both sides are "as stored" then.
-    let colour = page.jpeg_colour();
-    Ok(if colour == header.assumed_colour() { Colour::AsStored } else { colour })
+    // The page says it for all its tiles, as libtiff reads it; the markers of a single tile say it for none other.
+    Ok(page.jpeg_colour())
 }
 
 impl Tiles for JpegTiles {
@@ -156,7 +169,7 @@ impl Tiles for JpegTiles {
         };
         let chunk = row as usize * page.chunks.columns as usize + column as usize;
         match page.chunks.bytes(&self.tiff, &page.place, chunk)? {
-            Some(bytes) => Ok(bytes),
+            Some(bytes) => self.checked(page, chunk, bytes),
             None => {
                 Err(self.tiff.malformed(format!("{}, {}", page.place, page.chunks.place(chunk)), "is absent"))
             }

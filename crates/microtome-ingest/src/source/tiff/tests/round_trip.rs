@@ -7,7 +7,7 @@ use microtome_codec::{Rgb, turbo};
 use microtome_container::geometry::Rect;
 
 use super::writer::{
-    LAYOUTS, Scheme, TestPage, Value, compress, difference, padded, picture, rgb_page, write,
+    LAYOUTS, Scheme, TestPage, Value, compress, difference, padded, picture, rgb_page, to_jpeg, write,
 };
 use super::{open_bytes, pixels, refusal, tiles, whole};
 
@@ -64,10 +64,10 @@ fn jpeg_tiles_are_the_stored_bytes() {
             let tiles = tiles(&source);
             assert_eq!((tiles.tile_size(), tiles.overlap(), tiles.levels().len()), (side, 0, 1));
             let level = &tiles.levels()[0];
-            let rgb = if scheme == Scheme::JpegTables { Colour::Rgb } else { Colour::AsStored };
+            let colour = if scheme == Scheme::JpegTables { Colour::Rgb } else { Colour::YCbCr };
             assert_eq!(
                 (level.level, level.width, level.height, level.colour, level.padded),
-                (0, 517, 391, rgb, true)
+                (0, 517, 391, colour, true)
             );
             let columns = 517_u32.div_ceil(side);
             for (index, chunk) in (0..).zip(&page.chunks) {
@@ -80,6 +80,36 @@ fn jpeg_tiles_are_the_stored_bytes() {
             }
             assert!(tiles.tile(0, columns, 0).is_err() && tiles.tile(1, 0, 0).is_err(), "outside the grid");
         }
+    }
+}
+
+#[test]
+fn the_page_and_no_tile_of_it_says_what_its_colours_are() {
+    let image = picture(256, 128);
+    let mut page = rgb_page(&image, (128, 128), true, Scheme::Jpeg, false);
+    let honest = page.chunks[1].clone();
+    // The second tile claims to be RGB on a page of YCbCr.
+    page.chunks[1] = jpeg::complete(&[], Colour::Rgb, &honest).expect("relabels");
+    let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("opens");
+    let tiles = tiles(&source);
+    let colour = tiles.levels()[0].colour;
+    let stream = jpeg::complete(&[], colour, &tiles.tile(0, 1, 0).expect("reads")).expect("completes");
+    assert_eq!(turbo::decode(&stream, LIMIT), turbo::decode(&honest, LIMIT));
+}
+
+#[test]
+fn no_tile_of_another_size_or_with_other_components_is_handed_on() {
+    let image = picture(256, 128);
+    let mut grey = to_jpeg(&picture(128, 128));
+    let frame = grey.windows(2).position(|w| w == [0xFF, 0xC0]).expect("a frame header");
+    // One component instead of three: the header alone is looked at.
+    grey.splice(frame..frame + 19, [0xFF, 0xC0, 0, 11, 8, 0, 128, 0, 128, 1, 1, 0x11, 0]);
+    for (tile, word) in [(to_jpeg(&picture(144, 144)), "144 x 144 px"), (grey, "with 1 components")] {
+        let mut page = rgb_page(&image, (128, 128), true, Scheme::Jpeg, false);
+        page.chunks[1] = tile;
+        let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("its first tile is sound");
+        let error = tiles(&source).tile(0, 1, 0).expect_err("refused").to_string();
+        assert!(error.contains(word) && error.contains("tile column 1 row 0"), "{error}");
     }
 }
 

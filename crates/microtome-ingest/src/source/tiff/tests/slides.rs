@@ -69,6 +69,13 @@ fn sub_ifds_of_the_first_page_are_levels() {
 }
 
 #[test]
+fn a_first_page_that_is_not_the_largest_is_not_taken_for_the_slide() {
+    let pages = [level(350, 250, 128, 0), level(700, 500, 128, 0)];
+    let error = refusal(&write(LAYOUTS[0], &pages)).to_string();
+    assert!(error.contains("page 1 of 700 x 500 px is larger than page 0"), "{error}");
+}
+
+#[test]
 fn a_thumbnail_before_level_0_does_not_take_its_place() {
     let pages = [level(350, 250, 128, 1), level(700, 500, 128, 0)];
     let source = open_bytes(&write(LAYOUTS[0], &pages)).expect("opens");
