@@ -2,11 +2,13 @@
 
 .PHONY: demo test bench
 
+PORT ?= 3007
+
 # A synthetic slide in the browser.
 demo:
 	@scripts/setup.sh build
-	cargo build --release --locked --quiet
-	target/release/microtome demo
+	cargo build --release --locked
+	target/release/microtome demo --port $(PORT)
 
 # Everything that CI checks.
 test:

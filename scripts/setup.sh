@@ -6,17 +6,28 @@ set -euo pipefail
 need=${1:?usage: scripts/setup.sh build|test}
 missing=()
 
+version=$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)
+if [ "$(printf '%s\n' 1.90.0 "${version:-0}" | sort -V | head -n 1)" != 1.90.0 ]; then
+    echo "Please install Rust 1.90 or newer first (found: ${version:-none}): https://rustup.rs" >&2
+    exit 1
+fi
+
 want() { # COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
 want cc gcc
-want make make
+[ -e /usr/include/stdio.h ] || [ "$(uname)" != Linux ] || missing+=(libc6-dev)
 want cmake cmake
 want nasm nasm
 if [ "$need" = test ]; then
-    command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
-    want chromedriver chromium-driver
+    # Debian's names; on Ubuntu these are snap packages of other names.
+    if grep -qs '^ID=ubuntu' /etc/os-release; then
+        want chromedriver chromium-chromedriver
+    else
+        want chromium chromium
+        want chromedriver chromium-driver
+    fi
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -31,10 +42,6 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-if ! command -v cargo >/dev/null 2>&1; then
-    echo "Please install Rust 1.90 or newer first: https://rustup.rs" >&2
-    exit 1
-fi
 if [ "$need" = test ]; then
     for tool in fmt clippy; do
         cargo "$tool" --version >/dev/null 2>&1 || rustup component add "${tool/fmt/rustfmt}"

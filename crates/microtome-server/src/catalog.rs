@@ -11,21 +11,29 @@ use std::time::{Duration, Instant, SystemTime};
 
 use microtome_slide::Slide;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 
 use crate::error::{Error, Failure};
 use crate::slide_id::SlideId;
 
-/// Slides kept open: each costs a file descriptor and its metadata.
-const MAX_OPEN_SLIDES: u64 = 512;
+/// Slides kept open: each costs a file descriptor and its metadata. A quarter of the 1024 descriptors that most systems
+/// give a process, so that connections have the rest.
+const MAX_OPEN_SLIDES: u64 = 256;
 
 /// How long a slide's file is trusted to be the one that was opened.
 const RECHECK: Duration = Duration::from_secs(1);
+
+/// Number of the next slide opened by this process.
+static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(0);
 
 /// An open slide and what is needed to notice that its file was replaced.
 pub(crate) struct OpenSlide {
     pub(crate) id: SlideId,
     pub(crate) slide: Slide,
+    /// What the file's header says. It names versions to clients; what is kept of a slide goes by `instance`.
     pub(crate) content_id: Arc<str>,
+    /// Different for each opening, whatever the file says.
+    pub(crate) instance: u64,
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
@@ -40,7 +48,10 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, open: Cache::new(MAX_OPEN_SLIDES), started: Instant::now() }
+        // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
+        let open =
+            Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
+        Self { root, open, started: Instant::now() }
     }
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
@@ -89,6 +100,9 @@ struct FileIdentity {
     modified: Option<SystemTime>,
     #[cfg(unix)]
     device_and_inode: (u64, u64),
+    /// Seconds and nanoseconds. Unlike `modified`, it can't be set back after the file was overwritten in place.
+    #[cfg(unix)]
+    changed: (i64, i64),
 }
 
 impl FileIdentity {
@@ -100,6 +114,11 @@ impl FileIdentity {
             device_and_inode: {
                 use std::os::unix::fs::MetadataExt;
                 (metadata.dev(), metadata.ino())
+            },
+            #[cfg(unix)]
+            changed: {
+                use std::os::unix::fs::MetadataExt;
+                (metadata.ctime(), metadata.ctime_nsec())
             },
         }
     }
@@ -127,6 +146,7 @@ fn open(root: &Path, id: SlideId, now_ms: u64) -> Result<Arc<OpenSlide>, Error> 
                 id,
                 slide,
                 content_id,
+                instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
                 file,
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
@@ -161,7 +181,12 @@ fn is_absence(error: &std::io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
+    use microtome_slide::TileId;
+
     use super::*;
+    use crate::tile_cache::TileKey;
 
     fn located(root: &Path, id: &str) -> bool {
         let id = SlideId::from_path(id).expect("a valid id");
@@ -216,5 +241,40 @@ mod tests {
         std::fs::write(&next, b"two").expect("a file");
         std::fs::rename(&next, &file).expect("a rename");
         assert_ne!(first, FileIdentity::of(&file.metadata().expect("metadata")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_overwritten_in_place_is_another_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("a.mtm");
+        std::fs::write(&file, b"one").expect("a file");
+        let before = file.metadata().expect("metadata");
+        // File systems count time in ticks of some milliseconds.
+        std::thread::sleep(Duration::from_millis(50));
+        std::fs::write(&file, b"two").expect("a file");
+        let modified = before.modified().expect("a time");
+        let times = std::fs::FileTimes::new().set_modified(modified);
+        File::options().write(true).open(&file).expect("the file").set_times(times).expect("times");
+        let after = file.metadata().expect("metadata");
+        assert_eq!((after.len(), after.modified().expect("a time")), (before.len(), modified));
+        assert_ne!(FileIdentity::of(&before), FileIdentity::of(&after));
+    }
+
+    #[test]
+    fn slides_with_the_same_content_id_share_no_tiles() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path();
+        crate::http_tests::ingest("synthetic:300x200,seed=1", &root.join("a.mtm"));
+        std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
+        let key = |id: &str| {
+            let id = SlideId::from_path(id).expect("a valid id");
+            let open = open(root, id, 0).expect("a slide");
+            let tile = TileId { level: 0, column: 0, row: 0 };
+            (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
+        };
+        let (a, b, again) = (key("a"), key("b"), key("a"));
+        assert_eq!((&a.0, &a.0), (&b.0, &again.0));
+        assert!(a.1 != b.1 && a.1 != again.1);
     }
 }

@@ -25,6 +25,7 @@ mod response;
 mod routes;
 mod serve;
 mod slide_id;
+mod stalled;
 mod tile_cache;
 
 pub use config::ServerConfig;

@@ -1,5 +1,6 @@
 //! The list of all slides below the root, as JSON. It looks at names and sizes and opens no container.
 
+use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,8 +61,8 @@ impl Listing {
 fn list(root: &Path) -> Result<Bytes, Error> {
     let unlistable = |source| Error::Unlistable { source };
     let mut found = Vec::new();
-    match root.canonicalize() {
-        Ok(root) => walk(&root, &root, "", 0, &mut found).map_err(unlistable)?,
+    match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
+        Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(unlistable(error)),
     }
@@ -77,7 +78,9 @@ fn entry(id: &SlideId, bytes: u64) -> Entry {
 
 /// Adds the slides of one folder, whose path below the root is `prefix`, and those of the folders in it.
 ///
-/// A folder below the root that can't be read is left out; so are names that can't be identifiers.
+/// # Errors
+///
+/// If this very folder can't be read. What can't be read inside is left out; so are names that can't be identifiers.
 fn walk(
     root: &Path,
     folder: &Path,
@@ -85,9 +88,27 @@ fn walk(
     depth: usize,
     found: &mut Vec<(SlideId, u64)>,
 ) -> std::io::Result<()> {
-    for item in std::fs::read_dir(folder)? {
-        let item = item?;
-        let (name, kind) = (item.file_name(), item.file_type()?);
+    add(root, std::fs::read_dir(folder)?, prefix, depth, found);
+    Ok(())
+}
+
+/// Adds the slides among the items of one folder, and those of the folders among them.
+fn add(
+    root: &Path,
+    items: impl Iterator<Item = std::io::Result<DirEntry>>,
+    prefix: &str,
+    depth: usize,
+    found: &mut Vec<(SlideId, u64)>,
+) {
+    for item in items {
+        let (item, kind) = match item.and_then(|item| item.file_type().map(|kind| (item, kind))) {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::debug!(folder = %prefix, %error, "entry left out of the list of slides");
+                continue;
+            }
+        };
+        let name = item.file_name();
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         if kind.is_dir() {
             if depth < MAX_DEPTH
@@ -105,11 +126,10 @@ fn walk(
             found.push((id, bytes));
         }
     }
-    Ok(())
 }
 
 /// Size of a file that would be served, or `None` for one that would not, or is just being deleted.
-fn file_bytes(root: &Path, item: &std::fs::DirEntry, is_link: bool) -> Option<u64> {
+fn file_bytes(root: &Path, item: &DirEntry, is_link: bool) -> Option<u64> {
     let metadata = if is_link {
         let target = item.path().canonicalize().ok()?;
         target.starts_with(root).then(|| target.metadata().ok())??
@@ -155,6 +175,18 @@ mod tests {
     fn a_root_that_does_not_exist_is_empty() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         assert!(ids(&folder.path().join("absent")).is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_vanishes_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path();
+        std::fs::write(root.join("a.mtm"), b"12345").expect("a file");
+        let gone = || std::iter::once(Err(ErrorKind::NotFound.into()));
+        let items = gone().chain(std::fs::read_dir(root).expect("a folder")).chain(gone());
+        let mut found = Vec::new();
+        add(root, items, "", 0, &mut found);
+        assert_eq!(found, [(SlideId::from_path("a").expect("a valid id"), 5)]);
     }
 
     #[cfg(unix)]

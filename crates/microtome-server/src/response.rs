@@ -12,9 +12,7 @@ use bytes::Bytes;
 pub(crate) enum Freshness {
     /// The address names the content: it never changes.
     Immutable,
-    /// The address names the slide, whose file may be replaced.
-    Hour,
-    /// Ask again every time.
+    /// The address names the slide, whose file may be replaced: ask again every time, which mostly gives a cheap 304.
     Revalidate,
 }
 
@@ -22,14 +20,17 @@ impl Freshness {
     fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Immutable => "public, max-age=31536000, immutable",
-            Self::Hour => "public, max-age=3600",
-            Self::Revalidate => "no-cache",
+            Self::Revalidate => "public, no-cache",
         })
     }
 
     /// The freshness of content whose version is `version` under an address with this query.
     pub(crate) fn of_version(query: Option<&str>, version: &str) -> Self {
-        if query.is_some_and(|query| names_version(query, version)) { Self::Immutable } else { Self::Hour }
+        if query.is_some_and(|query| names_version(query, version)) {
+            Self::Immutable
+        } else {
+            Self::Revalidate
+        }
     }
 }
 
@@ -82,7 +83,7 @@ impl Representation<'_> {
 /// An answer of the moment: to be asked for again every time.
 pub(crate) fn momentary(content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = content(content_type, body.into());
-    response.headers_mut().insert(header::CACHE_CONTROL, Freshness::Revalidate.header());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
@@ -150,22 +151,22 @@ mod tests {
         for query in
             ["", "v=", "v=0123456789abcde", "v=0123456789abcdee", "vv=0123456789abcdef", "0123456789abcdef"]
         {
-            assert_eq!(of(Some(query)), Freshness::Hour, "{query}");
+            assert_eq!(of(Some(query)), Freshness::Revalidate, "{query}");
         }
-        assert_eq!(of(None), Freshness::Hour);
+        assert_eq!(of(None), Freshness::Revalidate);
     }
 
     #[test]
     fn not_modified_keeps_the_validators() {
         let representation =
-            Representation { etag: "\"e\"", content_type: "image/jpeg", freshness: Freshness::Hour };
+            Representation { etag: "\"e\"", content_type: "image/jpeg", freshness: Freshness::Revalidate };
         let mut request = HeaderMap::new();
         assert!(representation.not_modified(&request).is_none());
         request.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"e\""));
         let response = representation.not_modified(&request).expect("304");
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(response.headers()[header::ETAG], "\"e\"");
-        assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=3600");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "public, no-cache");
     }
 
     #[test]

@@ -15,12 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::routes::router;
+use crate::stalled::StallGuard;
 
 /// Connections at a time; further ones wait in the socket's backlog.
 const MAX_CONNECTIONS: usize = 2048;
 
 /// Longest wait for the head of a request, also of the next one on a kept connection.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time in which a peer may take nothing of an answer. Slow ones that go on reading are left alone.
+const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// Longest head of a request in bytes, its first line included.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -128,7 +132,8 @@ async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output =
             accepted = accept(&listener, &slots) => accepted,
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = connections.watch(protocol.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(StallGuard::new(stream, WRITE_STALL));
+        let connection = connections.watch(protocol.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
@@ -209,5 +214,30 @@ impl Signals {
             tracing::error!(%error, "cannot receive Ctrl-C");
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_asks_and_never_reads_is_ended() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
+        let mut peer =
+            std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("a peer");
+        peer.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        let (stream, _slot) = accept(&listener, &Arc::new(Semaphore::new(1))).await;
+        // More than the buffers of both ends hold.
+        let large = Router::new().fallback(|| async { vec![0_u8; 64 << 20] });
+        let stream = TokioIo::new(StallGuard::new(stream, Duration::from_millis(200)));
+        let connection = protocol().serve_connection(stream, TowerToHyperService::new(large));
+        let ended = tokio::time::timeout(Duration::from_secs(30), connection).await;
+        let error = ended.expect("an end").expect_err("a stalled write");
+        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        assert_eq!(source.expect("an I/O error").kind(), std::io::ErrorKind::TimedOut);
     }
 }

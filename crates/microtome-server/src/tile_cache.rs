@@ -6,7 +6,6 @@
 //! Not here: how a tile is made, and on which threads.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use microtome_slide::TileId;
@@ -14,10 +13,12 @@ use moka::future::Cache;
 
 use crate::error::{Error, Failure};
 
-/// A tile of a certain content: a replaced file has other keys.
+/// A tile of a slide as it was opened once: a replaced file has other keys, and so has another file that claims the
+/// same content id, which is not checked at opening.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TileKey {
-    pub(crate) content_id: Arc<str>,
+    /// Number of the opening, [`OpenSlide::instance`](crate::catalog::OpenSlide::instance).
+    pub(crate) instance: u64,
     pub(crate) tile: TileId,
 }
 
@@ -80,6 +81,7 @@ fn weight(bytes: usize, least: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     fn key(column: u32) -> TileKey {
-        TileKey { content_id: "c0ffee".into(), tile: TileId { level: 0, column, row: 0 } }
+        TileKey { instance: 7, tile: TileId { level: 0, column, row: 0 } }
     }
 
     #[tokio::test]

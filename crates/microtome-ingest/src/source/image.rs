@@ -14,7 +14,7 @@ use microtome_codec::turbo;
 use png::{ColorType, DecodingError, Transformations};
 
 use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
-use super::{Content, Source, tiff};
+use super::{Content, Source, tiff, unread};
 use crate::Error;
 
 /// Images that can only be decoded whole may have so many pixels: 100 megapixels, which take up to 900 MB where the
@@ -45,10 +45,15 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
     let file = File::open(path).map_err(|source| image.read_error(source))?;
     let length = file.metadata().map_err(|source| image.read_error(source))?.len();
-    let mut magic = [0; 8];
-    let known = length.min(8) as usize;
-    read_exact_at(&file, &mut magic[..known], 0).map_err(|source| image.read_error(source))?;
-    match magic {
+    if length == 0 {
+        return Err(image.malformed("header", "the file is empty"));
+    }
+    // As far as DICOM's preamble goes.
+    let mut start = [0; 132];
+    read_exact_at(&file, &mut start[..length.min(132) as usize], 0)
+        .map_err(|cause| image.read_error(cause))?;
+    unread::refuse(path, &start)?;
+    match start {
         [0x89, b'P', b'N', b'G', ..] => image.open_png(file, length),
         [0xFF, 0xD8, 0xFF, ..] => image.open_jpeg(file, length),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::open(path),

@@ -8,6 +8,7 @@ pub mod deepzoom;
 pub mod image;
 pub mod synthetic;
 pub mod tiff;
+mod unread;
 
 use std::path::{Path, PathBuf};
 

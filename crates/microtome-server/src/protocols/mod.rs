@@ -35,7 +35,7 @@ pub(crate) async fn answer_tile(
         return Ok(not_modified);
     }
 
-    let key = TileKey { content_id: Arc::clone(&open.content_id), tile };
+    let key = TileKey { instance: open.instance, tile };
     if let Some(jpeg) = app.tiles.get(&key).await {
         let total = start.elapsed();
         app.metrics.tile(Source::Cache, total);
