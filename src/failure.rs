@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::output::printable;
+
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -56,8 +58,7 @@ impl From<microtome_slide::Error> for Failure {
     }
 }
 
-/// A line on standard error. Line breaks in it (a file's name may hold any) become spaces: one failure, one line.
+/// A line on standard error: one failure, one line, whatever the names in it hold.
 pub(crate) fn complain(message: &str) {
-    let line = message.replace(['\n', '\r'], " ");
-    let _ = writeln!(io::stderr(), "microtome: {line}");
+    let _ = writeln!(io::stderr(), "microtome: {}", printable(message));
 }

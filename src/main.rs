@@ -5,8 +5,11 @@
 
 mod commands;
 mod failure;
+mod output;
 mod progress;
+mod publish;
 mod table;
+mod targets;
 
 use clap::{Parser, Subcommand};
 

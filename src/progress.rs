@@ -95,7 +95,7 @@ impl Progress for Display {
         self.bar.set_style(self.style(unit));
         self.bar.reset();
         self.bar.set_length(total);
-        self.bar.set_message(format!("{}: {name}", self.name));
+        self.bar.set_message(format!("{}: {name}", crate::output::printable(&self.name)));
         if self.json {
             self.report(&mut stage, Instant::now());
         }

@@ -34,17 +34,19 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    check_port(arguments.port)?;
     let folder = Path::new(FOLDER);
     std::fs::create_dir_all(folder)
         .map_err(|e| Failure::Failed(format!("{FOLDER}: cannot make the folder: {e}")))?;
     let target = folder.join(format!("{NAME}.mtm"));
     let (width, height) = if arguments.gigapixel { GIGAPIXEL_SIZE } else { SIZE };
-    let slide = match Slide::open(&target) {
-        Ok(slide) if (slide.levels()[0].width, slide.levels()[0].height) == (width, height) => {
+    let fits = |slide: &Slide| (slide.levels()[0].width, slide.levels()[0].height) == (width, height);
+    let slide = match earlier(&target)?.filter(fits) {
+        Some(slide) => {
             complain(&format!("{}: there already", target.display()));
             slide
         }
-        _ => make(&target, &format!("synthetic:{width}x{height},seed={SEED}"))?,
+        None => make(&target, &format!("synthetic:{width}x{height},seed={SEED}"))?,
     };
     info::print_sizes(&slide)?;
     let config =
@@ -52,14 +54,42 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     serve::serve(config, &format!("viewer/{NAME}"))
 }
 
-/// Makes the slide, in place of one of another size or a damaged one: the file is ours.
+/// Sees that the port is free before the work, not after it.
+fn check_port(port: u16) -> Result<(), Failure> {
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))
+        .map(drop)
+        .map_err(|error| Failure::Failed(format!("port {port}: {error}; choose another with --port")))
+}
+
+/// The slide of an earlier demo. A file of that name that is anything else is not ours to replace.
+fn earlier(target: &Path) -> Result<Option<Slide>, Failure> {
+    if target.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let slide = Slide::open(target)
+        .map_err(|error| Failure::Failed(format!("{error}; remove it, then start the demo again")))?;
+    let format = &slide.metadata().source.format;
+    if format != "synthetic" {
+        let what = format!("was not made by the demo (source format '{format}'); move it away or remove it");
+        return Err(Failure::Failed(format!("{}: {what}", target.display())));
+    }
+    Ok(Some(slide))
+}
+
+/// Makes the slide beside one of another size, and puts it in its place when it is whole.
 fn make(target: &Path, source: &str) -> Result<Slide, Failure> {
-    if target.exists() {
-        std::fs::remove_file(target)
-            .map_err(|e| Failure::Failed(format!("{}: cannot be replaced: {e}", target.display())))?;
+    // A hidden name: the server does not show it.
+    let new = target.with_file_name(format!(".{NAME}.new.mtm"));
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::Failed(format!("{}: cannot be removed: {error}", new.display())));
+        }
+        _ => {}
     }
     let begin = Instant::now();
-    let report = ingest::ingest(source, target, Options::default(), Style::Auto)?;
+    let report = ingest::ingest(source, &new, Options::default(), Style::Auto)?;
+    std::fs::rename(&new, target)
+        .map_err(|error| Failure::Failed(format!("{}: cannot be replaced: {error}", target.display())))?;
     complain(&ingest::summary(target, &report, begin.elapsed().as_secs_f64()));
     Ok(Slide::open(target)?)
 }

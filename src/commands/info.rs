@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use microtome_container::SectionKind;
 use microtome_slide::{LevelUsage, Slide};
 use serde_json::json;
 
-use crate::commands::ingest::print;
 use crate::failure::Failure;
+use crate::output::{print, print_document};
 use crate::table;
 
 /// Say what is in a container: sizes, levels, properties, losses.
@@ -22,7 +23,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let slide = Slide::open(&arguments.file)?;
     if arguments.json {
-        return print(&serde_json::to_string_pretty(&document(&slide)?).map_err(std::io::Error::other)?);
+        return print_document(
+            &serde_json::to_string_pretty(&document(&slide)?).map_err(std::io::Error::other)?,
+        );
     }
     let metadata = slide.metadata();
     let grid = slide.levels()[0];
@@ -52,10 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             )
         });
         let ratio = if step.ratio > 0.0 { format!(", 1:{:.1}", step.ratio) } else { String::new() };
-        rows.push(vec![format!("loss, levels {levels}"), format!("{}{ratio}{quality}", step.method)]);
+        rows.push(vec![format!("levels {levels}"), format!("{}{ratio}{quality}", step.method)]);
     }
     rows.extend(metadata.notices.iter().map(|notice| vec!["note".to_owned(), notice.clone()]));
-    rows.extend(metadata.properties.iter().map(|(k, v)| vec![k.clone(), v.replace(['\n', '\r'], " ")]));
+    rows.extend(metadata.properties.iter().map(|(k, v)| vec![k.clone(), v.clone()]));
     let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
     for row in rows {
         print(format!("{:width$}  {}", row[0], row[1]).trim_end())?;
@@ -96,6 +99,11 @@ pub(crate) fn print_sizes(slide: &Slide) -> Result<(), Failure> {
         format!("1:{:.1}", raw as f64 / file as f64),
     ]);
     let source = slide.metadata().source.bytes;
+    let sections = slide.container().header().sections.iter();
+    let images: u64 = sections.filter(|s| s.kind == SectionKind::ASSOCIATED).map(|s| s.length).sum();
+    if images > 0 {
+        totals.insert(1, vec!["of it associated images".to_owned(), table::bytes(images)]);
+    }
     if source > 0 {
         let ratio = file as f64 / source as f64;
         totals.push(vec![

@@ -7,8 +7,10 @@ use std::time::Instant;
 use microtome_ingest::{DerivedLevels, Mode, Options, Report};
 
 use crate::failure::{Failure, complain};
+use crate::output::{print, print_document};
 use crate::progress::{Display, Style, stop_on_signals};
 use crate::table;
+use crate::targets::Targets;
 
 /// Put slides into containers.
 #[derive(clap::Args)]
@@ -16,7 +18,7 @@ pub(crate) struct Arguments {
     /// A slide file (SVS, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
-    /// A file.mtm, or a folder for one file per source. Nothing that exists is replaced.
+    /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// Keep the source's JPEG tiles byte for byte; refuse sources that have none.
@@ -64,10 +66,15 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let targets = targets(&arguments.sources, &arguments.output)?;
+    let targets = Targets::new(&arguments.sources, &arguments.output)?;
+    targets.with_folder(|| every(arguments, &targets.files))
+}
+
+/// Ingests every source, whatever becomes of those before it.
+fn every(arguments: &Arguments, targets: &[PathBuf]) -> Result<(), Failure> {
     let all = arguments.sources.len();
     let mut failed = 0;
-    for (source, target) in arguments.sources.iter().zip(&targets) {
+    for (source, target) in arguments.sources.iter().zip(targets) {
         match one(arguments, source, target) {
             Ok(()) => {}
             Err(failure) if all == 1 => return Err(failure),
@@ -88,40 +95,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ if failed == all => Err(Failure::Failed(format!("all {all} inputs failed; see the lines above"))),
         _ => Err(Failure::SomeFailed { failed, all }),
     }
-}
-
-/// The container of each source: OUT itself, or a file in OUT named after the source.
-fn targets(sources: &[String], output: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let is_file = output.extension().is_some_and(|e| e == "mtm") && !output.is_dir();
-    if is_file {
-        return match sources {
-            [_] => Ok(vec![output.to_owned()]),
-            _ => Err(Failure::Usage(format!(
-                "{}: {} sources do not fit one file; give a folder to -o",
-                output.display(),
-                sources.len()
-            ))),
-        };
-    }
-    std::fs::create_dir_all(output)
-        .map_err(|e| Failure::Failed(format!("{}: cannot make the folder: {e}", output.display())))?;
-    let mut targets: Vec<PathBuf> = vec![];
-    for source in sources {
-        let stem = match source.strip_prefix("synthetic:") {
-            Some(parameters) => format!("synthetic_{parameters}").into(),
-            None => Path::new(source).file_stem().unwrap_or_default().to_owned(),
-        };
-        let mut target = output.join(stem).into_os_string();
-        target.push(".mtm");
-        if targets.iter().any(|t| t.as_os_str() == target) {
-            let name = Path::new(&target).display();
-            return Err(Failure::Usage(format!(
-                "{name}: two sources would go there; ingest them into two folders"
-            )));
-        }
-        targets.push(target.into());
-    }
-    Ok(targets)
 }
 
 fn one(arguments: &Arguments, source: &str, target: &Path) -> Result<(), Failure> {
@@ -146,7 +119,7 @@ fn one(arguments: &Arguments, source: &str, target: &Path) -> Result<(), Failure
             "seconds": (seconds * 1000.0).round() / 1000.0,
             "metadata": report.metadata,
         });
-        return print(&document.to_string());
+        return print_document(&document.to_string());
     }
     for notice in &report.metadata.notices {
         complain(&format!("{source}: note: {notice}"));
@@ -177,10 +150,4 @@ pub(crate) fn summary(target: &Path, report: &Report, seconds: f64) -> String {
         seconds,
         report.pixels as f64 / 1e6 / seconds,
     )
-}
-
-/// A line on standard output.
-pub(crate) fn print(line: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -1,6 +1,7 @@
 //! `microtome serve`: the tile server, also without the word.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use microtome_server::ServerConfig;
@@ -61,6 +62,13 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = &arguments.slides_root;
+    if root.is_file() {
+        return Err(Failure::Usage(format!(
+            "{}: --slides-root is to be a folder of .mtm files, this is a file",
+            root.display()
+        )));
+    }
     serve(arguments.config(), "")
 }
 
@@ -68,8 +76,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
     microtome_server::init_logging();
     microtome_server::run(config, |address| {
-        let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
-        complain(&format!("serving http://{host}:{}/{path} (Ctrl-C stops)", address.port()));
+        complain(&format!("serving http://{}/{path} (Ctrl-C stops)", host_and_port(address)));
     })
-    .map_err(|error| Failure::Failed(error.to_string()))
+    .map_err(|error| {
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        Failure::Failed(causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}")))
+    })
+}
+
+/// How a browser on this machine names an address.
+fn host_and_port(address: SocketAddr) -> String {
+    match address.ip().is_loopback() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    }
 }

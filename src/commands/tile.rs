@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use microtome_slide::{Slide, TileId};
 
 use crate::failure::Failure;
+use crate::publish;
 
 /// Write one tile's JPEG.
 #[derive(clap::Args)]
@@ -40,13 +41,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.output.as_os_str() == "-" {
         return Ok(std::io::stdout().write_all(&jpeg)?);
     }
-    let path = arguments.output.display();
-    std::fs::File::create_new(&arguments.output).and_then(|mut file| file.write_all(&jpeg)).map_err(|error| {
-        match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Failure::Failed(format!("{path}: exists already; remove it or choose another name"))
-            }
-            _ => Failure::Failed(format!("{path}: cannot be written: {error}")),
-        }
-    })
+    publish::refuse_existing(&arguments.output)?;
+    publish::file(&arguments.output, publish::folder(&arguments.output), &jpeg)
 }

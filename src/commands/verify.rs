@@ -1,12 +1,13 @@
 //! `microtome verify`: proof that nothing was lost.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
-use microtome_ingest::verify;
+use microtome_ingest::verify::{self, Comparison};
 use microtome_slide::Slide;
 
-use crate::commands::ingest::print;
 use crate::failure::{Failure, complain};
+use crate::output::print;
 use crate::progress::stop_on_signals;
 use crate::table;
 
@@ -28,27 +29,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.source.is_some() && arguments.files.len() > 1 {
         return Err(Failure::Usage("--source goes with one FILE".to_owned()));
     }
-    let mut failed = 0;
+    let all = arguments.files.len();
+    let (mut failed, mut unread) = (0, 0);
     for file in &arguments.files {
-        if !one(file, arguments.source.as_deref())? {
-            failed += 1;
+        match one(file, arguments.source.as_deref()) {
+            Ok(true) => {}
+            Ok(false) => failed += 1,
+            Err(Failure::Failed(what)) if all > 1 && !stop_on_signals().load(Ordering::Relaxed) => {
+                complain(&what);
+                unread += 1;
+            }
+            Err(failure) => return Err(failure),
         }
     }
-    match failed {
-        0 => Ok(()),
+    match (failed, unread) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Failed(format!("{unread} of {all} files could not be read"))),
+        (_, 0) => Err(Failure::Verification(format!("verification failed: {failed} of {all} files"))),
         _ => Err(Failure::Verification(format!(
-            "verification failed: {failed} of {} files",
-            arguments.files.len()
+            "verification failed: {failed} of {all} files, and {unread} could not be read"
         ))),
     }
 }
 
-/// Whether the file is as it should be; says what is not.
+/// Whether the file is as it should be; says what is not. A file that cannot be read is a failure, not a finding.
 fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
     let slide = match Slide::open(file) {
         Ok(slide) => slide,
-        // A file that is not there is not a finding about the file.
-        Err(error) if !file.exists() => return Err(error.into()),
+        Err(error) if is_unreadable(&error) => return Err(error.into()),
         Err(error) => {
             complain(&error.to_string());
             return Ok(false);
@@ -62,22 +70,41 @@ fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
         let comparison = verify::compare(&slide, source)?;
         complain_all(&comparison.differences);
         good &= comparison.differences.is_empty();
-        match (comparison.identical, comparison.same_source) {
-            (0, true) => {
-                compared = format!("; {source} is its source (SHA-256), which had no JPEG tiles to keep")
-            }
-            (0, false) => {
-                complain(&format!("{}: {source} is not its source (SHA-256 differs)", file.display()));
-                good = false;
-            }
-            (n, _) => compared = format!("; {} tiles are those of {source}, byte for byte", table::count(n)),
+        if !comparison.same_source && (!comparison.keeps_tiles || comparison.identical == 0) {
+            complain(&format!("{}: {source} is not its source (SHA-256 differs)", file.display()));
+            good = false;
         }
+        compared = compared_with(source, &comparison);
     }
     if good {
         let (tiles, bytes) = (table::count(verification.tiles), table::bytes(verification.bytes));
         print(&format!("{}: ok, {tiles} tiles, {bytes}, {}{compared}", file.display(), slide.content_id()))?;
     }
     Ok(good)
+}
+
+/// What a comparison without differences proves.
+fn compared_with(source: &str, comparison: &Comparison) -> String {
+    let tiles = table::count(comparison.identical);
+    match (comparison.keeps_tiles, comparison.same_source) {
+        (true, true) => format!("; {tiles} tiles are those of {source}, byte for byte"),
+        (true, false) => format!(
+            "; {tiles} tiles are those of {source}, byte for byte, but it is another file than was ingested (SHA-256 differs)"
+        ),
+        (false, _) => format!(
+            "; {source} is its source (SHA-256); its pixels were quantised, so no tile is to be found there"
+        ),
+    }
+}
+
+/// Whether the system would not let us read, which says nothing about the file. A file that ends early is damaged.
+fn is_unreadable(error: &microtome_slide::Error) -> bool {
+    match error {
+        microtome_slide::Error::Container(microtome_container::Error::Io { cause, .. }) => {
+            cause.kind() != std::io::ErrorKind::UnexpectedEof
+        }
+        _ => false,
+    }
 }
 
 fn complain_all(findings: &[String]) {

@@ -26,8 +26,7 @@ use crate::Error;
 /// [`Error::Usage`] for a malformed `synthetic:` name, else what the reader of its kind finds.
 pub fn open(spec: &str) -> Result<Source, Error> {
     if let Some(parameters) = spec.strip_prefix("synthetic:") {
-        let parameters =
-            parameters.parse::<synthetic::Params>().map_err(|e| Error::Usage(format!("{spec}: {e}")))?;
+        let parameters = parameters.parse::<synthetic::Params>()?;
         return Ok(synthetic::open(parameters));
     }
     let path = descriptor_in(Path::new(spec))?;

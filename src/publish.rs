@@ -1,0 +1,57 @@
+//! Files that appear under their final name whole or not at all, and never in place of another.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::failure::Failure;
+
+/// The folder of a target: the current one for a bare name.
+pub(crate) fn folder(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What temporary names of a target begin with: hidden, and telling whose they are.
+pub(crate) fn part_prefix(target: &Path) -> String {
+    format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Writes a file: under a temporary name in `folder`, which is on the target's file system, then renamed.
+pub(crate) fn file(target: &Path, folder: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let prefix = part_prefix(target);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    // Temporary files are private by default; this one gets what any new file gets, 0666 less the umask.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut part = builder.tempfile_in(folder).map_err(|error| unwritable(target, &error))?;
+    part.write_all(bytes).map_err(|error| unwritable(target, &error))?;
+    part.persist_noclobber(target).map_err(|error| unwritable(target, &error.error))?;
+    Ok(())
+}
+
+/// Why a file or folder cannot be written, with the remedy where there is one.
+pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    let remedy = match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            return Failure::Failed(format!("{path}: exists already; remove it or choose another name"));
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space or choose another disk"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; check the permissions or choose another folder"
+        }
+        io::ErrorKind::NotFound => "; check the path",
+        _ => "",
+    };
+    Failure::Failed(format!("{path}: cannot be written: {error}{remedy}"))
+}
+
+/// Refuses a target that exists, before any work is done for it.
+pub(crate) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(unwritable(path, &io::ErrorKind::AlreadyExists.into())),
+        Err(_) => Ok(()),
+    }
+}
