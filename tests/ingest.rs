@@ -194,3 +194,49 @@ fn quality_of_a_tiled_source_takes_its_pixels() {
     let error: u64 = region.data().iter().zip(original.data()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     assert!(error < 8 * 1200, "the right pixels across a seam, mean error {}", error as f64 / 1200.0);
 }
+
+#[test]
+fn verify_against_another_source_says_what_differs() {
+    let folder = folder();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    let mut pixels = picture(500, 300);
+    for (folder, grey) in [(&one, 90), (&other, 200)] {
+        std::fs::create_dir(folder).unwrap();
+        // One tile of the finest level differs, and what follows from it.
+        pixels.data_mut()[..300].fill(grey);
+        write_deep_zoom(folder, &pixels, 254, 1, "jpg");
+    }
+    let container = folder.path().join("one.mtm");
+    succeed(["ingest", path(&one), "-o", path(&container)]);
+    let output = support::microtome(["verify", path(&container), "--source", path(&other)]);
+    assert_eq!(output.status.code(), Some(4));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("level 0 column 0 row 0: differs"), "{complaint}");
+    assert!(!complaint.contains("level 0 column 1 row 1"), "{complaint}");
+
+    std::fs::remove_dir_all(other.join("slide_files/8")).unwrap();
+    let output = support::microtome(["verify", path(&container), "--source", path(&other)]);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("level 1 is not in the source"), "a kept level is missing there: {complaint}");
+}
+
+#[test]
+fn resume_skips_what_is_whole_and_made_in_the_same_way_only() {
+    let folder = folder();
+    let source = write_deep_zoom(folder.path(), &picture(500, 300), 254, 1, "jpg");
+    let container = folder.path().join("out.mtm");
+    let resume = |more: &[&str]| {
+        let mut arguments = vec!["ingest", path(&source), "-o", path(&container), "--resume"];
+        arguments.extend(more);
+        support::microtome(arguments).status.code()
+    };
+    assert_eq!(resume(&[]), Some(0), "there is nothing yet: it is made");
+    assert_eq!(resume(&[]), Some(0), "skipped");
+    assert_eq!(resume(&["--quality", "50"]), Some(1), "made in another way");
+    assert_eq!(resume(&["--derived-levels", "reduced"]), Some(1), "made in another way");
+    let mut bytes = std::fs::read(&container).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&container, bytes).unwrap();
+    assert_eq!(resume(&[]), Some(1), "damaged");
+}
