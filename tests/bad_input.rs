@@ -1,10 +1,6 @@
 //! Wrong input, wrong targets, wrong usage: one line, the right exit code, nothing left, nothing lost.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking and says what it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -159,7 +155,7 @@ fn a_full_disk_is_named_and_nothing_is_left() {
         Command::new(arguments[0]).args(&arguments[1..]).output().unwrap().status.success()
     };
     if !mount(&["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", path(folder.path())]) {
-        eprintln!("skipped: mounting a small tmpfs is not allowed here");
+        support::skipped("mounting a small tmpfs is not allowed here");
         return;
     }
     let line = fail(1, ["ingest", "synthetic:3000x3000", "-o", path(&folder.path().join("out.mtm"))]);

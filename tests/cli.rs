@@ -1,12 +1,7 @@
 //! What the commands leave behind, what they refuse, and what they print: nothing half-made, nothing lost, nothing
 //! that a terminal would obey.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a test fails by panicking and says what it skips"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -77,7 +72,7 @@ fn a_tile_on_a_full_disk_leaves_nothing() {
     };
     // One page: less than the tile.
     if !run(&["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", path(folder.path())]) {
-        eprintln!("skipped: mounting a small tmpfs is not allowed here");
+        support::skipped("mounting a small tmpfs is not allowed here");
         return;
     }
     let line = fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&folder.path().join("t.jpg"))]);
@@ -205,7 +200,7 @@ fn a_killed_export_leaves_nothing_that_the_next_one_trips_over() {
     child.kill().unwrap();
     child.wait().unwrap();
     if staging().is_none() {
-        eprintln!("skipped: the export was too fast to be killed");
+        support::skipped("the export was too fast to be killed");
         return;
     }
     succeed(&export);

@@ -1,12 +1,7 @@
 //! What the end-to-end tests share: the built binary, folders, small slides, a server, a plain HTTP client.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a test fails by panicking and says what it skips"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -69,13 +64,19 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Says that a test is skipped: straight to standard error, which the test runner does not hold back.
+pub(crate) fn skipped(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "skipped {name}: {why}");
+}
+
 /// Real slides, where they are: `MICROTOME_TEST_DATA`, or `shared/data` beside the repository.
 pub(crate) fn shared_data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("MICROTOME_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let path = root.join(path);
     if !path.exists() {
-        eprintln!("skipped: {} is not there (set MICROTOME_TEST_DATA)", path.display());
+        skipped(&format!("{} is not there (set MICROTOME_TEST_DATA)", path.display()));
         return None;
     }
     Some(path)
