@@ -3,16 +3,18 @@
 //! Sources: ITU-T T.81 annex B (markers), T.871 (JFIF), Adobe TN 5116 (APP14), TIFF Technical Note 2 (JPEGTables).
 //! Nothing here touches entropy-coded data.
 
+mod scans;
+
 use crate::Error;
+
+pub(crate) use scans::MAX_SCANS;
+pub use scans::check_self_contained;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];
 const SOS: u8 = 0xDA;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
-/// More scans than any encoder writes; a hostile progressive stream repeats them by the thousand.
-pub(crate) const MAX_SCANS: u32 = 100;
-
 /// How the three components of a stream are to be read when its own markers do not tell, or tell wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Colour {
@@ -187,103 +189,6 @@ fn frame_header(segment: &Segment<'_>) -> Result<Header, Error> {
         jfif: false,
         adobe: None,
     })
-}
-
-/// Checks that every scan finds the tables it refers to in the stream itself.
-///
-/// libjpeg keeps tables from one image to the next and falls back to standard Huffman tables, so a stream without
-/// its own would decode to a plausible, wrong picture that depends on what the thread decoded before.
-///
-/// # Errors
-/// [`Error::Malformed`] naming the scan, [`Error::Unsupported`] beyond 100 scans, and whatever [`inspect`] finds.
-pub fn check_self_contained(stream: &[u8]) -> Result<(), Error> {
-    let header = inspect(stream)?;
-    let missing =
-        |offset| Err(Error::Malformed { offset, what: "a scan uses a table that the stream lacks" });
-    let (mut quantisation, mut huffman) = ([false; 16], [false; 32]);
-    let (mut at, mut scans) = (2, 0);
-    loop {
-        let segment = segment(stream, at)?;
-        match segment.code {
-            0xDB => mark_quantisation_tables(&segment, &mut quantisation)?,
-            0xC4 => mark_huffman_tables(&segment, &mut huffman)?,
-            SOS => {
-                scans += 1;
-                if scans > MAX_SCANS {
-                    return Err(Error::Unsupported(format!("more than {MAX_SCANS} scans")));
-                }
-                let scan = segment.content;
-                let count = scan.first().map_or(0, |&n| usize::from(n));
-                if count == 0 || scan.len() != 4 + 2 * count {
-                    return Err(Error::Malformed {
-                        offset: segment.start,
-                        what: "a scan header of a wrong length",
-                    });
-                }
-                let (first, last, refinement) =
-                    (scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count] >> 4);
-                for selector in scan[1..=2 * count].chunks_exact(2) {
-                    let Some(component) = header.components.iter().find(|c| c.id == selector[0]) else {
-                        return Err(Error::Malformed {
-                            offset: segment.start,
-                            what: "a scan of no component",
-                        });
-                    };
-                    let (dc, ac) = (usize::from(selector[1] >> 4), 16 + usize::from(selector[1] & 15));
-                    let dc_used = first == 0 && refinement == 0;
-                    if !quantisation[usize::from(component.quantisation & 15)]
-                        || (dc_used && !huffman[dc])
-                        || (last > 0 && !huffman[ac])
-                    {
-                        return missing(segment.start);
-                    }
-                }
-            }
-            0xD9 => return Ok(()),
-            _ => {}
-        }
-        at = if segment.code == SOS { scan_end(stream, segment.end)? } else { segment.end };
-    }
-}
-
-/// Offset of the marker that ends the entropy-coded data at `at`; stuffed zeros and restart markers belong to it.
-fn scan_end(stream: &[u8], mut at: usize) -> Result<usize, Error> {
-    while let Some(found) = stream.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF)) {
-        at += found;
-        match stream.get(at + 1) {
-            Some(0 | 0xD0..=0xD7) => at += 2,
-            Some(0xFF) => at += 1,
-            Some(_) => return Ok(at),
-            None => break,
-        }
-    }
-    Err(Error::Malformed { offset: stream.len(), what: "the stream ends without EOI" })
-}
-
-fn mark_quantisation_tables(segment: &Segment<'_>, seen: &mut [bool; 16]) -> Result<(), Error> {
-    let mut rest = segment.content;
-    while let Some(&head) = rest.first() {
-        let length = if head >> 4 == 0 { 65 } else { 129 };
-        let Some(after) = rest.get(length..) else {
-            return Err(Error::Malformed { offset: segment.start, what: "a quantisation table is cut off" });
-        };
-        seen[usize::from(head & 15)] = true;
-        rest = after;
-    }
-    Ok(())
-}
-
-/// Marks DC tables at 0 to 15 and AC tables at 16 to 31.
-fn mark_huffman_tables(segment: &Segment<'_>, seen: &mut [bool; 32]) -> Result<(), Error> {
-    let mut rest = segment.content;
-    while let Some(&head) = rest.first() {
-        let cut = Error::Malformed { offset: segment.start, what: "a Huffman table is cut off" };
-        let counts = rest.get(1..17).ok_or(cut.clone())?;
-        let symbols: usize = counts.iter().map(|&n| usize::from(n)).sum();
-        seen[usize::from((head >> 4 & 1) * 16 + (head & 15))] = true;
-        rest = rest.get(17 + symbols..).ok_or(cut)?;
-    }
-    Ok(())
 }
 
 /// Checks a TIFF JPEGTables value: SOI, table segments only, EOI. An empty slice is "no tables".

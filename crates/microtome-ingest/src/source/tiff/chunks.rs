@@ -11,8 +11,10 @@ use crate::Error;
 
 /// Chunks of a page: 275 gigapixels in 256 px tiles. Their offsets and sizes are kept, 16 bytes each.
 const MAX_CHUNKS: u64 = 1 << 22;
-/// Pixels of one chunk, which is decoded whole.
-const MAX_CHUNK_PIXELS: u64 = 64 << 20;
+/// Pixels of one tile: every thread decodes one whole, so that this times the threads bounds the memory.
+const MAX_TILE_PIXELS: u64 = 4 << 20;
+/// Pixels of one strip: strips are decoded one after another.
+const MAX_STRIP_PIXELS: u64 = 64 << 20;
 /// Sides of a page, so that pixel arithmetic cannot overflow.
 const MAX_SIDE: u64 = 1 << 30;
 
@@ -53,11 +55,9 @@ impl Chunks {
             }
             (width, rows.min(u64::from(height)) as u32)
         };
-        if u64::from(chunk_width) * u64::from(chunk_height) > MAX_CHUNK_PIXELS {
-            let kind = if tiled { "tiles" } else { "strips" };
-            let what = format!(
-                "{kind} of {chunk_width} x {chunk_height} px (at most {MAX_CHUNK_PIXELS} px are taken)"
-            );
+        let (kind, limit) = if tiled { ("tiles", MAX_TILE_PIXELS) } else { ("strips", MAX_STRIP_PIXELS) };
+        if u64::from(chunk_width) * u64::from(chunk_height) > limit {
+            let what = format!("{kind} of {chunk_width} x {chunk_height} px (at most {limit} px are taken)");
             return Err(tiff.unsupported(&directory.place, what));
         }
         let (columns, rows) = (width.div_ceil(chunk_width), height.div_ceil(chunk_height));
