@@ -51,7 +51,7 @@ fn mean<'a>(pixels: impl Iterator<Item = &'a [u8]>) -> [f64; 3] {
 
 fn shows_the_slide_at_full_resolution(slide: &Slide, name: &str, root: &std::path::Path, at: (u32, u32)) {
     let server = Server::start(root, &[]);
-    let browser = Browser::open(1280, 900);
+    let browser = Browser::open(900, 650);
     browser.go(&format!("http://localhost:{}/viewer/{name}", server.port));
     browser.wait_until(SETTLED);
     let coarsest = slide.levels().len() as u64 - 1;
@@ -111,7 +111,7 @@ fn scale_bar_magnification_and_keys_follow_the_zoom() {
     let path = folder.path().join("a.mtm");
     succeed(["ingest", "synthetic:6000x5000", "-o", path.to_str().unwrap()]);
     let server = Server::start(folder.path(), &[]);
-    let browser = Browser::open(1280, 900);
+    let browser = Browser::open(900, 650);
     browser.go(&format!("http://localhost:{}/viewer/a", server.port));
     browser.wait_until(SETTLED);
     let text = |id: &str| {

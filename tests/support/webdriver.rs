@@ -4,11 +4,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::{folder, http};
+
+/// One browser after the other: side by side on a small machine, each waits for all.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A browser window; closed when dropped.
 pub(crate) struct Browser {
@@ -16,11 +20,14 @@ pub(crate) struct Browser {
     port: u16,
     session: String,
     _profile: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     /// Opens a window of this size.
     pub(crate) fn open(width: u32, height: u32) -> Self {
+        // A test that failed while it was its turn does not matter to the next.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -38,7 +45,7 @@ impl Browser {
             "--disable-background-networking", "--disable-component-update", "--force-device-scale-factor=1",
             format!("--window-size={width},{height}"), format!("--user-data-dir={}", profile.path().display()),
         ]});
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), _profile: profile, _turn: turn };
         let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
         let session = browser.call("POST", "/session", &capabilities);
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
@@ -60,7 +67,7 @@ impl Browser {
     pub(crate) fn wait_until(&self, expression: &str) {
         let begin = Instant::now();
         while self.evaluate(expression) != Value::Bool(true) {
-            assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain for {expression}");
+            assert!(begin.elapsed() < Duration::from_secs(120), "waited in vain for {expression}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
