@@ -5,9 +5,9 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use support::{fail, folder, names, picture, succeed, write_deep_zoom, write_png};
+use support::{SmallDisk, fail, folder, names, picture, succeed, write_deep_zoom, write_png};
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
@@ -150,19 +150,10 @@ fn a_target_that_cannot_be_written_says_so() {
 
 #[test]
 fn a_full_disk_is_named_and_nothing_is_left() {
-    let folder = folder();
-    let mount = |arguments: &[&str]| {
-        Command::new(arguments[0]).args(&arguments[1..]).output().unwrap().status.success()
-    };
-    if !mount(&["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", path(folder.path())]) {
-        support::skipped("mounting a small tmpfs is not allowed here");
-        return;
-    }
-    let line = fail(1, ["ingest", "synthetic:3000x3000", "-o", path(&folder.path().join("out.mtm"))]);
-    let left = names(folder.path());
-    assert!(mount(&["umount", path(folder.path())]));
+    let Some(disk) = SmallDisk::mount("300k") else { return };
+    let line = fail(1, ["ingest", "synthetic:3000x3000", "-o", path(&disk.path().join("out.mtm"))]);
     assert!(line.contains("No space left") && line.contains("free some space"), "{line}");
-    assert!(left.is_empty(), "{left:?}");
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }
 
 #[test]

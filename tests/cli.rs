@@ -8,7 +8,7 @@ mod support;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use microtome_codec::payload::{VERBATIM, VerbatimParams};
 use microtome_codec::turbo::{self, Subsampling};
@@ -16,7 +16,7 @@ use microtome_container::geometry::{coarsest_level, level_length};
 use microtome_container::header::{Level, SectionKind, SlideId};
 use microtome_container::{NewSection, Writer};
 use microtome_slide::{Metadata, Rect, Slide, TileId};
-use support::{command, fail, folder, microtome, names, picture, succeed, write_png};
+use support::{SmallDisk, command, fail, folder, microtome, names, picture, succeed, write_png};
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
@@ -66,20 +66,11 @@ fn make_rounded_down(target: &Path, width: u32, height: u32, metadata: &Metadata
 fn a_tile_on_a_full_disk_leaves_nothing() {
     let slides = folder();
     let container = make(slides.path(), "a.mtm");
-    let folder = folder();
-    let run = |arguments: &[&str]| {
-        Command::new(arguments[0]).args(&arguments[1..]).output().unwrap().status.success()
-    };
     // One page: less than the tile.
-    if !run(&["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", path(folder.path())]) {
-        support::skipped("mounting a small tmpfs is not allowed here");
-        return;
-    }
-    let line = fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&folder.path().join("t.jpg"))]);
-    let left = names(folder.path());
-    assert!(run(&["umount", path(folder.path())]));
+    let Some(disk) = SmallDisk::mount("4k") else { return };
+    let line = fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&disk.path().join("t.jpg"))]);
     assert!(line.contains("t.jpg") && line.contains("free some space"), "{line}");
-    assert!(left.is_empty(), "{left:?}");
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }
 
 #[test]

@@ -248,9 +248,8 @@ fn health_and_metrics_answer() {
     assert_eq!(server.get("/readyz").status, 200);
     let metrics = server.get("/metrics");
     assert_eq!(metrics.status, 200);
-    assert!(
-        metrics.text().lines().any(|l| l.contains("tile") && l.contains("route") || l.contains("requests"))
-    );
+    let counted = "microtome_http_requests_total{route=\"tile\",status=\"200\"} 1";
+    assert!(metrics.text().lines().any(|line| line == counted), "{}", metrics.text());
 }
 
 #[test]

@@ -54,6 +54,33 @@ pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("microtome-test-").tempdir().expect("a temporary folder")
 }
 
+/// A folder on a disk of its own that holds so little (`300k`); unmounted when dropped, whatever became of the test.
+pub(crate) struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None`, said aloud, where mounting is not allowed.
+    pub(crate) fn mount(size: &str) -> Option<Self> {
+        let folder = folder();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path());
+        if !command.output().is_ok_and(|output| output.status.success()) {
+            skipped("mounting a small tmpfs is not allowed here");
+            return None;
+        }
+        Some(Self(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
+}
+
 /// Names of all entries of a folder, hidden ones too.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)

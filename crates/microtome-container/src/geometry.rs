@@ -64,6 +64,13 @@ impl Grid {
         u64::from(self.columns()) * u64::from(self.rows())
     }
 
+    /// Column and row of tile number `index`, counted row by row.
+    #[must_use]
+    pub fn position(&self, index: u64) -> (u32, u32) {
+        let columns = u64::from(self.columns());
+        ((index % columns) as u32, (index / columns) as u32)
+    }
+
     /// The pixels that a tile covers, overlap included, or `None` outside the grid.
     #[must_use]
     pub fn tile_rect(&self, column: u32, row: u32) -> Option<Rect> {

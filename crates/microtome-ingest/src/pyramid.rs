@@ -69,9 +69,8 @@ impl Pyramid<'_> {
     fn each_tile_of_level(&self, level: u8) -> Result<(), Error> {
         let grid = self.plan.grid(level);
         (0..grid.tiles()).into_par_iter().try_for_each(|i| {
-            let columns = u64::from(grid.columns());
-            let tile = TileId { level, column: (i % columns) as u32, row: (i / columns) as u32 };
-            self.store(i, tile)
+            let (column, row) = grid.position(i);
+            self.store(i, TileId { level, column, row })
         })
     }
 

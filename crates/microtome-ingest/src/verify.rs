@@ -59,11 +59,9 @@ pub fn verify(slide: &Slide, cancelled: &AtomicBool) -> Result<Verification, Err
 
 /// All tiles of a level, for all threads.
 fn tiles(level: u8, grid: Grid) -> impl ParallelIterator<Item = TileId> {
-    let columns = u64::from(grid.columns());
-    (0..grid.tiles()).into_par_iter().map(move |i| TileId {
-        level,
-        column: (i % columns) as u32,
-        row: (i / columns) as u32,
+    (0..grid.tiles()).into_par_iter().map(move |i| {
+        let (column, row) = grid.position(i);
+        TileId { level, column, row }
     })
 }
 

@@ -33,7 +33,6 @@ impl Levels<'_> {
         let folder = self.folder(level);
         fs::create_dir_all(&folder).map_err(|error| publish::unwritable(&folder, &error))?;
         let grid = self.grid(level);
-        let columns = u64::from(grid.columns());
         let anew = self.is_rounded_down(level);
         let stop = stop_on_signals();
         (0..grid.tiles()).into_par_iter().try_for_each(|i| {
@@ -41,7 +40,8 @@ impl Levels<'_> {
                 let what = "interrupted; nothing was written under the final name";
                 return Err(Failure::Failed(what.to_owned()));
             }
-            let tile = TileId { level, column: (i % columns) as u32, row: (i / columns) as u32 };
+            let (column, row) = grid.position(i);
+            let tile = TileId { level, column, row };
             let path = self.path(tile);
             let written = if anew {
                 fs::write(&path, self.made(tile)?)
