@@ -1,0 +1,33 @@
+//! Codec 1: quantised coefficients, predicted from another scale and coded with models trained on the slide.
+//!
+//! A tile's JPEG stream is taken apart into its template, stored once per slide, and its coefficients. These are coded
+//! against a prediction: level 0 from the decoded tile of level 2, level 1 from the decoded tiles of level 0, any
+//! other level from nothing but itself. The residuals go through static tables that training has chosen for the
+//! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
+//!
+//! Files from the outside in: `tile` (payloads), `plane` and `walk` (blocks), `predict` and `expect` (what is known
+//! before a coefficient is read), `rans` (bytes), `train`. Not here: which tile is whose reference (geometry), I/O,
+//! threads.
+
+mod dct;
+mod expect;
+mod model;
+mod params;
+mod plane;
+mod predict;
+mod rans;
+mod regression;
+mod simd;
+mod stored;
+mod tile;
+mod train;
+mod trainer;
+mod walk;
+
+pub use model::Kind;
+pub use params::{CrossScale, MAX_LENGTH};
+pub use tile::{Coding, Finer, Picture, Reference, Workspace};
+pub use trainer::Trainer;
+
+/// Number of this codec.
+pub const CROSS_SCALE: u16 = 1;

@@ -1,0 +1,133 @@
+//! How large a block's residuals are expected to be, from everything that is decoded before it.
+//!
+//! Each lane is a weighted sum of features, scaled so that every product's upper half counts: the same integers on
+//! every machine, sixteen at a time where the machine can.
+
+use super::model::{BLOCK_FEATURES, CHECKPOINTS, FLAG_LANE, LANE_FEATURES, LANES, Lanes, Model};
+
+/// Largest magnitude that counts as a feature.
+pub(super) const MOST: u8 = 15;
+
+/// Magnitudes of a block's residuals, at most [`MOST`] each, in zigzag order.
+pub(super) type Magnitudes = [u8; 64];
+
+/// What a block's expectation is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Features {
+    /// For each lane: magnitudes on the left and above; those of the neighbouring frequencies; the prediction's size;
+    /// the size of its fraction.
+    pub(super) own: [Lanes; LANE_FEATURES],
+    pub(super) block: [i16; BLOCK_FEATURES],
+}
+
+impl Features {
+    pub(super) const ZERO: Self = Self { own: [Lanes::ZERO; LANE_FEATURES], block: [0; BLOCK_FEATURES] };
+
+    /// Fills in the features of a block from its neighbours' magnitudes (an absent one stands in for the other) and
+    /// from its predictions in 1/32 step.
+    #[inline(always)]
+    pub(super) fn fill(
+        &mut self,
+        left: Option<&Magnitudes>,
+        above: Option<&Magnitudes>,
+        predicted: &[i16; 64],
+        count: usize,
+        brightness: i16,
+    ) {
+        const NONE: Magnitudes = [0; 64];
+        let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
+        let mut near = [0_u8; 64];
+        for ((near, left), above) in near.iter_mut().zip(left).zip(above) {
+            *near = left + above;
+        }
+        let [same, beside, size, fraction] = &mut self.own;
+        for k in 0..64 {
+            same.0[k] = i16::from(near[k]) << 10;
+        }
+        for k in 1..63 {
+            beside.0[k] = i16::from(near[k - 1] + near[k + 1]) << 9;
+        }
+        beside.0[0] = i16::from(near[1] + near[2]) << 9;
+        beside.0[63] = i16::from(near[61] + near[62]) << 9;
+        let mut sizes = [0_i16; 64];
+        for k in 0..count {
+            sizes[k] = predicted[k].saturating_abs().min(1023);
+            size.0[k] = sizes[k] << 5;
+            fraction.0[k] = fraction_of(predicted[k]) << 10;
+        }
+        // What is left from each checkpoint on, counted from the eight coefficients it lies in.
+        let (mut rest, mut rest_size) = ([0_u16; 9], [0_u16; 9]);
+        for group in (0..8).rev() {
+            let sum: u16 = near[8 * group..8 * group + 8].iter().map(|&m| u16::from(m)).sum();
+            rest[group] = rest[group + 1] + sum;
+            rest_size[group] = rest_size[group + 1];
+            if 8 * group < count {
+                let sum: u16 = sizes[8 * group..8 * group + 8].iter().map(|&p| p as u16 >> 2).sum();
+                rest_size[group] += sum;
+            }
+        }
+        for (i, &start) in CHECKPOINTS.iter().enumerate() {
+            same.0[FLAG_LANE + i] = (rest[start / 8].min(255) as i16) << 7;
+            size.0[FLAG_LANE + i] = (rest_size[start / 8].min(1023) as i16) << 5;
+        }
+        let some = |index: [usize; 5]| (index.iter().map(|&k| sizes[k] >> 2).sum::<i16>().min(1023)) << 5;
+        let group = |g: usize| ((rest_size[g] - rest_size[g + 1]).min(1023) as i16) << 5;
+        self.block = [
+            (rest[0].min(255) as i16) << 7,
+            group(0),
+            group(1),
+            group(2),
+            // The lowest horizontal frequencies, and the lowest vertical ones.
+            some([1, 5, 6, 14, 15]),
+            some([2, 3, 9, 10, 20]),
+            brightness.clamp(0, 255) << 7,
+        ];
+    }
+}
+
+/// What is left of a prediction's size in 1/32 step beyond whole steps: 0 to 31.
+#[inline(always)]
+pub(super) fn fraction_of(predicted: i16) -> i16 {
+    predicted.saturating_abs() & 31
+}
+
+/// The whole steps of a prediction in 1/32 step. Rounded to zero, not to the nearest: where a prediction is weak, the
+/// coefficient is zero more often than not, and the fraction tells the tables how often.
+#[inline(always)]
+pub(super) fn whole_steps(predicted: i16) -> i16 {
+    let steps = predicted.saturating_abs() >> 5;
+    if predicted < 0 { -steps } else { steps }
+}
+
+/// The upper half of a product.
+#[inline(always)]
+pub(super) fn upper(feature: i16, weight: i16) -> i16 {
+    ((i32::from(feature) * i32::from(weight)) >> 16) as i16
+}
+
+/// Expected magnitudes in 1/256 of all lanes, before anything of the block is known.
+#[inline(always)]
+pub(super) fn expected(model: &Model, features: &Features) -> Lanes {
+    let mut out = model.bias;
+    for (feature, weights) in features.own.iter().zip(&model.own) {
+        for k in 0..LANES {
+            out.0[k] = out.0[k].saturating_add(upper(feature.0[k], weights.0[k]));
+        }
+    }
+    for (&feature, weights) in features.block.iter().zip(&model.block) {
+        for k in 0..LANES {
+            out.0[k] = out.0[k].saturating_add(upper(feature, weights.0[k]));
+        }
+    }
+    out
+}
+
+/// Tells the lanes that the residual at zigzag index `k` has this magnitude.
+#[inline(always)]
+pub(super) fn learn(model: &Model, expected: &mut Lanes, k: usize, magnitude: u8) {
+    let magnitude = i16::from(magnitude);
+    let weights = &model.inner[k & 63];
+    for k in 0..LANES {
+        expected.0[k] = expected.0[k].saturating_add(weights.0[k].wrapping_mul(magnitude));
+    }
+}

@@ -1,0 +1,193 @@
+//! What training leaves behind: the weights and probabilities that code one kind of plane.
+//!
+//! A slide has a model for each [`Kind`] of level, for its first component and for the others. Not here: how they are
+//! found (`train`), how they are written down (`params`).
+
+use super::rans::{Pairs, SCALE, SYMBOLS, Table};
+
+/// What a level's tiles are predicted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Nothing but the tile itself.
+    Alone,
+    /// The decoded tile two levels coarser: level 0 from level 2.
+    Coarser,
+    /// The decoded tiles one level finer: level 1 from level 0.
+    Finer,
+}
+
+impl Kind {
+    /// All kinds, in the order of their models.
+    pub const ALL: [Self; 3] = [Self::Alone, Self::Coarser, Self::Finer];
+
+    /// Coefficients of a block, in zigzag order, that are predicted.
+    pub(super) const fn predicted(self) -> usize {
+        match self {
+            Self::Alone => CAUSAL_TARGETS,
+            Self::Coarser => PARENT_TARGETS,
+            Self::Finer => 64,
+        }
+    }
+}
+
+/// Samples a side of the parent's patch around a block.
+pub(super) const PATCH: usize = 6;
+/// Pairs of patch samples.
+pub(super) const PATCH_PAIRS: usize = PATCH * PATCH / 2;
+/// Coefficients predicted from the parent's patch.
+pub(super) const PARENT_TARGETS: usize = 24;
+/// Coefficients that the blocks on the left and above correct.
+pub(super) const CAUSAL_TARGETS: usize = 8;
+/// Coefficients of each of these blocks that do so, the first in zigzag order.
+pub(super) const CAUSAL_SOURCES: usize = 6;
+/// Places in a block, in zigzag order, where a flag says whether anything follows: before each diagonal.
+pub(super) const CHECKPOINTS: [usize; 9] = [0, 1, 3, 6, 10, 15, 21, 28, 36];
+/// Quantities of a block that are expected: its 64 magnitudes, and what is left at each checkpoint.
+pub(super) const LANES: usize = 80;
+/// First lane of the checkpoints.
+pub(super) const FLAG_LANE: usize = 64;
+/// Features that each lane has of its own.
+pub(super) const LANE_FEATURES: usize = 4;
+/// Features that all lanes of a block share.
+pub(super) const BLOCK_FEATURES: usize = 7;
+/// Buckets of expected magnitude, four an octave.
+pub(super) const BUCKETS: usize = 53;
+/// Buckets of the prediction's fraction.
+pub(super) const FRACTIONS: usize = 6;
+/// Classes of coefficients with tables of their own: by zigzag index.
+pub(super) const CLASSES: usize = 5;
+/// Tables of a model.
+pub(super) const TABLES: usize = CLASSES * BUCKETS * FRACTIONS;
+
+/// First table of the class of each zigzag index.
+pub(super) const CLASS: [u16; 64] = {
+    let mut class = [0; 64];
+    let mut k = 0;
+    while k < 64 {
+        let number = match k {
+            0 => 0,
+            1..6 => 1,
+            6..15 => 2,
+            15..28 => 3,
+            _ => 4,
+        };
+        class[k] = number * (BUCKETS * FRACTIONS) as u16;
+        k += 1;
+    }
+    class
+};
+
+/// 16-bit lanes, aligned for vector loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
+pub(super) struct Lanes(pub(super) [i16; LANES]);
+
+impl Lanes {
+    pub(super) const ZERO: Self = Self([0; LANES]);
+}
+
+/// The trained numbers of one kind of plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Model {
+    /// From pairs of patch samples (row by row) to coefficients, eight at a time: `parent[pair][target / 8][target % 8]`,
+    /// 2^11 is 1.
+    pub(super) parent: [[Pairs; PARENT_TARGETS / 8]; PATCH_PAIRS],
+    /// From pairs of neighbours' errors (left's in zigzag order, then upper's) to coefficients, 2^12 is 1.
+    pub(super) causal: [Pairs; CAUSAL_SOURCES],
+    /// Factor of each coefficient predicted from the finer level, 2^14 is 1.
+    pub(super) gain: [i16; 64],
+    /// Expected magnitude with nothing known, in 1/256.
+    pub(super) bias: Lanes,
+    /// Weights of each lane's own features.
+    pub(super) own: [Lanes; LANE_FEATURES],
+    /// Weights of the block's features.
+    pub(super) block: [Lanes; BLOCK_FEATURES],
+    /// What a magnitude of 1 at a zigzag index adds to the lanes behind it, in 1/256.
+    pub(super) inner: [Lanes; 64],
+    /// Probability of "nothing follows" at each checkpoint by bucket, of [`SCALE`], never 0 nor [`SCALE`].
+    pub(super) flags: [[u16; BUCKETS]; CHECKPOINTS.len()],
+    /// Widths of the symbol tables' intervals, as logarithms, by class, bucket and fraction.
+    pub(super) widths: Vec<[u8; SYMBOLS]>,
+    /// The symbol tables that these give.
+    pub(super) tables: Vec<Table>,
+}
+
+impl Model {
+    /// A model that expects nothing: training starts from it.
+    pub(super) fn blank() -> Self {
+        let mut model = Self {
+            parent: [[[[0; 2]; 8]; PARENT_TARGETS / 8]; PATCH_PAIRS],
+            causal: [[[0; 2]; 8]; CAUSAL_SOURCES],
+            gain: [1 << 14; 64],
+            bias: Lanes::ZERO,
+            own: [Lanes::ZERO; LANE_FEATURES],
+            block: [Lanes::ZERO; BLOCK_FEATURES],
+            inner: [Lanes::ZERO; 64],
+            flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS.len()],
+            widths: vec![[80; SYMBOLS]; TABLES],
+            tables: vec![],
+        };
+        model.make_tables();
+        model
+    }
+
+    /// Makes the tables from the widths.
+    pub(super) fn make_tables(&mut self) {
+        self.tables = self.widths.iter().map(table).collect();
+    }
+}
+
+/// Largest logarithm of a width: 8 * log2([`SCALE`]).
+pub(super) const MAX_WIDTH: u8 = 112;
+
+/// 2^(i/8) in 1/256.
+const EIGHTHS: [u32; 8] = [256, 279, 304, 332, 362, 395, 431, 470];
+
+/// The table whose intervals are in proportion to 2^(width / 8), each at least 1.
+fn table(widths: &[u8; SYMBOLS]) -> Table {
+    let weight = |w: u8| u64::from(EIGHTHS[usize::from(w & 7)]) << (w.min(MAX_WIDTH) >> 3);
+    let total: u64 = widths.iter().map(|&w| weight(w)).sum();
+    let room = u64::from(SCALE) - SYMBOLS as u64;
+    let mut sum = 0;
+    let mut ends = [0; SYMBOLS];
+    for (s, end) in ends.iter_mut().enumerate() {
+        sum += weight(widths[s]);
+        *end = (sum * room / total) as u16 + s as u16 + 1;
+    }
+    Table { ends }
+}
+
+/// Bucket of an expected magnitude in 1/256: linear steps, four an octave, from 1/64 up.
+#[inline(always)]
+pub(super) fn bucket(expected: i16) -> usize {
+    let e = u32::from(expected.max(4) as u16);
+    let octave = 31 - e.leading_zeros();
+    ((octave - 2) * 4 + ((e >> (octave - 2)) & 3)) as usize
+}
+
+/// Low bits of a magnitude that are not worth a probability in a bucket: half the octaves above 4.
+#[inline(always)]
+pub(super) fn raw_bits(bucket: usize) -> u32 {
+    // The bucket of 4.0 (1024 in 1/256) is 32.
+    if bucket < 32 { 0 } else { (bucket as u32 - 32) / 4 + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_rise_and_are_all_used() {
+        let mut seen = [false; BUCKETS];
+        let mut last = 0;
+        for e in i16::MIN..=i16::MAX {
+            let b = bucket(e);
+            assert!(b >= last || e <= 4, "{e}");
+            last = b;
+            seen[b] = true;
+        }
+        assert_eq!(bucket(1024), 32);
+        assert_eq!(bucket(i16::MAX), 51);
+        assert!(seen[..52].iter().all(|&s| s));
+    }
+}

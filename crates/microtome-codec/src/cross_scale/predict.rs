@@ -1,0 +1,273 @@
+//! Predictions of a block's coefficients: from the coarser level's samples, the finer level's, and the blocks before it.
+//!
+//! Predictions are made in sixteenths of a coefficient and then in 1/32 of a quantiser step.
+
+use super::dct;
+use super::model::{CAUSAL_SOURCES, CAUSAL_TARGETS, Model, PARENT_TARGETS, PATCH};
+use super::rans::Machine;
+
+/// Samples of a component, 0 to 255, row by row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Samples {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) data: Vec<u8>,
+}
+
+impl Samples {
+    /// The row at `y`, or the one at the nearest edge.
+    #[inline(always)]
+    fn row(&self, y: i64) -> &[u8] {
+        let y = y.clamp(0, self.height as i64 - 1) as usize;
+        &self.data[y * self.width..(y + 1) * self.width]
+    }
+}
+
+/// The sample of a row at `x`, or the one at the nearest edge.
+#[inline(always)]
+fn at(row: &[u8], x: i64) -> u8 {
+    row[x.clamp(0, row.len() as i64 - 1) as usize]
+}
+
+/// Samples of another scale on a tile's own grid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Aligned {
+    pub(super) width: usize,
+    pub(super) data: Vec<i16>,
+    /// Rows on their way.
+    rows: Vec<i16>,
+    row: Vec<u8>,
+}
+
+/// Taps of the cubic (Keys, a = -1/2) that moves samples by 0 to 15 sixteenths, of 256.
+const CUBIC: [[i32; 4]; 16] = {
+    let mut taps = [[0; 4]; 16];
+    let mut phase = 0;
+    while phase < 16 {
+        // In 2^13: t = phase / 16, cubed in 2^12.
+        let t = phase as i32;
+        let a = -t * t * t + 2 * 16 * t * t - 256 * t;
+        let b = 3 * t * t * t - 5 * 16 * t * t + 2 * 4096;
+        let d = t * t * t - 16 * t * t;
+        let (a, b, d) = ((a + 16) >> 5, (b + 16) >> 5, (d + 16) >> 5);
+        taps[phase] = [a, b, 256 - a - b - d, d];
+        phase += 1;
+    }
+    taps
+};
+
+/// Where a tile lies on its coarser tile: pixels of its own level from that tile's left (or upper) edge.
+#[inline(always)]
+fn position(offset: u32, sampling: u32) -> (i64, usize) {
+    // A sample of the coarser component is 4 * sampling pixels.
+    let unit = 4 * sampling;
+    ((offset / unit) as i64, (offset % unit * 16 / unit) as usize)
+}
+
+impl Aligned {
+    /// The coarser samples under `blocks` (across, down) of a tile, with two more on each side, in eighths around 0.
+    #[inline(always)]
+    pub(super) fn coarser(
+        &mut self,
+        parent: &Samples,
+        offset: [u32; 2],
+        sampling: [u32; 2],
+        blocks: [usize; 2],
+    ) {
+        let (x0, phase_x) = position(offset[0], sampling[0]);
+        let (y0, phase_y) = position(offset[1], sampling[1]);
+        let [width, height] = blocks.map(|b| 2 * b + PATCH - 2);
+        self.width = width;
+        self.data.clear();
+        self.data.resize(width * height, 0);
+        let (tx, ty) = (&CUBIC[phase_x], &CUBIC[phase_y]);
+        // Along rows first, in eighths.
+        self.rows.clear();
+        self.rows.resize(width * (height + 3), 0);
+        for (y, out) in self.rows.chunks_exact_mut(width).enumerate() {
+            let row = parent.row(y0 + y as i64 - 3);
+            self.row.clear();
+            self.row.extend((0..width as i64 + 3).map(|x| at(row, x0 + x - 3)));
+            for (out, near) in out.iter_mut().zip(self.row.windows(4)) {
+                let sum: i32 = near.iter().zip(tx).map(|(&s, t)| i32::from(s) * t).sum();
+                *out = (((sum + 16) >> 5) - 1024) as i16;
+            }
+        }
+        for (y, out) in self.data.chunks_exact_mut(width).enumerate() {
+            let lines = &self.rows[y * width..(y + 4) * width];
+            let (a, rest) = lines.split_at(width);
+            let (b, rest) = rest.split_at(width);
+            let (c, d) = rest.split_at(width);
+            for ((((out, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                let sum =
+                    i32::from(a) * ty[0] + i32::from(b) * ty[1] + i32::from(c) * ty[2] + i32::from(d) * ty[3];
+                *out = ((sum + 128) >> 8) as i16;
+            }
+        }
+    }
+
+    /// The finer samples under a tile of `size` samples, reduced by two, in quarters around 0: from up to four tiles.
+    #[inline(always)]
+    pub(super) fn finer(&mut self, children: &[Child<'_>], size: [usize; 2]) {
+        let [width, height] = size;
+        self.width = width;
+        self.data.clear();
+        self.data.resize(width * height, 0);
+        for child in children {
+            child.reduce_into(&mut self.data, size, &mut self.rows);
+        }
+    }
+}
+
+/// A finer tile's part in a tile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Child<'a> {
+    pub(super) samples: &'a Samples,
+    /// The child's sample that the tile's first sample begins at, in half samples; may be negative.
+    pub(super) origin: [i64; 2],
+    /// The tile's samples that this child gives: from (inclusive), to (exclusive).
+    pub(super) from: [usize; 2],
+    pub(super) to: [usize; 2],
+}
+
+impl Child<'_> {
+    #[inline(always)]
+    fn reduce_into(&self, out: &mut [i16], [width, height]: [usize; 2], sums: &mut Vec<i16>) {
+        let [x_half, y_half] = self.origin.map(|o| o.rem_euclid(2) == 1);
+        let [x0, y0] = self.origin.map(|o| o.div_euclid(2));
+        let (from, to) = (self.from[0], self.to[0].min(width));
+        if from >= to {
+            return;
+        }
+        // Two samples, or three where the grids are half a sample apart.
+        let weights = if y_half { [1, 2, 1] } else { [2, 2, 0] };
+        for y in self.from[1]..self.to[1].min(height) {
+            sums.clear();
+            sums.resize(to - from, 2);
+            for (i, weight) in (0..3).zip(weights).filter(|(_, weight)| *weight > 0) {
+                let row = self.samples.row(y0 + 2 * y as i64 + i);
+                add_reduced(row, x0 + 2 * from as i64, x_half, weight, sums);
+            }
+            for (out, sum) in out[y * width + from..y * width + to].iter_mut().zip(&*sums) {
+                *out = (sum >> 2) - 512;
+            }
+        }
+    }
+}
+
+/// Adds to each sum `weight` times the four-fold weighted samples of a row from `start` on, two apart.
+#[inline(always)]
+fn add_reduced(row: &[u8], start: i64, half: bool, weight: i16, sums: &mut [i16]) {
+    let any = |x: i64| -> i16 {
+        let [a, b, c] = [0, 1, 2].map(|i| i16::from(at(row, x + i)));
+        if half { a + 2 * b + c } else { 2 * (a + b) }
+    };
+    // Sums whose three samples lie within the row.
+    let first = ((1 - start).div_euclid(2)).clamp(0, sums.len() as i64) as usize;
+    let last = ((row.len() as i64 - 1 - start).div_euclid(2)).clamp(first as i64, sums.len() as i64) as usize;
+    for (i, sum) in sums.iter_mut().enumerate() {
+        if i < first || i >= last {
+            *sum += weight * any(start + 2 * i as i64);
+        }
+    }
+    let inner = &mut sums[first..last];
+    let from = (start + 2 * first as i64) as usize;
+    let pairs = row.get(from..).unwrap_or_default().as_chunks::<2>().0;
+    if half {
+        let thirds = row.get(from + 2..).unwrap_or_default().iter().step_by(2);
+        for ((sum, [a, b]), &c) in inner.iter_mut().zip(pairs).zip(thirds) {
+            *sum += weight * (i16::from(*a) + 2 * i16::from(*b) + i16::from(c));
+        }
+    } else {
+        for (sum, [a, b]) in inner.iter_mut().zip(pairs) {
+            *sum += weight * 2 * (i16::from(*a) + i16::from(*b));
+        }
+    }
+}
+
+/// Reciprocals of quantiser steps, in 2^-16.
+#[inline(always)]
+pub(super) fn reciprocals(steps: &[u16; 64]) -> [i32; 64] {
+    steps.map(|step| ((1 << 16) + i32::from(step) / 2) / i32::from(step.max(1)))
+}
+
+/// 16 times the coefficients that the parent's patch at block (`column`, `row`) predicts.
+#[inline(always)]
+pub(super) fn from_patch<M: Machine>(
+    model: &Model,
+    aligned: &Aligned,
+    column: usize,
+    row: usize,
+) -> [i16; PARENT_TARGETS] {
+    let mut sums = [[1 << 9; 8]; PARENT_TARGETS / 8];
+    for (y, weights) in model.parent.as_chunks::<{ PATCH / 2 }>().0.iter().enumerate() {
+        let start = (2 * row + y) * aligned.width + 2 * column;
+        let line = &aligned.data[start..start + PATCH];
+        for (pair, weights) in line.as_chunks::<2>().0.iter().zip(weights) {
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                *sums = M::multiply_add(*sums, *pair, weights);
+            }
+        }
+    }
+    let mut out = [0; PARENT_TARGETS];
+    // Eighths of a sample times 2^11: 2^10 is a sixteenth.
+    for (out, sum) in out.iter_mut().zip(sums.as_flattened()) {
+        *out = (sum >> 10).clamp(-32768, 32767) as i16;
+    }
+    out
+}
+
+/// 16 times the coefficients that the finer samples of a block predict.
+#[inline(always)]
+pub(super) fn from_finer<M: Machine>(
+    model: &Model,
+    aligned: &Aligned,
+    column: usize,
+    row: usize,
+) -> [i16; 64] {
+    let mut samples = [[0; 8]; 8];
+    for (y, line) in samples.iter_mut().enumerate() {
+        let start = (8 * row + y) * aligned.width + 8 * column;
+        line.copy_from_slice(&aligned.data[start..start + 8]);
+    }
+    let mut out = [0; 64];
+    dct::forward::<M>(&samples, &mut out);
+    for (value, gain) in out.iter_mut().zip(&model.gain) {
+        *value = ((i32::from(*value) * i32::from(*gain) + (1 << 13)) >> 14) as i16;
+    }
+    out
+}
+
+/// Errors of the first coefficients of a decoded block, in eighths: what its neighbours learn from.
+pub(super) type Errors = [i16; CAUSAL_SOURCES];
+
+/// The errors of a block decoded to `coefficients`, of which `predicted` (sixteenths) was known without neighbours.
+#[inline(always)]
+pub(super) fn errors(coefficients: &[i16], steps: &[u16; 64], predicted: &[i16]) -> Errors {
+    std::array::from_fn(|k| {
+        let value = i32::from(coefficients[k]) * i32::from(steps[k]);
+        let known = predicted.get(k).map_or(0, |&p| i32::from(p));
+        (value.clamp(-4095, 4095) * 8 - (known >> 1)).clamp(-8191, 8191) as i16
+    })
+}
+
+/// 16 times what the errors on the left and above add to the first coefficients.
+#[inline(always)]
+pub(super) fn from_neighbours<M: Machine>(
+    model: &Model,
+    left: &Errors,
+    above: &Errors,
+) -> [i16; CAUSAL_TARGETS] {
+    let mut sums = [1 << 10; CAUSAL_TARGETS];
+    let pairs = left.as_chunks::<2>().0.iter().chain(above.as_chunks::<2>().0);
+    for (pair, weights) in pairs.zip(&model.causal) {
+        sums = M::multiply_add(sums, *pair, weights);
+    }
+    sums.map(|sum| (sum >> 11).clamp(-32768, 32767) as i16)
+}
+
+/// A prediction in 1/32 of a step from one in sixteenths of a coefficient.
+#[inline(always)]
+pub(super) fn in_steps(sixteenths: i16, reciprocal: i32) -> i16 {
+    ((i32::from(sixteenths) * reciprocal + (1 << 14)) >> 15).clamp(-32767, 32767) as i16
+}

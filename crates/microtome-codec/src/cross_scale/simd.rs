@@ -1,0 +1,183 @@
+//! The same code for each instruction set: what the compiler makes of it differs, the integers do not.
+//!
+//! Only the search in a table is written by hand. On other machines than x86-64 the baseline already has vectors.
+
+use super::model::{Kind, Model};
+use super::plane::{self, Scratch};
+use super::predict::{Aligned, Child, Samples};
+use super::rans::{Machine, Pairs, Plain, Reader, Sums, Writer};
+use super::walk::Decoder;
+use crate::coefficients::Plane;
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Set(Known);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Baseline,
+    /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Set {
+    /// The one that says what the others must do.
+    #[cfg(test)]
+    pub(super) const BASELINE: Self = Self(Known::Baseline);
+
+    /// The best one.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+        {
+            return Self(Known::Avx2);
+        }
+        Self(Known::Baseline)
+    }
+}
+
+macro_rules! each_set {
+    ($(#[$doc:meta])* $name:ident, $inner:ident, $avx2:ident, [$($arg:ident: $type:ty),*], $machine:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "the walk's own arguments")]
+        pub(super) fn $name(set: Set, $($arg: $type),*) {
+            match set.0 {
+                Known::Baseline => $inner::<Plain>($($arg),*),
+                // SAFETY: `Set` says Avx2 only where `detect` has found all of the features below.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code, reason = "the features were detected")]
+                Known::Avx2 => unsafe { $avx2($($arg),*) },
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn $avx2($($arg: $type),*) {
+            $inner::<$machine>($($arg),*);
+        }
+    };
+}
+
+#[inline(always)]
+fn decode_inner<M: Machine>(
+    reader: &mut Reader<'_>,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    // A reader of its own, so that its states stay in registers.
+    let mut decoder = Decoder::<M> { reader: reader.clone(), machine: std::marker::PhantomData };
+    plane::code::<M, _>(&mut decoder, model, kind, aligned, plane, scratch);
+    *reader = decoder.reader;
+}
+
+#[inline(always)]
+fn encode_inner<M: Machine>(
+    writer: &mut Writer,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    plane::code::<M, _>(writer, model, kind, aligned, plane, scratch);
+}
+
+#[inline(always)]
+fn samples_inner<M: Machine>(plane: &Plane, out: &mut Samples) {
+    plane::samples(plane, out);
+}
+
+#[inline(always)]
+fn coarser_inner<M: Machine>(
+    aligned: &mut Aligned,
+    parent: &Samples,
+    offset: [u32; 2],
+    sampling: [u32; 2],
+    blocks: [usize; 2],
+) {
+    aligned.coarser(parent, offset, sampling, blocks);
+}
+
+#[inline(always)]
+fn finer_inner<M: Machine>(aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]) {
+    aligned.finer(children, size);
+}
+
+each_set!(
+    /// Decodes a plane.
+    decode, decode_inner, decode_avx2,
+    [reader: &mut Reader<'_>, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// Encodes a plane.
+    encode, encode_inner, encode_avx2,
+    [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// The samples of a plane.
+    samples, samples_inner, samples_avx2,
+    [plane: &Plane, out: &mut Samples],
+    Avx2
+);
+each_set!(
+    /// Coarser samples on a tile's grid.
+    coarser, coarser_inner, coarser_avx2,
+    [aligned: &mut Aligned, parent: &Samples, offset: [u32; 2], sampling: [u32; 2], blocks: [usize; 2]],
+    Avx2
+);
+each_set!(
+    /// Finer samples reduced onto a tile's grid.
+    finer, finer_inner, finer_avx2,
+    [aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]],
+    Avx2
+);
+
+/// The steps by hand. Used by none but functions that have AVX2 enabled.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Machine for Avx2 {
+    #[inline(always)]
+    fn find(ends: &[u16; super::rans::SYMBOLS], slot: u16) -> usize {
+        use std::arch::x86_64::{
+            _mm256_cmpgt_epi16, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi16,
+        };
+        // SAFETY: 32 bytes are read from an array of 32 bytes; AVX2 is there, since only `each_set` names this type.
+        // Signed comparison will do: ends and slots are at most 2^14.
+        #[allow(unsafe_code, reason = "vector instructions")]
+        let above = unsafe {
+            let ends = _mm256_loadu_si256(ends.as_ptr().cast());
+            _mm256_movemask_epi8(_mm256_cmpgt_epi16(ends, _mm256_set1_epi16(slot as i16)))
+        };
+        // Two bits for each end above the slot; all ends from the symbol on are.
+        (above.trailing_zeros() / 2) as usize
+    }
+
+    #[inline(always)]
+    fn multiply_add(sums: Sums, [a, b]: [i16; 2], weights: &Pairs) -> Sums {
+        use std::arch::x86_64::{
+            __m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
+        };
+        let pair = i32::from(a as u16) | i32::from(b as u16) << 16;
+        // SAFETY: both arrays have 32 bytes, and any bits are valid in them; AVX2 is there as above.
+        #[allow(unsafe_code, reason = "vector instructions")]
+        unsafe {
+            let weights = _mm256_loadu_si256(weights.as_ptr().cast());
+            let sums = std::mem::transmute::<Sums, __m256i>(sums);
+            let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), weights));
+            std::mem::transmute::<__m256i, Sums>(sums)
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Models as bytes: numbers as differences, in variable length, for a general-purpose compressor behind them.
+//!
+//! The order of the numbers is that of `docs/format/codec-1.md`. Lanes that no place in a block reaches are left out.
+
+use super::model::{BUCKETS, CHECKPOINTS, FLAG_LANE, FRACTIONS, Kind, Lanes, MAX_WIDTH, Model, TABLES};
+use super::rans::{SCALE, SYMBOLS};
+use crate::Error;
+
+/// Bytes in the order they come.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(super) fn malformed(&self, what: &'static str) -> Error {
+        Error::Malformed { offset: self.at, what }
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(length);
+        let taken = end.and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(self.malformed("the codec parameters are cut off"))?;
+        self.at += length;
+        Ok(taken)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Error> {
+        self.take(1).map(|b| b[0])
+    }
+
+    /// A number in groups of seven bits, lowest first, of at most 28 bits.
+    pub(super) fn number(&mut self) -> Result<u32, Error> {
+        let mut value = 0;
+        for shift in [0, 7, 14, 21] {
+            let byte = self.byte()?;
+            value |= u32::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(self.malformed("a number of more than 28 bits"))
+    }
+
+    fn signed(&mut self) -> Result<i32, Error> {
+        let value = self.number()?;
+        Ok((value >> 1) as i32 ^ -((value & 1) as i32))
+    }
+
+    fn sixteen(&mut self) -> Result<i16, Error> {
+        let value = self.signed()?;
+        i16::try_from(value).ok().ok_or(self.malformed("a weight beyond 16 bits"))
+    }
+
+    pub(super) fn finish(self) -> Result<(), Error> {
+        match self.at == self.bytes.len() {
+            true => Ok(()),
+            false => Err(self.malformed("bytes follow the codec parameters")),
+        }
+    }
+}
+
+pub(super) fn put_number(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_signed(out: &mut Vec<u8>, value: i32) {
+    put_number(out, ((value << 1) ^ (value >> 31)) as u32);
+}
+
+/// Lanes in use: the magnitudes and the checkpoints.
+const USED: std::ops::Range<usize> = 0..FLAG_LANE + CHECKPOINTS.len();
+
+/// Whether what is at zigzag index `k` comes before the lane.
+fn before(k: usize, lane: usize) -> bool {
+    if lane < FLAG_LANE { k < lane } else { k < CHECKPOINTS[lane - FLAG_LANE] }
+}
+
+/// A model's weights in their order, told to `each`.
+fn each_weight(
+    model: &mut Model,
+    kind: Kind,
+    mut each: impl FnMut(&mut i16) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if kind == Kind::Coarser {
+        model.parent.iter_mut().flatten().flatten().flatten().try_for_each(&mut each)?;
+    }
+    model.causal.iter_mut().flatten().flatten().try_for_each(&mut each)?;
+    if kind == Kind::Finer {
+        model.gain.iter_mut().try_for_each(&mut each)?;
+    }
+    let Model { bias, own, block, inner, .. } = model;
+    let whole = std::iter::once(bias).chain(own).chain(block);
+    for lanes in whole {
+        lanes.0[USED].iter_mut().try_for_each(&mut each)?;
+    }
+    for (k, Lanes(lanes)) in inner.iter_mut().enumerate() {
+        lanes[USED]
+            .iter_mut()
+            .enumerate()
+            .filter(|(lane, _)| before(k, *lane))
+            .try_for_each(|(_, w)| each(w))?;
+    }
+    Ok(())
+}
+
+/// Appends a model.
+pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
+    let mut model = model.clone();
+    // Writing changes nothing and cannot fail.
+    let _ = each_weight(&mut model, kind, |&mut weight| {
+        put_signed(out, weight.into());
+        Ok(())
+    });
+    for flags in &model.flags {
+        let mut last = i32::from(SCALE / 2);
+        for &flag in flags {
+            put_signed(out, i32::from(flag) - last);
+            last = flag.into();
+        }
+    }
+    for context in 0..TABLES {
+        let widths = &model.widths[context];
+        let before = *base(&model, context);
+        // Most tables are the one before: a byte for those.
+        out.push(u8::from(*widths != before));
+        if *widths != before {
+            out.extend(widths.iter().zip(before).map(|(w, b)| w.wrapping_sub(b)));
+        }
+    }
+}
+
+/// The widths that a context's own are written as differences from: those of the bucket before.
+fn base(model: &Model, context: usize) -> &[u8; SYMBOLS] {
+    const START: [u8; SYMBOLS] = [80; SYMBOLS];
+    match context / FRACTIONS % BUCKETS {
+        0 => &START,
+        _ => &model.widths[context - FRACTIONS],
+    }
+}
+
+/// Reads a model.
+pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
+    let mut model = Model::blank();
+    each_weight(&mut model, kind, |weight| {
+        *weight = input.sixteen()?;
+        Ok(())
+    })?;
+    check_causal(&model, input)?;
+    for flags in &mut model.flags {
+        let mut last = i32::from(SCALE / 2);
+        for flag in flags {
+            last += input.signed()?;
+            *flag = u16::try_from(last)
+                .ok()
+                .filter(|f| (1..SCALE).contains(f))
+                .ok_or(input.malformed("a probability outside its range"))?;
+        }
+    }
+    for context in 0..TABLES {
+        let mut widths = *base(&model, context);
+        match input.byte()? {
+            0 => {}
+            1 => {
+                for (width, &difference) in widths.iter_mut().zip(input.take(SYMBOLS)?) {
+                    *width = width.wrapping_add(difference);
+                    if *width > MAX_WIDTH {
+                        return Err(input.malformed("a width outside its range"));
+                    }
+                }
+            }
+            _ => return Err(input.malformed("neither a table nor none")),
+        }
+        model.widths[context] = widths;
+    }
+    model.make_tables();
+    Ok(model)
+}
+
+/// Sums of products with these weights must fit 32 bits.
+fn check_causal(model: &Model, input: &Input<'_>) -> Result<(), Error> {
+    match model.causal.iter().flatten().flatten().all(|w| (-8191..=8191).contains(w)) {
+        true => Ok(()),
+        false => Err(input.malformed("a neighbour's weight outside its range")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_model_survives_the_round_trip() {
+        for kind in Kind::ALL {
+            let mut model = Model::blank();
+            let mut n = 0_i16;
+            each_weight(&mut model, kind, |w| {
+                n = n.wrapping_mul(31).wrapping_add(7);
+                *w = n % 8000;
+                Ok(())
+            })
+            .expect("weights are only set");
+            model.flags[3][7] = 11;
+            model.widths[100] = [3; 16];
+            model.make_tables();
+            let mut bytes = vec![];
+            put(&model, kind, &mut bytes);
+            let mut input = Input::new(&bytes);
+            let read = take(&mut input, kind).expect("just written");
+            assert!(read == model);
+            assert_eq!(input.finish(), Ok(()));
+            for length in (0..bytes.len()).step_by(97) {
+                assert!(take(&mut Input::new(&bytes[..length]), kind).is_err());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4000)) {
+            let _ = take(&mut Input::new(&bytes), Kind::Coarser);
+        }
+    }
+}

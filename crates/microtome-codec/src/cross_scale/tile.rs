@@ -1,0 +1,444 @@
+//! Tiles to payloads and back, against a reference.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::model::Kind;
+use super::params::CrossScale;
+use super::plane::Scratch;
+use super::predict::{self, Aligned, Child, Samples};
+use super::rans::{Plain, Reader, Writer};
+use super::simd;
+use crate::Error;
+use crate::coefficients::{self, Parser, Plane, Template, Tile};
+
+/// First byte of a payload: the stream follows as it is.
+const VERBATIM: u8 = 0;
+/// First byte of a payload: coefficients that no other tile is needed for.
+const ALONE: u8 = 1;
+/// First byte of a payload: coefficients coded against the level's reference.
+const PREDICTED: u8 = 2;
+/// Number of a template that is in the payload itself.
+const INLINE: u8 = 255;
+/// Longest template in a payload.
+const MAX_INLINE: usize = 1 << 16;
+
+/// How a tile went in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As it was: its stream is one that coefficients do not give back to the byte.
+    Verbatim,
+    /// As coefficients, without a reference.
+    Alone,
+    /// As coefficients, predicted from its reference.
+    Predicted,
+}
+
+/// The samples of a decoded tile, component by component: what other tiles are predicted from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    planes: Vec<Component>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Component {
+    sampling: [u8; 2],
+    samples: Samples,
+}
+
+impl Picture {
+    /// Bytes that the picture takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.planes.iter().map(|p| p.samples.data.len()).sum()
+    }
+}
+
+/// What a tile is predicted from.
+#[derive(Debug, Clone, Copy)]
+pub enum Reference<'a> {
+    /// Nothing.
+    None,
+    /// The tile two levels coarser.
+    Coarser {
+        /// That tile.
+        base: &'a Picture,
+        /// Pixels of the finer level from four times the coarser tile's origin to the tile's, both with overlap.
+        offset: [u32; 2],
+    },
+    /// The tiles one level finer.
+    Finer(&'a [Finer<'a>]),
+}
+
+/// A tile of the finer level under the tile to be predicted.
+#[derive(Debug, Clone, Copy)]
+pub struct Finer<'a> {
+    /// That tile.
+    pub picture: &'a Picture,
+    /// Pixels of the finer level from twice the coarser tile's origin to this one's, both with overlap.
+    pub offset: [u32; 2],
+}
+
+/// What coding needs besides; keep one per thread, and nothing is allocated from tile to tile.
+#[derive(Default)]
+pub struct Workspace {
+    pub(super) tile: Tile,
+    pub(super) aligned: Aligned,
+    scratch: Scratch,
+    symbols: Writer,
+    parser: Parser,
+    streams: coefficients::Writer,
+    joined: Vec<u8>,
+}
+
+impl Workspace {
+    /// A workspace without buffers; they come with the first tile.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// What was in a payload.
+enum Content<'a> {
+    Stream,
+    /// The coefficients are in the workspace.
+    Coefficients(&'a Template),
+}
+
+impl CrossScale {
+    /// Codes a record of `level` (a JPEG tile as the source has it) and appends the payload to `out`.
+    ///
+    /// Returns how, and the tile's samples where `picture` is asked for and the stream could be taken apart.
+    pub fn encode(
+        &self,
+        level: u8,
+        record: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> Coding {
+        let Some(template) = self.parse_record(level, record, workspace) else {
+            out.push(VERBATIM);
+            out.extend_from_slice(record);
+            return Coding::Verbatim;
+        };
+        self.encode_tile(level, &template, reference, workspace, out)
+    }
+
+    /// Takes a record of `level` apart, into the workspace; `None` if that cannot be undone to the byte.
+    pub(super) fn parse_record(
+        &self,
+        level: u8,
+        record: &[u8],
+        workspace: &mut Workspace,
+    ) -> Option<Arc<Template>> {
+        let tables = self.tables(level);
+        let stream = match tables.is_empty() {
+            true => record,
+            false => {
+                join(tables, record, &mut workspace.joined);
+                &workspace.joined
+            }
+        };
+        let parsed = workspace.parser.parse(stream, &mut workspace.tile);
+        if parsed.is_err() {
+            workspace.tile.planes.clear();
+        }
+        parsed.ok()
+    }
+
+    /// Codes the coefficients in the workspace.
+    pub(super) fn encode_tile(
+        &self,
+        level: u8,
+        template: &Template,
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> Coding {
+        let kind = self.usable(level, &workspace.tile, &reference);
+        out.push(if kind == Kind::Alone { ALONE } else { PREDICTED });
+        match self.templates.iter().position(|t| t == template) {
+            Some(number) => out.push(number as u8),
+            None => {
+                out.push(INLINE);
+                let bytes = template.to_bytes();
+                out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+                out.extend_from_slice(&bytes);
+            }
+        }
+        out.extend_from_slice(&(workspace.tile.width as u16).to_le_bytes());
+        out.extend_from_slice(&(workspace.tile.height as u16).to_le_bytes());
+        let Workspace { tile, aligned, scratch, symbols, .. } = workspace;
+        let most = most_sampling(&tile.planes);
+        for (index, plane) in tile.planes.iter_mut().enumerate() {
+            align(self.set, &reference, kind, plane, index, most, aligned);
+            simd::encode(self.set, symbols, self.model(kind, index), kind, aligned, plane, scratch);
+        }
+        symbols.finish(out);
+        if kind == Kind::Alone { Coding::Alone } else { Coding::Predicted }
+    }
+
+    /// The record of a payload of `level`: the source's very bytes. `size` is the tile's in pixels.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for anything but a payload of such a tile.
+    pub fn record(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &Bytes,
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Bytes, Error> {
+        let mut inline = None;
+        let template = match self.decode(level, size, payload, reference, workspace, &mut inline)? {
+            Content::Stream => return Ok(payload.slice(1..)),
+            Content::Coefficients(template) => template,
+        };
+        let mut out = Vec::with_capacity(payload.len() * 2 + 1024);
+        workspace.streams.write(template, &workspace.tile, &mut out)?;
+        let tables = self.tables(level);
+        if !tables.is_empty() {
+            split(tables, &mut out)?;
+        }
+        Ok(out.into())
+    }
+
+    /// The samples of a payload's tile, for others to be predicted from; `None` if it is stored verbatim.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn picture(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Option<Picture>, Error> {
+        let mut inline = None;
+        match self.decode(level, size, payload, reference, workspace, &mut inline)? {
+            Content::Stream => Ok(None),
+            Content::Coefficients(_) => Ok(self.picture_in(workspace)),
+        }
+    }
+
+    /// The samples of the tile that was coded or decoded last; `None` if that was verbatim.
+    #[must_use]
+    pub fn picture_in(&self, workspace: &Workspace) -> Option<Picture> {
+        let Tile { width, height, planes } = &workspace.tile;
+        let planes = planes.iter().map(|plane| {
+            let mut samples = Samples::default();
+            simd::samples(self.set, plane, &mut samples);
+            Component { sampling: [plane.horizontal, plane.vertical], samples }
+        });
+        let planes: Vec<_> = planes.collect();
+        (!planes.is_empty()).then_some(Picture { width: *width, height: *height, planes })
+    }
+
+    fn decode<'a>(
+        &'a self,
+        level: u8,
+        size: [u32; 2],
+        payload: &'a [u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+        inline: &'a mut Option<Template>,
+    ) -> Result<Content<'a>, Error> {
+        workspace.tile.planes.clear();
+        let malformed = |offset, what| Error::Malformed { offset, what };
+        let cut = malformed(payload.len(), "the payload is cut off");
+        let (&form, rest) = payload.split_first().ok_or(cut.clone())?;
+        let kind = match form {
+            VERBATIM => return Ok(Content::Stream),
+            ALONE => Kind::Alone,
+            PREDICTED => self.kind(level),
+            _ => return Err(malformed(0, "an unknown form of payload")),
+        };
+        let (&number, mut rest) = rest.split_first().ok_or(cut.clone())?;
+        let template = match self.templates.get(usize::from(number)) {
+            Some(template) => template,
+            None if number == INLINE => {
+                let (length, after) = rest.split_first_chunk::<4>().ok_or(cut.clone())?;
+                let length = u32::from_le_bytes(*length) as usize;
+                if length > MAX_INLINE {
+                    return Err(malformed(2, "a template of more than 64 KiB"));
+                }
+                let (bytes, after) = after.split_at_checked(length).ok_or(cut.clone())?;
+                rest = after;
+                inline.insert(Template::parse(bytes)?)
+            }
+            None => return Err(malformed(1, "no such template")),
+        };
+        let (sides, body) = rest.split_first_chunk::<4>().ok_or(cut)?;
+        let stored = [0, 2].map(|i| u32::from(u16::from_le_bytes([sides[i], sides[i + 1]])));
+        let padded = u32::from(self.padded_to(level));
+        if stored != size && stored != [padded; 2] {
+            return Err(malformed(2, "the tile is not of the size that its place has"));
+        }
+        let Workspace { tile, aligned, scratch, .. } = workspace;
+        template.planes_for(stored[0], stored[1], tile)?;
+        if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
+            return Err(malformed(0, "the tile's reference has other components than it was coded against"));
+        }
+        let mut reader = Reader::new(body)?;
+        let most = most_sampling(&tile.planes);
+        for (index, plane) in tile.planes.iter_mut().enumerate() {
+            align(self.set, &reference, kind, plane, index, most, aligned);
+            simd::decode(self.set, &mut reader, self.model(kind, index), kind, aligned, plane, scratch);
+        }
+        reader.finish()?;
+        Ok(Content::Coefficients(template))
+    }
+
+    /// What a tile can be predicted from, given what is at hand: the level's kind, or nothing.
+    pub(super) fn usable(&self, level: u8, tile: &Tile, reference: &Reference<'_>) -> Kind {
+        let same = |picture: &Picture| {
+            let planes = picture.planes.iter().map(|p| p.sampling);
+            planes.eq(tile.planes.iter().map(|p| [p.horizontal, p.vertical]))
+        };
+        match (self.kind(level), reference) {
+            (Kind::Coarser, Reference::Coarser { base, .. }) if same(base) => Kind::Coarser,
+            (Kind::Finer, Reference::Finer(tiles))
+                if !tiles.is_empty() && tiles.iter().all(|f| same(f.picture)) =>
+            {
+                Kind::Finer
+            }
+            _ => Kind::Alone,
+        }
+    }
+
+    /// A tile of a derived level: its prediction, rounded, as JPEG.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the finer tiles do not go with the slide's template for derived tiles.
+    pub fn derive(
+        &self,
+        size: [u32; 2],
+        finer: &[Finer<'_>],
+        workspace: &mut Workspace,
+    ) -> Result<Bytes, Error> {
+        let malformed = |what| Error::Malformed { offset: 0, what };
+        let template = self.derived.and_then(|number| self.templates.get(usize::from(number)));
+        let template = template.ok_or(malformed("the slide has no template for derived tiles"))?;
+        let Workspace { tile, aligned, streams, .. } = workspace;
+        template.planes_for(size[0], size[1], tile)?;
+        let most = most_sampling(&tile.planes);
+        for (index, plane) in tile.planes.iter_mut().enumerate() {
+            let sampling = [plane.horizontal, plane.vertical];
+            if !finer.iter().all(|f| f.picture.planes.get(index).is_some_and(|c| c.sampling == sampling)) {
+                return Err(malformed("a finer tile has other components than derived tiles"));
+            }
+            align(self.set, &Reference::Finer(finer), Kind::Finer, plane, index, most, aligned);
+            round(&self.unit, aligned, plane);
+        }
+        let mut out = Vec::with_capacity(16 << 10);
+        streams.write(template, tile, &mut out)?;
+        Ok(out.into())
+    }
+}
+
+/// Quantises what the finer samples predict.
+fn round(unit: &super::model::Model, aligned: &Aligned, plane: &mut Plane) {
+    let reciprocals = predict::reciprocals(&plane.table);
+    for (i, block) in plane.coefficients.chunks_exact_mut(64).enumerate() {
+        let known = predict::from_finer::<Plain>(unit, aligned, i % plane.width, i / plane.width);
+        for k in 0..64 {
+            let value = ((i64::from(known[k]) * i64::from(reciprocals[k]) + (1 << 19)) >> 20) as i16;
+            let most = if k == 0 { coefficients::MAX_DC } else { coefficients::MAX_AC };
+            block[k] = value.clamp(-most, most);
+        }
+    }
+}
+
+pub(super) fn most_sampling(planes: &[Plane]) -> [u8; 2] {
+    let most = |f: fn(&Plane) -> u8| planes.iter().map(f).max().unwrap_or(1);
+    [most(|p| p.horizontal), most(|p| p.vertical)]
+}
+
+/// Puts the reference's samples onto the plane's grid.
+pub(super) fn align(
+    set: simd::Set,
+    reference: &Reference<'_>,
+    kind: Kind,
+    plane: &Plane,
+    index: usize,
+    most: [u8; 2],
+    aligned: &mut Aligned,
+) {
+    // Pixels per sample; sampling factors that do not divide are rounded, alike on both sides.
+    let pixels = [u32::from(most[0] / plane.horizontal.max(1)), u32::from(most[1] / plane.vertical.max(1))];
+    let pixels = pixels.map(|p| p.max(1));
+    match (kind, reference) {
+        (Kind::Coarser, Reference::Coarser { base, offset }) => {
+            simd::coarser(
+                set,
+                aligned,
+                &base.planes[index].samples,
+                *offset,
+                pixels,
+                [plane.width, plane.height],
+            );
+        }
+        (Kind::Finer, Reference::Finer(tiles)) => {
+            let size = [8 * plane.width, 8 * plane.height];
+            let children: Vec<Child<'_>> =
+                tiles.iter().map(|tile| child(tiles, tile, index, pixels, size)).collect();
+            simd::finer(set, aligned, &children, size);
+        }
+        _ => {}
+    }
+}
+
+/// The part of a plane that a finer tile gives: up to where the next one begins.
+fn child<'a>(
+    tiles: &[Finer<'a>],
+    tile: &Finer<'a>,
+    index: usize,
+    pixels: [u32; 2],
+    size: [usize; 2],
+) -> Child<'a> {
+    let axis = |axis: usize| {
+        let offset = tile.offset[axis];
+        let first = tiles.iter().all(|t| t.offset[axis] >= offset);
+        let next = tiles.iter().map(|t| t.offset[axis]).filter(|&o| o > offset).min();
+        // The first sample whose pixels lie in the tile whole.
+        let start = |offset: u32| offset.div_ceil(2 * pixels[axis]) as usize;
+        let from = if first { 0 } else { start(offset) };
+        let to = next.map_or(size[axis], start);
+        (from, to, -(2 * i64::from(offset)).div_euclid(pixels[axis].into()))
+    };
+    let ((x, to_x, origin_x), (y, to_y, origin_y)) = (axis(0), axis(1));
+    Child {
+        samples: &tile.picture.planes[index].samples,
+        origin: [origin_x, origin_y],
+        from: [x, y],
+        to: [to_x, to_y],
+    }
+}
+
+/// A TIFF tile with the tables of its level before it: a stream of its own.
+fn join(tables: &[u8], record: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    // SOI, the tables without SOI and EOI, the record without SOI.
+    out.extend_from_slice(&tables[..tables.len().saturating_sub(2)]);
+    out.extend_from_slice(record.get(2..).unwrap_or_default());
+}
+
+/// Undoes [`join`].
+fn split(tables: &[u8], stream: &mut Vec<u8>) -> Result<(), Error> {
+    let prefix = tables.len().saturating_sub(2);
+    if stream.get(..prefix) != tables.get(..prefix) {
+        return Err(Error::Malformed {
+            offset: 0,
+            what: "the tile's template lacks the tables of its level",
+        });
+    }
+    stream.drain(2..prefix);
+    Ok(())
+}
