@@ -14,7 +14,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use microtome_codec::Rgb;
 use microtome_codec::jpeg::Colour;
-use microtome_codec::payload::{LevelStream, PayloadCodec, VerbatimParams};
+use microtome_codec::payload::{LevelStream, VerbatimParams};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_slide::{FetchedTile, Slide, TileId};
 use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp};
@@ -38,7 +38,7 @@ struct Samples {
     /// Pixels of the four tiles under the derived one.
     four: Rgb,
     abbreviated: Bytes,
-    codec: PayloadCodec,
+    params: VerbatimParams,
 }
 
 static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
@@ -57,11 +57,11 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
         derived: slide.fetch(derived).expect("fetches"),
         jpeg,
         abbreviated,
-        codec: PayloadCodec::Verbatim(VerbatimParams {
+        params: VerbatimParams {
             derived_quality: 80,
             derived_subsampling: Subsampling::Chroma420,
             streams: vec![stream],
-        }),
+        },
     }
 });
 
@@ -149,13 +149,13 @@ mod tile {
     /// As from TIFF: tables joined with the tile.
     #[divan::bench]
     fn stored_without_tables() -> Bytes {
-        SAMPLES.codec.to_jpeg(0, SIDE, SIDE, &SAMPLES.abbreviated).expect("completes")
+        SAMPLES.params.to_jpeg(0, SIDE, SIDE, &SAMPLES.abbreviated).expect("completes")
     }
 
     /// As from TIFF at the right and bottom edge: joined, then cropped without decoding a coefficient.
     #[divan::bench]
     fn stored_without_tables_padded() -> Bytes {
-        SAMPLES.codec.to_jpeg(0, 200, 144, &SAMPLES.abbreviated).expect("crops")
+        SAMPLES.params.to_jpeg(0, 200, 144, &SAMPLES.abbreviated).expect("crops")
     }
 
     #[divan::bench]

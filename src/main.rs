@@ -34,6 +34,8 @@ enum Command {
     Tile(commands::tile::Arguments),
     Export(commands::export::Arguments),
     Demo(commands::demo::Arguments),
+    #[cfg(feature = "bench")]
+    Bench(commands::bench::Arguments),
 }
 
 fn main() -> std::process::ExitCode {
@@ -46,6 +48,8 @@ fn main() -> std::process::ExitCode {
         Some(Command::Tile(arguments)) => commands::tile::run(&arguments),
         Some(Command::Export(arguments)) => commands::export::run(&arguments),
         Some(Command::Demo(arguments)) => commands::demo::run(&arguments),
+        #[cfg(feature = "bench")]
+        Some(Command::Bench(arguments)) => commands::bench::run(&arguments),
         None => commands::serve::run(&serve),
     };
     match result {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use microtome_codec::jpeg::{self, Colour};
-use microtome_codec::payload::{LevelStream, PayloadCodec, VerbatimParams};
+use microtome_codec::payload::{LevelStream, VerbatimParams};
 use microtome_codec::turbo::{self, Subsampling};
 
 const MAX_PIXELS: u64 = 512 * 512;
@@ -35,12 +35,12 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(joined) = jpeg::complete(tables, colour, tile) else { return };
     look(&joined);
     let stream = LevelStream { level: 0, tables: tables.to_vec(), colour, padded_to: 32 };
-    let codec = PayloadCodec::Verbatim(VerbatimParams {
+    let params = VerbatimParams {
         derived_quality: 85,
         derived_subsampling: Subsampling::Chroma420,
         streams: vec![stream],
-    });
-    if let Ok(served) = codec.to_jpeg(0, 16, 16, &tile.to_vec().into()) {
+    };
+    if let Ok(served) = params.to_jpeg(0, 16, 16, &tile.to_vec().into()) {
         let header = jpeg::inspect(&served).expect("what is served is a stream");
         assert_eq!((header.width, header.height), (16, 16));
     }

@@ -99,10 +99,17 @@ pub(crate) fn print_sizes(slide: &Slide) -> Result<(), Failure> {
         format!("1:{:.1}", raw as f64 / file as f64),
     ]);
     let source = slide.metadata().source.bytes;
-    let sections = slide.container().header().sections.iter();
-    let images: u64 = sections.filter(|s| s.kind == SectionKind::ASSOCIATED).map(|s| s.length).sum();
-    if images > 0 {
-        totals.insert(1, vec!["of it associated images".to_owned(), table::bytes(images)]);
+    let sections = &slide.container().header().sections;
+    let parts = [
+        ("of it the codec's models", SectionKind::CODEC_PARAMETERS),
+        ("of it associated images", SectionKind::ASSOCIATED),
+    ];
+    for (name, kind) in parts {
+        let bytes = sections.iter().filter(|s| s.kind == kind).map(|s| s.length).sum();
+        if bytes > 0 {
+            let share = format!("{:.1} %", 100.0 * bytes as f64 / file as f64);
+            totals.insert(1, vec![name.to_owned(), table::bytes(bytes), share]);
+        }
     }
     if source > 0 {
         let ratio = file as f64 / source as f64;

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Keep the source's JPEG tiles byte for byte; refuse sources that have none.
+    /// Keep the source's JPEG tiles, each to come back byte for byte; refuse sources that have none.
     #[arg(long, conflicts_with = "quality")]
     exact: bool,
     /// Quantise pixels, 1 to 100 [default: exact where the source's tiles are JPEG, else 80].
@@ -116,6 +116,11 @@ fn one(arguments: &Arguments, source: &str, target: &Path) -> Result<(), Failure
             "pixels": report.pixels,
             "tiles": report.tiles,
             "records": report.records,
+            "codings": {
+                "verbatim": report.codings.verbatim,
+                "alone": report.codings.alone,
+                "predicted": report.codings.predicted,
+            },
             "seconds": (seconds * 1000.0).round() / 1000.0,
             "metadata": report.metadata,
         });

@@ -1,5 +1,7 @@
 //! One module per subcommand: its arguments, and what it prints.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod info;

@@ -16,6 +16,7 @@
 mod header;
 mod huffman;
 mod parse;
+mod simd;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,11 @@ struct Geometry {
 impl Geometry {
     fn blocks(&self) -> usize {
         self.planes.iter().map(|(width, height)| width * height).sum()
+    }
+
+    /// Blocks of a row of MCUs.
+    fn blocks_per_row(&self) -> usize {
+        self.unit.iter().map(|(across, down)| self.columns * across * down).sum()
     }
 }
 

@@ -9,12 +9,14 @@
 //! before a coefficient is read), `rans` (bytes), `train`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
 
+mod built_in;
 mod dct;
 mod expect;
 mod model;
 mod params;
 mod plane;
 mod predict;
+mod quantise;
 mod rans;
 mod regression;
 mod simd;
@@ -26,6 +28,7 @@ mod walk;
 
 pub use model::Kind;
 pub use params::{CrossScale, MAX_LENGTH};
+pub use quantise::Quantiser;
 pub use tile::{Coding, Finer, Picture, Reference, Workspace};
 pub use trainer::Trainer;
 

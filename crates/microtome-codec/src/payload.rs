@@ -2,12 +2,15 @@
 //!
 //! A container's record section names a codec by number; its parameters lie in a section of their own. A
 //! [`PayloadCodec`] is made once per open slide from those parameters and turns stored payloads into the JPEG
-//! stream that a viewer gets. Codec 0, the JPEG tile verbatim, is the only one so far.
+//! stream that a viewer gets, in two steps: the *record*, the JPEG tile just as its source had it, and the complete
+//! stream, with the tables, the colour and the size that the slide gives it ([`VerbatimParams`], the same for all
+//! codecs). Codec 0 stores records as they are, codec 1 ([`CrossScale`]) their coefficients.
 //!
-//! Layout of the parameters: `docs/format/codec-0.md`.
+//! Layout of the parameters: `docs/format/codec-0.md`, `docs/format/codec-1.md`.
 
 use bytes::Bytes;
 
+use crate::cross_scale::{CROSS_SCALE, CrossScale, Finer, Kind, Picture, Reference, Workspace};
 use crate::jpeg::{self, Colour};
 use crate::turbo::{self, Subsampling};
 use crate::{Error, Rgb};
@@ -30,7 +33,7 @@ pub struct LevelStream {
     pub padded_to: u16,
 }
 
-/// Parameters of codec 0, and of the encoder that makes derived levels' tiles.
+/// Parameters of codec 0: how records are completed, and how pixels of derived levels are encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerbatimParams {
     /// Quality of derived levels' tiles, 1 to 100 as in libjpeg.
@@ -111,47 +114,29 @@ impl VerbatimParams {
         }
         Ok(Self { derived_quality, derived_subsampling, streams })
     }
-}
 
-/// A payload codec with the parameters of one slide.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PayloadCodec {
-    /// Codec 0: the payload is the source's JPEG tile, byte for byte.
-    Verbatim(VerbatimParams),
-}
-
-impl PayloadCodec {
-    /// The codec with this number and these parameters.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a number that this version does not know, else as [`VerbatimParams::parse`].
-    pub fn open(id: u16, params: &[u8]) -> Result<Self, Error> {
-        match id {
-            VERBATIM => Ok(Self::Verbatim(VerbatimParams::parse(params)?)),
-            _ => Err(Error::Unsupported(format!("payload codec {id}; a newer microtome wrote this file"))),
-        }
-    }
-
-    /// Codec 0 where nothing is derived: it completes streams and no more.
+    /// Parameters where nothing is derived: they complete streams and no more.
     #[must_use]
     pub fn completing(streams: Vec<LevelStream>) -> Self {
         let (derived_quality, derived_subsampling) = (100, Subsampling::Chroma444);
-        Self::Verbatim(VerbatimParams { derived_quality, derived_subsampling, streams })
+        Self { derived_quality, derived_subsampling, streams }
     }
 
-    /// The complete JPEG stream of a stored payload of `level`, which covers `width` x `height` pixels.
+    fn stream(&self, level: u8) -> Option<&LevelStream> {
+        self.streams.iter().find(|s| s.level == level)
+    }
+
+    /// The complete JPEG stream of a record of `level`, which covers `width` x `height` pixels.
     ///
     /// # Errors
     /// As [`jpeg::complete`] and [`turbo::crop`], and [`Error::Malformed`] if the stream is of another size.
-    pub fn to_jpeg(&self, level: u8, width: u32, height: u32, payload: &Bytes) -> Result<Bytes, Error> {
-        let Self::Verbatim(params) = self;
-        let stream = params.streams.iter().find(|s| s.level == level);
+    pub fn to_jpeg(&self, level: u8, width: u32, height: u32, record: &Bytes) -> Result<Bytes, Error> {
+        let stream = self.stream(level);
         let complete = match stream {
             Some(s) if !s.tables.is_empty() || s.colour != Colour::AsStored => {
-                Bytes::from(jpeg::complete(&s.tables, s.colour, payload)?)
+                Bytes::from(jpeg::complete(&s.tables, s.colour, record)?)
             }
-            _ => payload.clone(),
+            _ => record.clone(),
         };
         let header = jpeg::inspect(&complete)?;
         if (header.width, header.height) == (width, height) {
@@ -164,13 +149,126 @@ impl PayloadCodec {
         }
         turbo::crop(&complete, width, height, u64::from(side) * u64::from(side)).map(Bytes::from)
     }
+}
+
+/// A payload codec with the parameters of one slide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PayloadCodec {
+    /// Codec 0: the payload is the source's JPEG tile, byte for byte.
+    Verbatim(VerbatimParams),
+    /// Codec 1: the payload is the tile's coefficients, coded against other tiles.
+    CrossScale(CrossScale),
+}
+
+impl PayloadCodec {
+    /// The codec with this number and these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a number that this version does not know, else as [`VerbatimParams::parse`] and
+    /// [`CrossScale::parse`].
+    pub fn open(id: u16, params: &[u8]) -> Result<Self, Error> {
+        match id {
+            VERBATIM => Ok(Self::Verbatim(VerbatimParams::parse(params)?)),
+            CROSS_SCALE => Ok(Self::CrossScale(CrossScale::parse(params)?)),
+            _ => Err(Error::Unsupported(format!("payload codec {id}; a newer microtome wrote this file"))),
+        }
+    }
+
+    /// How records are completed before they are served.
+    #[must_use]
+    pub fn params(&self) -> &VerbatimParams {
+        match self {
+            Self::Verbatim(params) => params,
+            Self::CrossScale(codec) => codec.verbatim(),
+        }
+    }
+
+    /// What the tiles of a level are predicted from, where they are.
+    #[must_use]
+    pub fn kind(&self, level: u8) -> Kind {
+        match self {
+            Self::Verbatim(_) => Kind::Alone,
+            Self::CrossScale(codec) => codec.kind(level),
+        }
+    }
+
+    /// What a payload of `level` was coded against: the [`Reference`] that the methods below want for it.
+    #[must_use]
+    pub fn kind_of(&self, level: u8, payload: &[u8]) -> Kind {
+        match self {
+            Self::Verbatim(_) => Kind::Alone,
+            Self::CrossScale(codec) => codec.kind_of(level, payload),
+        }
+    }
+
+    /// The record of a payload of `level`: the JPEG tile just as its source had it, which may lack tables.
+    /// `size` is the tile's in pixels.
+    ///
+    /// # Errors
+    /// As [`CrossScale::record`].
+    pub fn record(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &Bytes,
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Bytes, Error> {
+        match self {
+            Self::Verbatim(_) => Ok(payload.clone()),
+            Self::CrossScale(codec) => codec.record(level, size, payload, reference, workspace),
+        }
+    }
+
+    /// The samples of a payload's tile, for others to be predicted from; `None` if the codec does not have them.
+    ///
+    /// # Errors
+    /// As [`CrossScale::picture`].
+    pub fn picture(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Option<Picture>, Error> {
+        match self {
+            Self::Verbatim(_) => Ok(None),
+            Self::CrossScale(codec) => codec.picture(level, size, payload, reference, workspace),
+        }
+    }
+
+    /// A tile of the derived `level` from the samples of the finer tiles, as a complete stream.
+    ///
+    /// # Errors
+    /// As [`CrossScale::derive`]; of codec 0 always.
+    pub fn derive(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        finer: &[Finer<'_>],
+        workspace: &mut Workspace,
+    ) -> Result<Bytes, Error> {
+        let Self::CrossScale(codec) = self else {
+            return Err(Error::InvalidArgument("codec 0 has no samples to derive a tile from"));
+        };
+        let jpeg = codec.derive(size, finer, workspace)?;
+        // The samples are what the finer level's are, and a viewer has to be told so.
+        match level.checked_sub(1).and_then(|finer| self.params().stream(finer)) {
+            Some(stream) if stream.colour != Colour::AsStored => {
+                jpeg::complete(&[], stream.colour, &jpeg).map(Bytes::from)
+            }
+            _ => Ok(jpeg),
+        }
+    }
 
     /// Encodes pixels of a derived level as the container asks.
     ///
     /// # Errors
     /// As [`turbo::encode`].
     pub fn encode_derived(&self, image: &Rgb) -> Result<Bytes, Error> {
-        let Self::Verbatim(params) = self;
+        let params = self.params();
         turbo::encode(image, params.derived_quality, params.derived_subsampling).map(Bytes::from)
     }
 }
@@ -218,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_tile_of_another_size_is_not_served() {
-        let codec = PayloadCodec::open(VERBATIM, &params().to_bytes()).expect("valid");
+        let codec = params();
         let tile = Bytes::from(
             turbo::encode(&Rgb::filled(32, 32, [1, 2, 3]), 80, Subsampling::Chroma420).expect("encodes"),
         );

@@ -39,6 +39,9 @@ pub enum Error {
     /// The container could not be written or read back.
     #[error(transparent)]
     Container(#[from] microtome_container::Error),
+    /// What training made cannot be read back: a mistake of ours, found before anything was written.
+    #[error("the trained codec cannot be read back ({0}); report this slide")]
+    Codec(#[from] microtome_codec::Error),
     /// The user asked to stop.
     #[error("interrupted; nothing was written under the final name")]
     Interrupted,

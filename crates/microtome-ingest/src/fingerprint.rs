@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use microtome_codec::payload::VerbatimParams;
 use microtome_container::SlideId;
 use microtome_slide::metadata::SourceRecord;
 use sha2::{Digest, Sha256};
@@ -39,10 +40,10 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     Ok(record)
 }
 
-/// Names the slide in checksums: the same source and parameters, the same id.
-pub(crate) fn slide_id(source: &SourceRecord, mode: &str, params: &[u8]) -> SlideId {
+/// Names the slide in checksums: the same source, taken in the same way, the same id. Trained models follow from these.
+pub(crate) fn slide_id(source: &SourceRecord, mode: &str, codec: u16, params: &VerbatimParams) -> SlideId {
     let mut hasher = Sha256::new();
-    for part in [source.sha256.as_bytes(), mode.as_bytes(), params] {
+    for part in [source.sha256.as_bytes(), mode.as_bytes(), &codec.to_le_bytes(), &params.to_bytes()] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }

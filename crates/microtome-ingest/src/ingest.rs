@@ -3,21 +3,25 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use microtome_codec::payload::{PayloadCodec, VERBATIM, VerbatimParams};
+use microtome_codec::cross_scale::CROSS_SCALE;
+use microtome_codec::payload::VerbatimParams;
 use microtome_codec::turbo::Subsampling;
 use microtome_container::header::SectionKind;
 use microtome_container::writer::Published;
-use microtome_container::{ContentId, NewSection, Writer};
-use microtome_slide::Slide;
-use microtome_slide::metadata::{self, AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
+use microtome_container::{ContentId, NewSection, SlideId, Writer};
+use microtome_slide::metadata::{self, Metadata};
+use microtome_slide::{Grid, Slide};
 
 use crate::Error;
+use crate::coder::{Coder, Codings};
 use crate::fingerprint;
+use crate::material::Materials;
+use crate::metadata::{LevelBytes, Made, mode_name};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
 use crate::source::{self, Content, Source};
+use crate::training::Training;
 
 /// Quality of levels that are made or derived beside tiles kept verbatim.
 const EXACT_MODE_QUALITY: u8 = 85;
@@ -85,6 +89,8 @@ pub struct Report {
     pub tiles: u64,
     /// Records stored: identical tiles count once.
     pub records: u64,
+    /// How the tiles are coded.
+    pub codings: Codings,
     /// Pixels of level 0.
     pub pixels: u64,
 }
@@ -109,8 +115,7 @@ pub fn ingest(
     let source = if quality.is_some() { source.into_pixels() } else { source };
     let plan = Plan::new(&source, options.derived_levels);
     let params = parameters(&source, &plan, quality);
-    let codec = PayloadCodec::Verbatim(params.clone());
-    let writer = Writer::create(target, VERBATIM, plan.tile_size, plan.overlap, plan.levels.clone())?;
+    let writer = Writer::create(target, CROSS_SCALE, plan.tile_size, plan.overlap, plan.levels.clone())?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.jobs)
         .thread_name(|i| format!("ingest-{i}"))
@@ -119,41 +124,58 @@ pub fn ingest(
             Error::Usage(format!("cannot start {} threads: {e}; ask for fewer with --jobs", options.jobs))
         })?;
 
-    let stored =
-        (0..plan.levels.len() as u8).filter(|&k| plan.levels[usize::from(k)].stored).map(|k| plan.grid(k));
-    progress.stage("tiles", stored.map(|g| u64::from(g.width) * u64::from(g.height)).sum(), Unit::Pixels);
-    let pyramid = Pyramid {
-        name: spec,
-        source: &source,
-        plan: &plan,
-        codec: &codec,
-        writer: &writer,
-        quality: params.derived_quality,
-        subsampling: params.derived_subsampling,
-        progress,
-        cancelled,
-        psnr: Mutex::new(vec![]),
-    };
+    let materials = Materials { name: spec, source: &source, plan: &plan, params: &params };
     // No need to hash the rest of a source that has failed.
     let failed = AtomicBool::new(false);
     let stop = || cancelled.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
     let (filled, fingerprint) = std::thread::scope(|scope| {
         let hashing = scope.spawn(|| fingerprint::of(spec, source.format, &stop));
-        let filled = pool.install(|| pyramid.fill());
+        let filled = pool.install(|| fill(&materials, &writer, progress, cancelled));
         failed.store(filled.is_err(), Ordering::Relaxed);
         (filled, hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    filled?;
-    let record = fingerprint?;
-    let psnr = pyramid.psnr.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let levels = LevelBytes::of(&writer, &plan)?;
-    let metadata = metadata(&source, &plan, record, mode_name(quality), loss(&plan, &params, &levels, &psnr));
+    let filled = filled?;
+    let made = Made { mode: mode_name(quality), record: fingerprint?, params: &params, filled: &filled };
+    let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
 
     progress.stage("writing", writer.spooled_bytes(), Unit::Bytes);
-    let published = publish(writer, &source, &params, &metadata, progress, cancelled)?;
+    let slide_id = fingerprint::slide_id(&metadata.source, &metadata.encoder.mode, CROSS_SCALE, &params);
+    let published = publish(writer, slide_id, &source, &filled.codec, &metadata, progress, cancelled)?;
     let Published { content_id, file_length, tiles, records } = published;
     let pixels = u64::from(source.width) * u64::from(source.height);
-    Ok(Report { content_id, container_bytes: file_length, metadata, tiles, records, pixels })
+    let codings = filled.codings;
+    Ok(Report { content_id, container_bytes: file_length, metadata, tiles, records, codings, pixels })
+}
+
+/// What came of the tiles, beside the tiles.
+pub(crate) struct Filled {
+    /// The codec's parameters, as they go into the container.
+    pub(crate) codec: Vec<u8>,
+    /// Whether derived tiles are made of samples.
+    pub(crate) derives: bool,
+    pub(crate) codings: Codings,
+    /// Level and luma PSNR in dB of a sample of the tiles that were quantised.
+    pub(crate) psnr: Vec<(u8, f64)>,
+}
+
+/// Trains the codec, then codes and stores all tiles. Runs on the calling rayon pool.
+fn fill(
+    materials: &Materials<'_>,
+    writer: &Writer,
+    progress: &dyn Progress,
+    cancelled: &AtomicBool,
+) -> Result<Filled, Error> {
+    let plan = materials.plan;
+    let grids: Vec<Grid> = (0..plan.levels.len() as u8).map(|k| plan.grid(k)).collect();
+    let training = Training { materials, layout: writer.layout(), grids: &grids, progress, cancelled };
+    let codec = training.train()?.to_bytes();
+    let coder = Coder::new(materials, &codec)?;
+    let derives = coder.codec().derives();
+    let stored = grids.iter().zip(&plan.levels).filter(|(_, level)| level.stored);
+    let pixels = stored.map(|(grid, _)| u64::from(grid.width) * u64::from(grid.height)).sum();
+    progress.stage("tiles", pixels, Unit::Pixels);
+    Pyramid { materials, coder: &coder, writer, grids: &grids, progress, cancelled }.fill()?;
+    Ok(Filled { codec, derives, codings: coder.codings(), psnr: coder.psnr() })
 }
 
 /// Whether `target` is a whole container made from just this source in just this way: nothing to do again.
@@ -167,8 +189,8 @@ pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<b
     let source = if quality.is_some() { source.into_pixels() } else { source };
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
-    let params = parameters(&source, &plan, quality).to_bytes();
-    let expected = fingerprint::slide_id(&record, &mode_name(quality), &params);
+    let params = parameters(&source, &plan, quality);
+    let expected = fingerprint::slide_id(&record, &mode_name(quality), CROSS_SCALE, &params);
     if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
         return Ok(false);
     }
@@ -178,11 +200,6 @@ pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<b
         if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .map_or(Ok(false), |_| Ok(whole))
-}
-
-/// What the metadata calls the way level 0 went in.
-fn mode_name(quality: Option<u8>) -> String {
-    quality.map_or("exact".to_owned(), |q| format!("quality {q}"))
 }
 
 /// The quality of level 0, or `None` for exact.
@@ -216,114 +233,19 @@ fn parameters(source: &Source, plan: &Plan, quality: Option<u8>) -> VerbatimPara
     }
 }
 
-fn metadata(
-    source: &Source,
-    plan: &Plan,
-    record: SourceRecord,
-    mode: String,
-    loss: Vec<LossStep>,
-) -> Metadata {
-    let associated = source.associated.iter().enumerate();
-    Metadata {
-        encoder: Encoder {
-            name: "microtome".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode,
-        },
-        source: record,
-        mpp: source.mpp,
-        objective_power: source.objective_power,
-        properties: source.properties.iter().cloned().collect(),
-        associated: associated
-            .map(|(index, image)| AssociatedImage {
-                name: image.name.clone(),
-                media_type: image.media_type.to_owned(),
-                width: image.width,
-                height: image.height,
-                index,
-            })
-            .collect(),
-        loss,
-        notices: [&source.notices[..], &plan.notices[..]].concat(),
-    }
-}
-
-/// Stored bytes of each level.
-struct LevelBytes(Vec<u64>);
-
-impl LevelBytes {
-    fn of(writer: &Writer, plan: &Plan) -> Result<Self, Error> {
-        let mut bytes = vec![0; plan.levels.len()];
-        writer.layout().try_for_each_tile(|_, tile| {
-            bytes[usize::from(tile.level)] += writer.length(tile)?.map_or(0, u64::from);
-            Ok::<_, Error>(())
-        })?;
-        Ok(Self(bytes))
-    }
-
-    /// Bytes of 24-bit RGB per stored byte.
-    fn ratio(&self, plan: &Plan, levels: &[u8]) -> f64 {
-        let pixels = |&k: &u8| u64::from(plan.grid(k).width) * u64::from(plan.grid(k).height);
-        let stored: u64 = levels.iter().map(|&k| self.0[usize::from(k)]).sum();
-        let raw = 3 * levels.iter().map(pixels).sum::<u64>();
-        if stored == 0 { 0.0 } else { (1000.0 * raw as f64 / stored as f64).round() / 1000.0 }
-    }
-}
-
-/// The loss record: every lossy step between the source and the tiles.
-fn loss(plan: &Plan, params: &VerbatimParams, bytes: &LevelBytes, psnr: &[(u8, f64)]) -> Vec<LossStep> {
-    let quality = params.derived_quality;
-    let jpeg = format!("JPEG baseline, quality {quality}, 4:2:0 (libjpeg-turbo)");
-    type Wanted = fn(Origin) -> bool;
-    let steps: [(Wanted, String); 4] = [
-        (|o| matches!(o, Origin::Verbatim(_)), "the source's JPEG tiles, byte for byte".to_owned()),
-        (|o| o == Origin::Quantised, format!("quantised from the source's pixels: {jpeg}")),
-        (
-            |o| matches!(o, Origin::Made(_)),
-            format!("made by 2x2 averages of the decoded finer level: {jpeg}"),
-        ),
-        (
-            |o| o == Origin::Derived,
-            format!("derived on demand by 2x2 averages of the decoded finer level: {jpeg}"),
-        ),
-    ];
-    let mut record = vec![];
-    for (wanted, method) in steps {
-        let levels: Vec<u8> =
-            (0..plan.levels.len() as u8).filter(|&k| wanted(plan.origins[usize::from(k)])).collect();
-        if levels.is_empty() {
-            continue;
-        }
-        let measured = psnr.iter().filter(|(level, _)| levels.contains(level)).map(|&(_, db)| db).collect();
-        let verbatim = matches!(plan.origins[usize::from(levels[0])], Origin::Verbatim(_));
-        let (ratio, quality) = (bytes.ratio(plan, &levels), summarise(measured));
-        record.push(LossStep { levels, verbatim, method, ratio, quality });
-    }
-    record
-}
-
-fn summarise(mut psnr: Vec<f64>) -> Option<Quality> {
-    psnr.sort_by(f64::total_cmp);
-    let at = |share: f64| psnr.get((psnr.len() as f64 * share) as usize).copied();
-    // Two decimals: the last bits of a logarithm may differ between machines, and the file must not.
-    let round = |db: f64| (db * 100.0).round() / 100.0;
-    Some(Quality {
-        tiles: psnr.len() as u64,
-        psnr_y_worst: round(at(0.0)?),
-        psnr_y_p1: round(at(0.01)?),
-        psnr_y_median: round(at(0.5)?),
-    })
-}
-
 fn publish(
     writer: Writer,
+    slide_id: SlideId,
     source: &Source,
-    params: &VerbatimParams,
+    codec: &[u8],
     metadata: &Metadata,
     progress: &dyn Progress,
     cancelled: &AtomicBool,
 ) -> Result<Published, Error> {
-    let section = |kind, critical, bytes| NewSection { kind, critical, codec: 0, bytes };
+    let section = |kind, critical, bytes| {
+        let codec = if kind == SectionKind::CODEC_PARAMETERS { CROSS_SCALE } else { 0 };
+        NewSection { kind, critical, codec, bytes }
+    };
     let json = serde_json::to_vec_pretty(metadata).expect("metadata has only string keys and finite numbers");
     if json.len() as u64 > metadata::MAX_LENGTH {
         let what =
@@ -331,14 +253,13 @@ fn publish(
         return Err(Error::Unsupported { path: metadata.source.name.clone(), what });
     }
     let mut sections = vec![
-        section(SectionKind::CODEC_PARAMETERS, true, params.to_bytes()),
+        section(SectionKind::CODEC_PARAMETERS, true, codec.to_vec()),
         section(SectionKind::METADATA, false, json),
     ];
     sections
         .extend(source.icc_profile.iter().map(|icc| section(SectionKind::ICC_PROFILE, false, icc.clone())));
     sections
         .extend(source.associated.iter().map(|a| section(SectionKind::ASSOCIATED, false, a.bytes.clone())));
-    let slide_id = fingerprint::slide_id(&metadata.source, &metadata.encoder.mode, &params.to_bytes());
     let published = writer.finish(slide_id, &sections, &mut |bytes| {
         progress.advance(bytes, 0);
         match cancelled.load(Ordering::Relaxed) {

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use microtome_codec::payload::PayloadCodec;
+use bytes::Bytes;
+use microtome_codec::payload::VerbatimParams;
 use microtome_container::geometry::{Grid, TileId};
 use microtome_slide::Slide;
 use rayon::prelude::*;
@@ -123,7 +124,7 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
 struct SourceLevel<'a> {
     tiles: &'a dyn Tiles,
     index: usize,
-    codec: PayloadCodec,
+    params: VerbatimParams,
 }
 
 impl<'a> SourceLevel<'a> {
@@ -131,19 +132,19 @@ impl<'a> SourceLevel<'a> {
         let Content::Tiles(tiles) = &source.content else { return None };
         let index = tiles.levels().iter().position(|l| l.level == level)?;
         let streams = vec![tiles.levels()[index].stream(tiles.tile_size())];
-        Some(Self { tiles: tiles.as_ref(), index, codec: PayloadCodec::completing(streams) })
+        Some(Self { tiles: tiles.as_ref(), index, params: VerbatimParams::completing(streams) })
     }
 
     fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid) -> Result<(), String> {
-        let theirs = self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
-        let ours = slide.record(tile).map_err(|e| e.to_string())?;
-        if ours.payload != theirs {
-            return Err(format!("{tile}: differs from the source's tile"));
-        }
+        let theirs: Bytes = self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
+        let fetched = slide.fetch(tile).map_err(|e| e.to_string())?;
+        let ours = fetched.record().map_err(|e| e.to_string())?;
+        let ours = ours.filter(|ours| *ours == theirs);
+        let ours = ours.ok_or_else(|| format!("{tile}: differs from the source's tile"))?;
         let size =
             grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
-        let their_stream = self.codec.to_jpeg(tile.level, size.width, size.height, &theirs);
-        let our_stream = slide.tile(tile).map_err(|e| e.to_string())?;
+        let their_stream = self.params.to_jpeg(tile.level, size.width, size.height, &theirs);
+        let our_stream = fetched.complete(&ours).map_err(|e| e.to_string())?;
         match their_stream {
             Ok(stream) if stream == our_stream => Ok(()),
             _ => Err(format!("{tile}: the same bytes, but other tables or colours than the source's")),

@@ -1,20 +1,23 @@
 //! An open container as tiles: [`Slide::fetch`] reads, [`FetchedTile::decode`] turns what was read into a JPEG tile.
 //!
 //! The two are different types so that whoever waits for disks never decodes, and whoever decodes never waits.
-//! Here too: what the metadata says ([`metadata`]), cutting and joining tiles ([`mosaic`]), and Deep Zoom's names
-//! for levels ([`deepzoom`]), the only place where levels are counted the other way round.
+//! Here too: which tiles a tile is predicted from ([`mod@reference`]), what the metadata says ([`metadata`]), cutting and
+//! joining tiles ([`mosaic`]), and Deep Zoom's names for levels ([`deepzoom`]), the only place where levels are counted
+//! the other way round.
 //!
-//! Not here: HTTP, caches of decoded tiles, threads, reading of other slide formats.
+//! Not here: HTTP, caches of tiles to be served, threads, reading of other slide formats.
 
 pub mod deepzoom;
 pub mod error;
 mod fetch;
 pub mod metadata;
 pub mod mosaic;
+pub mod reference;
 mod slide;
+pub mod workspace;
 
 pub use error::Error;
-pub use fetch::{FetchedTile, Record};
+pub use fetch::FetchedTile;
 pub use metadata::Metadata;
 pub use microtome_container::geometry::{Grid, Rect, TileId};
 pub use slide::{LevelUsage, Slide};

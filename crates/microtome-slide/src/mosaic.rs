@@ -55,6 +55,22 @@ pub fn finer(rect: Rect, finer_level: &Grid) -> Rect {
     Rect { x, y, width, height }
 }
 
+/// `pixels`, which are those of `own`, grown to `rect`: what lies outside is the nearest pixel's colour.
+#[must_use]
+pub fn extended(pixels: &Rgb, own: Rect, rect: Rect) -> Rgb {
+    if own == rect {
+        return pixels.clone();
+    }
+    let nearest = |at: u32, start: u32, length: u32| at.clamp(start, start + length - 1) - start;
+    let mut out = Rgb::filled(rect.width, rect.height, [0; 3]);
+    for (i, pixel) in (0..).zip(out.data_mut().chunks_exact_mut(3)) {
+        let (x, y) = (rect.x + i % rect.width, rect.y + i / rect.width);
+        let (x, y) = (nearest(x, own.x, own.width), nearest(y, own.y, own.height));
+        pixel.copy_from_slice(&pixels.pixel(x, y));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +96,19 @@ mod tests {
                 Ok::<_, ()>(level.crop(r.x, r.y, r.width, r.height))
             });
             prop_assert_eq!(region, Ok(level.crop(rect.x, rect.y, rect.width, rect.height)));
+        }
+
+        #[test]
+        fn what_is_extended_keeps_its_pixels_and_repeats_its_edge(
+            w in 1_u32..40, h in 1_u32..40, left in 0_u32..3, top in 0_u32..3, right in 0_u32..3, bottom in 0_u32..3,
+        ) {
+            let own = Rect { x: left, y: top, width: w, height: h };
+            let rect = Rect { x: 0, y: 0, width: left + w + right, height: top + h + bottom };
+            let pixels = level(w, h);
+            let out = extended(&pixels, own, rect);
+            prop_assert_eq!(out.crop(left, top, w, h), pixels.clone());
+            prop_assert_eq!(out.pixel(0, 0), pixels.pixel(0, 0));
+            prop_assert_eq!(out.pixel(rect.width - 1, rect.height - 1), pixels.pixel(w - 1, h - 1));
         }
 
         #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use microtome_codec::Rgb;
+use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
 use microtome_container::geometry::{Grid, Rect, TileId};
 use microtome_container::header::{Section, SectionKind};
@@ -19,6 +20,8 @@ use crate::mosaic;
 
 /// Index pages of 32 KiB that an open slide keeps: half a mebibyte, the index of some gigapixel around the viewer.
 const CACHED_PAGES: u64 = 16;
+/// Bytes of decoded base tiles that an open slide keeps: some 160 of 256 x 256 px, each good for a family of 20.
+const CACHED_PICTURES: u64 = 16 << 20;
 /// Longest codec parameters read: tables of 64 KiB for each of 33 levels fit.
 const MAX_PARAMETERS: u64 = 4 << 20;
 
@@ -45,6 +48,8 @@ struct Inner {
     /// Codec of each section of the section table that holds tiles.
     codecs: Vec<Option<Arc<PayloadCodec>>>,
     pages: moka::sync::Cache<u64, Page>,
+    /// Decoded tiles that others are predicted from.
+    pictures: moka::sync::Cache<TileId, Arc<Picture>>,
 }
 
 impl Slide {
@@ -59,7 +64,13 @@ impl Slide {
         let metadata = read_metadata(&container)?;
         let codecs = read_codecs(&container)?;
         let pages = moka::sync::Cache::new(CACHED_PAGES);
-        Ok(Self(Arc::new(Inner { container, levels, metadata, codecs, pages })))
+        // By use alone: who walks through a slide wants the newest picture, however little it was asked for so far.
+        let pictures = moka::sync::Cache::builder()
+            .weigher(|_, picture: &Arc<Picture>| u32::try_from(picture.bytes()).unwrap_or(u32::MAX))
+            .max_capacity(CACHED_PICTURES)
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
+            .build();
+        Ok(Self(Arc::new(Inner { container, levels, metadata, codecs, pages, pictures })))
     }
 
     /// The container below.
@@ -93,30 +104,15 @@ impl Slide {
         self.0.container.header().levels.get(usize::from(level)).is_some_and(|l| !l.stored)
     }
 
-    /// Reads the records that a tile needs, and checks them. Blocking I/O, no decoding: one record for a stored
-    /// level, those under the tile's area on the next finer level for a derived one.
+    /// Reads the records that a tile needs, and checks them. Blocking I/O, no decoding: the tile's own record for a
+    /// stored level, those below it on the next finer level for a derived one, and those that they are predicted from.
     ///
     /// # Errors
     /// [`Error::OutsideSlide`], or [`Error::Container`] naming the damaged record.
     pub fn fetch(&self, tile: TileId) -> Result<FetchedTile, Error> {
-        let rect = self
-            .levels()
-            .get(usize::from(tile.level))
-            .and_then(|grid| grid.tile_rect(tile.column, tile.row))
-            .ok_or(Error::OutsideSlide(tile))?;
-        let path = Arc::from(self.0.container.path());
-        if !self.is_derived(tile.level) {
-            return Ok(FetchedTile::stored(path, self.record(tile)?));
-        }
-        let level = tile.level - 1;
-        let grid = self.levels()[usize::from(level)];
-        let area = mosaic::finer(rect, &grid);
-        let (columns, rows) = mosaic::tiles_of(&grid, area);
-        let records = rows
-            .flat_map(|row| columns.clone().map(move |column| TileId { level, column, row }))
-            .map(|tile| self.record(tile))
-            .collect::<Result<_, _>>()?;
-        Ok(FetchedTile::derived(path, tile, grid, area, records))
+        let grid = self.levels().get(usize::from(tile.level));
+        let rect = grid.and_then(|grid| grid.tile_rect(tile.column, tile.row));
+        FetchedTile::fetch(self, tile, rect.ok_or(Error::OutsideSlide(tile))?)
     }
 
     /// A tile as JPEG: [`Self::fetch`] and [`FetchedTile::decode`] in one. Blocks and decodes.
@@ -183,11 +179,20 @@ impl Slide {
         Ok(usage)
     }
 
+    /// The samples of a tile, if others predicted from it were decoded lately.
+    pub(crate) fn picture(&self, tile: TileId) -> Option<Arc<Picture>> {
+        self.0.pictures.get(&tile)
+    }
+
+    /// Keeps the samples of a tile, unless it is one of the many that few others are predicted from.
+    pub(crate) fn keep_picture(&self, tile: TileId, picture: &Arc<Picture>) {
+        if tile.level >= 2 {
+            self.0.pictures.insert(tile, Arc::clone(picture));
+        }
+    }
+
     /// Reads and checks the record of a tile of a stored level.
-    ///
-    /// # Errors
-    /// As [`Self::fetch`].
-    pub fn record(&self, tile: TileId) -> Result<Record, Error> {
+    pub(crate) fn read(&self, tile: TileId) -> Result<Record, Error> {
         let Inner { container, pages, codecs, levels, .. } = &*self.0;
         let (number, position) = container.locate(tile)?;
         let page = match pages.get(&number) {
@@ -209,7 +214,7 @@ impl Slide {
         let codec = codec.ok_or_else(|| missing("its section has no codec parameters"))?;
         let rect = levels[usize::from(tile.level)].tile_rect(tile.column, tile.row);
         let rect = rect.ok_or(Error::OutsideSlide(tile))?;
-        Ok(Record { tile, width: rect.width, height: rect.height, payload, codec: Arc::clone(codec) })
+        Ok(Record { tile, size: [rect.width, rect.height], payload, codec: Arc::clone(codec) })
     }
 }
 
@@ -264,5 +269,21 @@ fn read_codec(container: &Container, number: u16) -> Result<PayloadCodec, Error>
         Some(section) => container.read_section(section)?,
         None => vec![],
     };
-    PayloadCodec::open(number, &parameters).map_err(|e| invalid(container, "section CPAR", e.to_string()))
+    let wrong = |what: String| invalid(container, "section CPAR", what);
+    let codec = PayloadCodec::open(number, &parameters).map_err(|e| wrong(e.to_string()))?;
+    match (0_u8..).zip(&container.header().levels).find(|(k, level)| level.stored && !has_reference(container, &codec, *k)) {
+        Some((level, _)) => Err(wrong(format!("the tiles of level {level} are predicted from a level that cannot be"))),
+        None => Ok(codec),
+    }
+}
+
+/// Whether what the tiles of a stored level are predicted from is stored, and itself predicted from less: so there is an
+/// end to it.
+fn has_reference(container: &Container, codec: &PayloadCodec, level: u8) -> bool {
+    let stored = |level: u8| container.header().levels.get(usize::from(level)).is_some_and(|l| l.stored);
+    match codec.kind(level) {
+        Kind::Alone => true,
+        Kind::Coarser => stored(level + 2) && codec.kind(level + 2) == Kind::Alone,
+        Kind::Finer => level > 0 && stored(level - 1) && codec.kind(level - 1) != Kind::Finer,
+    }
 }

@@ -58,6 +58,12 @@ impl Definition {
         &self.bytes[..self.length]
     }
 
+    /// Whether every symbol of a baseline stream has a code.
+    pub(super) fn has_all_codes(&self, ac: bool) -> bool {
+        let count = self.symbols().iter().filter(|&&symbol| is_baseline(symbol, ac)).count();
+        count == (0..=255).filter(|&symbol| is_baseline(symbol, ac)).count()
+    }
+
     fn symbols(&self) -> &[u8] {
         &self.bytes[16..self.length]
     }
@@ -115,6 +121,15 @@ impl Definition {
             *place += 1;
         }
         definition
+    }
+}
+
+/// Whether baseline streams have this symbol.
+pub(super) fn is_baseline(symbol: u8, ac: bool) -> bool {
+    match (ac, symbol >> 4, symbol & 15) {
+        (false, run, size) => run == 0 && size <= 11,
+        (true, 0 | 15, 0) => true,
+        (true, _, size) => (1..=10).contains(&size),
     }
 }
 

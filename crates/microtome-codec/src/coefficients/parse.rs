@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::header::{Cut, Layout, Source, table_index};
 use super::huffman::{ALL_SYMBOLS, Counts, Decoder, Definition, END, Entry, LONG, LOOKUP_BITS};
+use super::simd::{self, Set};
 use super::template::{Template, check_tail, strip};
-use super::write::{Writer, find_ff};
+use super::write::find_ff;
 use super::{Geometry, MAX_DC, Tile, shape, unsupported};
 use crate::Error;
 
 /// Takes streams apart. Keep one for many tiles: it keeps its buffers, the decoding tables and the last
 /// template, so that tiles of one encoder need no allocation.
 pub struct Parser {
+    set: Set,
     decoders: Vec<Decoder>,
     counts: Box<Counts>,
     /// One restart interval without stuffed zeros, and 8 zeros behind it.
@@ -20,22 +22,21 @@ pub struct Parser {
     made: Box<[Definition; 8]>,
     head: Vec<u8>,
     cuts: Vec<Cut>,
-    writer: Writer,
-    rewritten: Vec<u8>,
+    markers: Vec<u8>,
     last: Option<Arc<Template>>,
 }
 
 impl Default for Parser {
     fn default() -> Self {
         Self {
+            set: Set::detect(),
             decoders: (0..8).map(|index| Decoder::new(index > 3)).collect(),
             counts: Box::new([0; ALL_SYMBOLS]),
             bits: Vec::new(),
             made: Box::new([Definition::EMPTY; 8]),
             head: Vec::new(),
             cuts: Vec::new(),
-            writer: Writer::new(),
-            rewritten: Vec::new(),
+            markers: Vec::new(),
             last: None,
         }
     }
@@ -48,7 +49,13 @@ impl Parser {
         Self::default()
     }
 
-    /// Takes a stream apart, and makes sure that [`Writer::write`] gives back its very bytes. Streams with
+    /// A parser that makes do with the instructions that every machine has.
+    #[cfg(test)]
+    pub(super) fn baseline() -> Self {
+        Self { set: Set::BASELINE, ..Self::default() }
+    }
+
+    /// Takes a stream apart, and makes sure that [`super::Writer::write`] gives back its very bytes. Streams with
     /// the template of the stream before share it. After an error `tile` holds nothing useful.
     ///
     /// # Errors
@@ -56,17 +63,6 @@ impl Parser {
     /// valid streams that this module does not take, or that their encoder wrote otherwise than the writer
     /// does; [`Error::LimitExceeded`] beyond [`super::MAX_PIXELS`].
     pub fn parse(&mut self, stream: &[u8], tile: &mut Tile) -> Result<Arc<Template>, Error> {
-        let template = self.parse_unchecked(stream, tile)?;
-        self.rewritten.clear();
-        let written = self.writer.write_with(&self.made, &template, tile, &mut self.rewritten);
-        if written.is_err() || self.rewritten != stream {
-            return Err(unsupported("its coefficients do not give the same bytes again"));
-        }
-        self.last = Some(Arc::clone(&template));
-        Ok(template)
-    }
-
-    fn parse_unchecked(&mut self, stream: &[u8], tile: &mut Tile) -> Result<Arc<Template>, Error> {
         let layout = Layout::read(stream, &[])?;
         let (width, height) = layout.size;
         let geometry = layout.geometry(width, height)?;
@@ -89,9 +85,42 @@ impl Parser {
             bytes.len() > 16 && table_index(head).is_some_and(|index| self.made[index].bytes() == bytes)
         };
         strip(stream, &layout, is_optimal, &mut self.head, &mut self.cuts);
-        match &self.last {
-            Some(last) if last.is(&self.head, &self.cuts, ones, tail) => Ok(Arc::clone(last)),
-            _ => Template::assemble(self.head.clone(), self.cuts.clone(), ones, tail.to_vec()).map(Arc::new),
+        let template = match &self.last {
+            Some(last) if last.is(&self.head, &self.cuts, ones, tail) => Arc::clone(last),
+            _ => Arc::new(Template::assemble(self.head.clone(), self.cuts.clone(), ones, tail.to_vec())?),
+        };
+        self.check_markers(&stream[..layout.end], &layout, &template, tile)?;
+        #[cfg(debug_assertions)]
+        {
+            let mut again = Vec::new();
+            let written = super::Writer::new().write(&template, tile, &mut again);
+            debug_assert!(written.is_ok() && again == stream, "what was proven does not hold");
+        }
+        self.last = Some(Arc::clone(&template));
+        Ok(template)
+    }
+
+    /// Makes sure that the template has the markers of the stream, and codes the scan with the same tables.
+    fn check_markers(
+        &mut self,
+        markers: &[u8],
+        layout: &Layout,
+        template: &Template,
+        tile: &Tile,
+    ) -> Result<(), Error> {
+        self.markers.clear();
+        template.append_head(tile.width, tile.height, &self.made, &mut self.markers);
+        let same_table = |index: usize| {
+            let table = self.decoders[index].definition();
+            match template.layout().tables[index] {
+                Source::Missing => false,
+                Source::Explicit(at) => self.head.get(at..).is_some_and(|b| b.starts_with(table.bytes())),
+                Source::Optimal => self.made[index] == *table,
+            }
+        };
+        match self.markers == markers && (0..8).all(|index| !layout.uses(index) || same_table(index)) {
+            true => Ok(()),
+            false => Err(unsupported("its markers are not given back")),
         }
     }
 
@@ -132,14 +161,28 @@ impl Parser {
             }
             at = unstuff(stream, at, &mut self.bits)?;
             let last = total.min(first + per_interval);
-            let mut reader = Reader { bytes: &self.bits, at: 0, waiting: 0, count: 0 };
-            decode(&mut reader, &self.decoders, &mut self.counts, layout, geometry, first..last, tile)
+            let mut entropy = Entropy {
+                reader: Reader { bytes: &self.bits, at: 0, waiting: 0, count: 0 },
+                decoders: &self.decoders,
+                counts: &mut self.counts,
+                layout,
+                geometry,
+                tile,
+            };
+            simd::decode(self.set, &mut entropy, first..last)
                 .map_err(|what| Error::Malformed { offset, what })?;
+            let mut reader = entropy.reader;
             reader.refill();
             match (8 * (self.bits.len() - 8)).checked_sub(reader.position()) {
                 None => return Err(Error::Malformed { offset: at, what: "the scan is cut off" }),
                 Some(0) => {}
-                Some(1..=7) => padding = padding.or(Some(reader.waiting >> 63 == 1)),
+                Some(left @ 1..=7) => {
+                    let ones = *padding.get_or_insert(reader.waiting >> 63 == 1);
+                    let expected = if ones { (1 << left) - 1 } else { 0 };
+                    if reader.waiting >> (64 - left) != expected {
+                        return Err(unsupported("padding of zeros and ones"));
+                    }
+                }
                 Some(_) => return Err(unsupported("bytes between the scan and its marker")),
             }
         }
@@ -165,7 +208,8 @@ fn unstuff(stream: &[u8], mut at: usize, bits: &mut Vec<u8>) -> Result<usize, Er
 }
 
 /// The bits of an interval, followed by zeros without end.
-struct Reader<'a> {
+#[derive(Clone)]
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     /// The next byte that is not wholly in `waiting`.
     at: usize,
@@ -215,16 +259,24 @@ fn run(entry: Entry) -> usize {
     (entry >> 16 & 127) as usize
 }
 
+/// What decoding reads and writes.
+pub(super) struct Entropy<'a> {
+    reader: Reader<'a>,
+    decoders: &'a [Decoder],
+    counts: &'a mut Counts,
+    layout: &'a Layout,
+    geometry: &'a Geometry,
+    tile: &'a mut Tile,
+}
+
 /// Decodes the blocks of some MCUs without a restart among them.
-fn decode(
-    reader: &mut Reader<'_>,
-    decoders: &[Decoder],
-    counts: &mut Counts,
-    layout: &Layout,
-    geometry: &Geometry,
-    mcus: std::ops::Range<usize>,
-    tile: &mut Tile,
-) -> Result<(), &'static str> {
+#[inline(always)]
+pub(super) fn decode(entropy: &mut Entropy<'_>, mcus: std::ops::Range<usize>) -> Result<(), &'static str> {
+    let Entropy { decoders, layout, geometry, .. } = *entropy;
+    let (counts, tile) = (&mut *entropy.counts, &mut *entropy.tile);
+    // A reader of its own, so that it stays in registers.
+    let mut own = entropy.reader.clone();
+    let reader = &mut own;
     let mut predictions = [0_i32; 4];
     let (mut row, mut column) = (mcus.start / geometry.columns, mcus.start % geometry.columns);
     for _ in mcus {
@@ -249,8 +301,11 @@ fn decode(
             }
         }
     }
+    entropy.reader = own;
     Ok(())
 }
+
+const ZEROS_AT_END: &str = "a run of zeros up to the end of a block";
 
 #[inline(always)]
 fn decode_dc(
@@ -300,7 +355,8 @@ fn decode_ac(
                 if run(entry) == END as usize {
                     counts[(table << 8 | (entry >> 24) as usize) % ALL_SYMBOLS] += 1;
                     reader.take(entry);
-                    return Ok(());
+                    // The writer has no runs of 16 zeros before an end.
+                    return if k > 1 && block[k - 1] == 0 { Err(ZEROS_AT_END) } else { Ok(()) };
                 }
                 if place > 63 {
                     return Err("an AC code that there is not, or beyond the end of its block");
@@ -310,7 +366,7 @@ fn decode_ac(
             block[place] = reader.take(entry) as i16;
             k = place + 1;
             if k == 64 {
-                return Ok(());
+                return if block[63] == 0 { Err(ZEROS_AT_END) } else { Ok(()) };
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::header::{Cut, Layout, Source, huffman_segments, table_index};
-use super::huffman::{ALL_SYMBOLS, Definition, STANDARD};
+use super::huffman::{ALL_SYMBOLS, Definition, STANDARD, is_baseline};
 use super::write::Codes;
 use super::{Geometry, Tile, shape};
 use crate::Error;
@@ -28,6 +28,8 @@ pub struct Template {
     /// What follows from the above: what the markers say, and the codes of the tables among them.
     layout: Layout,
     codes: Codes,
+    /// Whether these tables have a code for every symbol of a baseline stream.
+    has_all_codes: bool,
 }
 
 impl PartialEq for Template {
@@ -74,15 +76,18 @@ impl Template {
             return Err(Error::Malformed { offset: layout.end, what });
         }
         let mut codes = Codes::new();
+        let mut has_all_codes = true;
         for (index, &source) in layout.tables.iter().enumerate() {
             match source {
                 Source::Explicit(at) if layout.uses(index) => {
-                    codes.set(index, &Definition::read(head.get(at..).unwrap_or_default(), at)?);
+                    let definition = Definition::read(head.get(at..).unwrap_or_default(), at)?;
+                    has_all_codes &= definition.has_all_codes(index > 3);
+                    codes.set(index, &definition);
                 }
                 _ => {}
             }
         }
-        Ok(Self { head, cuts, ones, tail, layout, codes })
+        Ok(Self { head, cuts, ones, tail, layout, codes, has_all_codes })
     }
 
     /// Whether these parts make the same template.
@@ -96,6 +101,12 @@ impl Template {
 
     pub(super) fn codes(&self) -> &Codes {
         &self.codes
+    }
+
+    /// Whether the tables that it has, other than those made for each tile, have a code for every symbol of a
+    /// baseline stream.
+    pub(super) fn has_all_codes(&self) -> bool {
+        self.has_all_codes
     }
 
     pub(super) fn pads_with_ones(&self) -> bool {
@@ -292,14 +303,11 @@ pub(super) fn check_tail(tail: &[u8], offset: usize) -> Result<(), Error> {
 fn all_baseline(statistics: &Statistics, table: u8) -> Definition {
     let ac = table >> 4 == 1;
     let first = 256 * table_index(table).unwrap_or_default();
-    Definition::optimal((0..=255_u8).zip(&statistics.0[first..first + 256]).map(|(symbol, &count)| {
-        let exists = match (ac, symbol >> 4, symbol & 15) {
-            (false, run, size) => run == 0 && size <= 11,
-            (true, 0 | 15, 0) => true,
-            (true, _, size) => (1..=10).contains(&size),
-        };
-        if exists { count.saturating_add(1) } else { 0 }
-    }))
+    Definition::optimal(
+        (0..=255_u8)
+            .zip(&statistics.0[first..first + 256])
+            .map(|(symbol, &count)| if is_baseline(symbol, ac) { count.saturating_add(1) } else { 0 }),
+    )
 }
 
 /// Copies the markers of `stream` up to `layout.end` as a template has them: without a size, and without the

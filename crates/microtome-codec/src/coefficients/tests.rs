@@ -372,3 +372,155 @@ fn real_tiles_come_back() {
     }
     let _ = writeln!(say, "{} JPEG files, how many per template: {:?}", files.len(), templates.values());
 }
+
+/// A stream of one component, 8 px high, with the standard tables and this scan, which is stuffed and padded here.
+fn gray_stream(width: u8, restart: u16, intervals: &[String], ones: bool) -> Vec<u8> {
+    let parts = Parts {
+        sampling: vec![(1, 1)],
+        restart,
+        wide_steps: false,
+        optimal: [false; 2],
+        one_segment: false,
+        ones,
+        tail: Vec::new(),
+    };
+    let template = parts.template().expect("valid");
+    let mut stream = Vec::new();
+    template.append_head(u32::from(width), 8, &[super::huffman::Definition::EMPTY; 8], &mut stream);
+    for (i, bits) in intervals.iter().enumerate() {
+        if i > 0 {
+            stream.extend_from_slice(&[0xFF, 0xD0 | (i - 1) as u8 & 7]);
+        }
+        let mut bits = bits.clone();
+        while bits.len() % 8 > 0 {
+            bits.push(if ones { '1' } else { '0' });
+        }
+        for byte in bits.as_bytes().chunks(8) {
+            let byte = byte.iter().fold(0, |byte, &bit| byte << 1 | (bit - b'0'));
+            stream.push(byte);
+            if byte == 0xFF {
+                stream.push(0);
+            }
+        }
+    }
+    stream.extend_from_slice(&[0xFF, 0xD9]);
+    stream
+}
+
+/// Bits of a symbol in the standard luma tables, and of its value.
+fn symbol_bits(ac: bool, symbol: u8, value: u32) -> String {
+    let table = super::huffman::Definition::read(STANDARD[usize::from(ac)], 0).expect("valid");
+    let (_, code, bits) = table.codes().find(|code| code.0 == symbol).expect("in the table");
+    let size = symbol & 15;
+    let mut out = format!("{code:0width$b}", width = bits as usize);
+    (0..size).rev().for_each(|bit| out.push(if value >> bit & 1 > 0 { '1' } else { '0' }));
+    out
+}
+
+#[test]
+fn only_what_the_writer_writes_is_taken() {
+    let (dc, end, zeros) = (symbol_bits(false, 0, 0), symbol_bits(true, 0, 0), symbol_bits(true, 0xF0, 0));
+    let one = |run: u8| symbol_bits(true, run << 4 | 1, 1);
+    let taken = |intervals: &[String]| {
+        let stream = gray_stream(8 * intervals.len() as u8, 1, intervals, true);
+        let taken = round_trip(&stream).is_ok();
+        let (mut tile, mut out) = (Tile::new(), Vec::new());
+        if let Ok(template) = Parser::baseline().parse(&stream, &mut tile) {
+            Writer::baseline().write(&template, &tile, &mut out).expect("what was parsed can be written");
+        }
+        assert_eq!(out == stream, taken);
+        taken
+    };
+    let block = |rest: &[&str]| format!("{dc}{}", rest.concat());
+    assert!(taken(&[block(&[&end])]));
+    assert!(taken(&[block(&[&zeros, &one(0), &end]), block(&[&end])]));
+    assert!(taken(&[block(&[&zeros, &zeros, &zeros, &one(14)])]), "to the end of the block");
+    assert!(!taken(&[block(&[&zeros, &zeros, &zeros, &one(14), &end])]), "an end behind the end");
+    assert!(!taken(&[block(&[&zeros, &zeros, &zeros, &one(15)])]), "beyond the block");
+    assert!(!taken(&[block(&[&zeros, &end])]), "zeros before an end");
+    assert!(!taken(&[block(&[&one(3), &zeros, &end])]), "zeros before an end");
+    assert!(!taken(&[block(&[&zeros, &zeros, &one(14), &zeros])]), "zeros to the end of the block");
+    assert!(!taken(&[block(&[&one(0)])]), "no end");
+    assert!(!taken(&[format!("{}01111111", block(&[&end]))]), "a byte too many");
+    // Two bits for the DC coefficient and four for the end leave two.
+    assert!(!taken(&[format!("{}10", block(&[&end]))]), "padding of a one and a zero");
+    assert!(!taken(&[format!("{}01", block(&[&end]))]), "padding of a zero and a one");
+    assert!(taken(&[format!("{}00", block(&[&end]))]), "padding of zeros");
+    assert!(!taken(&[format!("{}00", block(&[&end])), block(&[&end])]), "padding of zeros, then of ones");
+}
+
+proptest! {
+    #[test]
+    fn symbols_in_any_order_are_proven_or_refused(
+        blocks in prop::collection::vec(
+            prop::collection::vec((0..8_u8, 0..16_u8, 1..=10_u8, any::<u32>()), 0..40), 1..6),
+        dc in 0..12_u8, ones in any::<bool>(),
+    ) {
+        let mut intervals = Vec::new();
+        let mut canonical = true;
+        for symbols in &blocks {
+            let mut bits = symbol_bits(false, dc, u32::MAX >> 1);
+            // The writer's rules, once more.
+            let (mut k, mut zeros) = (1, false);
+            for &(kind, run, size, value) in symbols {
+                let (run, size) = if kind == 0 { (15, 0) } else { (run % (1 << (kind / 2)), size) };
+                if k + run > 63 {
+                    break;
+                }
+                bits += &symbol_bits(true, run << 4 | size, value);
+                k += run + 1;
+                zeros = size == 0;
+            }
+            canonical &= !zeros;
+            if k < 64 {
+                bits += &symbol_bits(true, 0, 0);
+            }
+            intervals.push(bits);
+        }
+        let stream = gray_stream(8 * blocks.len() as u8, 1, &intervals, ones);
+        prop_assert_eq!(round_trip(&stream).is_ok(), canonical);
+    }
+
+    #[test]
+    fn instruction_sets_agree(
+        parts in any_parts(), size in (1..60_u32, 1..60_u32), density in any::<u8>(), seed in any::<u32>(),
+        damage in any::<(prop::sample::Index, u8)>(),
+    ) {
+        let Ok(template) = parts.template() else { return Ok(()) };
+        let mut tile = Tile::new();
+        template.planes_for(size.0, size.1, &mut tile).expect("a small size");
+        fill(&mut tile, density, seed);
+        let (mut stream, mut other) = (Vec::new(), Vec::new());
+        Writer::new().write(&template, &tile, &mut stream).expect("coefficients in range");
+        Writer::baseline().write(&template, &tile, &mut other).expect("coefficients in range");
+        prop_assert!(stream == other);
+        let at = damage.0.index(stream.len());
+        for value in [stream[at], damage.1] {
+            stream[at] = value;
+            let (mut a, mut b) = (Tile::new(), Tile::new());
+            match (Parser::new().parse(&stream, &mut a), Parser::baseline().parse(&stream, &mut b)) {
+                (Ok(first), Ok(second)) => prop_assert!(first == second && a == b),
+                (Err(_), Err(_)) => {}
+                _ => prop_assert!(false, "one is taken, one is not"),
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_without_all_codes_are_taken_as_far_as_they_go() {
+    let stream = encode(&picture(40, 24, 15, 7), 70, Subsamp::Sub2x2, true);
+    let mut tile = Tile::new();
+    Parser::new().parse(&stream, &mut tile).expect("taken");
+    let layout = super::header::Layout::read(&stream, &[]).expect("a stream");
+    let mut head = stream[..layout.end].to_vec();
+    head[layout.size_at..layout.size_at + 4].fill(0);
+    let template = Template::assemble(head, Vec::new(), true, vec![0xFF, 0xD9]).expect("a template");
+    let mut out = vec![3];
+    Writer::new().write(&template, &tile, &mut out).expect("the tile that the tables were made for");
+    assert!(out[1..] == *stream);
+    tile.planes[0].coefficients[63] = 1023;
+    out.truncate(1);
+    assert!(matches!(Writer::new().write(&template, &tile, &mut out), Err(Error::InvalidArgument(_))));
+    assert_eq!(out, [3]);
+}

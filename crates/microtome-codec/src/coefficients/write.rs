@@ -2,12 +2,14 @@
 
 use super::header::{Layout, Source};
 use super::huffman::{ALL_SYMBOLS, Counts, Definition};
+use super::simd::{self, Set};
 use super::template::{Statistics, Template};
 use super::{Geometry, MAX_AC, MAX_DC, Plane, Tile};
 use crate::Error;
 
-/// Tokens that one block gives at most: 64 values, or runs of 16 zeros, and an end.
-const MOST_PER_BLOCK: usize = 66;
+/// Tokens that one block may take: 64 values, runs of 16 zeros or an end, and a few that are written but not meant;
+/// rounded up to a power of two.
+const ROOM: usize = 128;
 
 /// The code of every symbol of every table: length of code and value in the upper 5 bits, the code, already
 /// shifted to make room for the value, in the lower 27. Zero for symbols without a code.
@@ -32,6 +34,10 @@ impl Codes {
             }
         }
     }
+
+    fn of(&self, table: usize) -> &[u32] {
+        &self.0[256 * (table % 8)..][..256]
+    }
 }
 
 /// An AC value: its bits, and the number of them at bit 16. Indexed by the value modulo 2048.
@@ -48,18 +54,17 @@ static VALUES: [u32; 2048] = {
 
 /// The bits of a value and the number of them.
 const fn token(value: i32) -> u32 {
-    let size = 32 - value.unsigned_abs().leading_zeros();
-    let bits = if value < 0 { value - 1 } else { value };
-    size << 16 | bits as u32 & ((1 << size) - 1)
+    // No branches: signs are not predictable.
+    let sign = value >> 31;
+    let size = 32 - ((value ^ sign) - sign).leading_zeros();
+    size << 16 | (value + sign) as u32 & ((1 << size) - 1)
 }
 
 /// Puts streams together. Keep one for many tiles: it keeps its buffers.
 #[derive(Debug)]
 pub struct Writer {
-    /// Symbols with their values, in the order of the scan: `table << 24 | symbol << 16 | value bits`.
-    tokens: Vec<u32>,
-    /// Where in `tokens` each restart interval ends.
-    intervals: Vec<usize>,
+    set: Set,
+    tokens: Tokens,
     counts: Box<Counts>,
     /// Tables made for the current tile, and the codes of all of its tables.
     made: Box<[Definition; 8]>,
@@ -68,11 +73,28 @@ pub struct Writer {
     bits: Vec<u8>,
 }
 
+/// The symbols of a tile with their values, in the order of the scan.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    /// `table << 24 | symbol << 16 | value bits`.
+    tokens: Vec<u32>,
+    /// Where in `tokens` each restart interval ends.
+    intervals: Vec<usize>,
+}
+
+impl Tokens {
+    /// Those of each restart interval.
+    fn intervals(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(&0).chain(&self.intervals);
+        starts.zip(&self.intervals).map(|(&from, &to)| &self.tokens[from..to])
+    }
+}
+
 impl Default for Writer {
     fn default() -> Self {
         Self {
-            tokens: Vec::new(),
-            intervals: Vec::new(),
+            set: Set::detect(),
+            tokens: Tokens::default(),
             counts: Box::new([0; ALL_SYMBOLS]),
             made: Box::new([Definition::EMPTY; 8]),
             codes: Codes::new(),
@@ -88,6 +110,12 @@ impl Writer {
         Self::default()
     }
 
+    /// A writer that makes do with the instructions that every machine has.
+    #[cfg(test)]
+    pub(super) fn baseline() -> Self {
+        Self { set: Set::BASELINE, ..Self::default() }
+    }
+
     /// Appends the stream of `template` and `tile` to `out`. Of the planes, coefficients and counts of blocks
     /// matter; sampling and quantisation tables are the template's.
     ///
@@ -96,32 +124,22 @@ impl Writer {
     /// coefficients out of range, and symbols that the template's tables have no code for. `out` is then as
     /// it was. [`Error::LimitExceeded`] and [`Error::Unsupported`] for sizes beyond what `planes_for` takes.
     pub fn write(&mut self, template: &Template, tile: &Tile, out: &mut Vec<u8>) -> Result<(), Error> {
-        match template.optimises() {
-            true => {
-                self.tokenise::<true>(template, tile)?;
-                for index in 0..8 {
-                    if template.makes(index) {
-                        let counts = &self.counts[256 * index..256 * (index + 1)];
-                        self.made[index] = Definition::optimal(counts.iter().map(|&n| u64::from(n)));
-                    }
-                }
-            }
-            false => self.tokenise::<false>(template, tile)?,
+        self.tokenise(template, tile)?;
+        if template.optimises() || !template.has_all_codes() {
+            simd::count(self.set, &self.tokens, &mut self.counts);
+            self.prepare(template)?;
         }
-        self.emit(template, tile, out)
-    }
-
-    /// As [`Writer::write`], with the tables that the template makes for each tile already in `made`.
-    pub(super) fn write_with(
-        &mut self,
-        made: &[Definition; 8],
-        template: &Template,
-        tile: &Tile,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        self.tokenise::<false>(template, tile)?;
-        *self.made = *made;
-        self.emit(template, tile, out)
+        let codes = if template.optimises() { &self.codes } else { template.codes() };
+        template.append_head(tile.width, tile.height, &self.made, out);
+        for (i, tokens) in self.tokens.intervals().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(&[0xFF, 0xD0 | (i - 1) as u8 & 7]);
+            }
+            let length = simd::encode(self.set, tokens, codes, template.pads_with_ones(), &mut self.bits);
+            append_stuffed(&self.bits[..length], out);
+        }
+        out.extend_from_slice(template.tail());
+        Ok(())
     }
 
     /// Counts the symbols of a tile into `statistics`, from which [`Template::jfif`] can make tables.
@@ -134,93 +152,207 @@ impl Writer {
         tile: &Tile,
         statistics: &mut Statistics,
     ) -> Result<(), Error> {
-        self.tokenise::<true>(template, tile)?;
+        self.tokenise(template, tile)?;
+        simd::count(self.set, &self.tokens, &mut self.counts);
         for (sum, &count) in statistics.0.iter_mut().zip(&*self.counts) {
             *sum = sum.saturating_add(u64::from(count));
         }
         Ok(())
     }
 
-    fn tokenise<const COUNT: bool>(&mut self, template: &Template, tile: &Tile) -> Result<(), Error> {
+    fn tokenise(&mut self, template: &Template, tile: &Tile) -> Result<(), Error> {
         let layout = template.layout();
         let geometry = template.geometry(tile.width, tile.height)?;
         check_planes(layout, &geometry, &tile.planes)?;
-        if COUNT {
-            self.counts.fill(0);
-        }
-        self.intervals.clear();
-        let mut at = 0;
-        let mut predictions = [0_i16; 4];
-        let mut wrong = false;
-        for mcu in 0..geometry.columns * geometry.rows {
-            if layout.restart > 0 && mcu > 0 && mcu % layout.restart == 0 {
-                self.intervals.push(at);
-                predictions = [0; 4];
-            }
-            let (row, column) = (mcu / geometry.columns, mcu % geometry.columns);
-            for (i, component) in layout.components().iter().enumerate() {
-                let plane = &tile.planes[i];
-                let (across, down) = geometry.unit[i];
-                let tables = ((component.dc as u32) << 24, (component.ac as u32) << 24);
-                for y in row * down..(row + 1) * down {
-                    let first = y * plane.width + column * across;
-                    for block in plane.coefficients[64 * first..64 * (first + across)].as_chunks().0 {
-                        if self.tokens.len() < at + MOST_PER_BLOCK {
-                            self.tokens.resize(2 * (at + MOST_PER_BLOCK), 0);
-                        }
-                        let tokens = &mut self.tokens[at..at + MOST_PER_BLOCK];
-                        let (length, bad) = tokenise_block(block, predictions[i], tables, tokens);
-                        predictions[i] = block[0];
-                        wrong |= bad;
-                        if COUNT {
-                            for &token in &tokens[..length.min(MOST_PER_BLOCK)] {
-                                self.counts[(token >> 16) as usize % ALL_SYMBOLS] += 1;
-                            }
-                        }
-                        at += length;
-                    }
-                }
-            }
-        }
-        self.intervals.push(at);
-        match wrong {
-            true => Err(Error::InvalidArgument("a coefficient beyond what baseline JPEG codes")),
-            false => Ok(()),
+        let in_range = tile.planes.iter().all(|plane| simd::is_in_range(self.set, plane))
+            && simd::tokenise(self.set, layout, &geometry, &tile.planes, &mut self.tokens);
+        match in_range {
+            true => Ok(()),
+            false => Err(Error::InvalidArgument("a coefficient beyond what baseline JPEG codes")),
         }
     }
 
-    fn emit(&mut self, template: &Template, tile: &Tile, out: &mut Vec<u8>) -> Result<(), Error> {
-        let start = out.len();
-        template.append_head(tile.width, tile.height, &self.made, out);
-        let codes = match template.optimises() {
-            true => {
-                for (index, source) in template.layout().tables.iter().enumerate() {
-                    let codes = 256 * index..256 * (index + 1);
-                    match source {
-                        Source::Optimal => self.codes.set(index, &self.made[index]),
-                        _ => self.codes.0[codes.clone()].copy_from_slice(&template.codes().0[codes]),
-                    }
-                }
-                &self.codes
+    /// Makes the tables that the template leaves to the tile, and finds out whether the others have all codes that
+    /// it needs.
+    fn prepare(&mut self, template: &Template) -> Result<(), Error> {
+        for (index, source) in template.layout().tables.iter().enumerate() {
+            let symbols = 256 * index..256 * (index + 1);
+            let counts = &self.counts[symbols.clone()];
+            if template.makes(index) {
+                self.made[index] = Definition::optimal(counts.iter().map(|&n| u64::from(n)));
             }
-            false => template.codes(),
-        };
-        let mut from = 0;
-        for (i, &to) in self.intervals.iter().enumerate() {
-            if i > 0 {
-                out.extend_from_slice(&[0xFF, 0xD0 | (i - 1) as u8 & 7]);
+            match source {
+                Source::Optimal => self.codes.set(index, &self.made[index]),
+                _ => self.codes.0[symbols.clone()].copy_from_slice(template.codes().of(index)),
             }
-            let tokens = &self.tokens[from..to];
-            let Some(length) = encode(tokens, codes, template.pads_with_ones(), &mut self.bits) else {
-                out.truncate(start);
+            if self.codes.0[symbols].iter().zip(counts).any(|(&code, &count)| count > 0 && code == 0) {
                 return Err(Error::InvalidArgument("a symbol that the Huffman tables have no code for"));
-            };
-            append_stuffed(&self.bits[..length], out);
-            from = to;
+            }
         }
-        out.extend_from_slice(template.tail());
         Ok(())
     }
+}
+
+/// Whether a plane's coefficients are what baseline streams code. Says nothing of their differences.
+#[inline(always)]
+pub(super) fn is_in_range(plane: &Plane) -> bool {
+    // One more than the largest magnitude is a power of two, so or-ing all finds what is beyond.
+    const { assert!((MAX_AC as u16 + 1).is_power_of_two()) };
+    let all = plane.coefficients.iter().fold(0, |or, coefficient| or | coefficient.unsigned_abs());
+    all <= MAX_AC.unsigned_abs()
+        || plane.coefficients.as_chunks::<64>().0.iter().all(|block| {
+            block[0].unsigned_abs() <= MAX_DC.unsigned_abs()
+                && block[1..].iter().all(|coefficient| coefficient.unsigned_abs() <= MAX_AC.unsigned_abs())
+        })
+}
+
+/// Makes tokens of planes of this layout, their coefficients in range. Returns whether the differences of the DC
+/// coefficients are in range too.
+#[inline(always)]
+pub(super) fn tokenise(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens) -> bool {
+    let Tokens { tokens, intervals } = out;
+    intervals.clear();
+    let (mut at, mut largest, mut predictions) = (0, 0, [0_i16; 4]);
+    let (mut row, mut column) = (0, 0);
+    for mcu in 0..geometry.columns * geometry.rows {
+        if layout.restart > 0 && mcu > 0 && mcu % layout.restart == 0 {
+            intervals.push(at);
+            predictions = [0; 4];
+        }
+        if column == 0 {
+            let room = at + ROOM * geometry.blocks_per_row();
+            if tokens.len() < room {
+                tokens.resize(room + at, 0);
+            }
+        }
+        for (i, component) in layout.components().iter().enumerate() {
+            let plane = &planes[i];
+            let (across, down) = geometry.unit[i];
+            let tables = ((component.dc as u32) << 24, (component.ac as u32) << 24);
+            for y in row * down..(row + 1) * down {
+                let first = y * plane.width + column * across;
+                for block in plane.coefficients[64 * first..64 * (first + across)].as_chunks().0 {
+                    let difference = i32::from(block[0]) - i32::from(predictions[i]);
+                    predictions[i] = block[0];
+                    largest = largest.max(difference.unsigned_abs());
+                    let Some(room) = tokens.get_mut(at..).and_then(<[u32]>::first_chunk_mut) else {
+                        return false;
+                    };
+                    at += tokenise_block(block, difference, tables, room);
+                }
+            }
+        }
+        column += 1;
+        if column == geometry.columns {
+            (row, column) = (row + 1, 0);
+        }
+    }
+    intervals.push(at);
+    largest <= u32::from(MAX_DC.unsigned_abs())
+}
+
+/// Writes the tokens of a block, and returns how many.
+#[inline(always)]
+fn tokenise_block(block: &[i16; 64], difference: i32, tables: (u32, u32), tokens: &mut [u32; ROOM]) -> usize {
+    tokens[0] = tables.0 | token(difference);
+    let all = simd::nonzero(block) & !1;
+    // The places still to come, and the one after the last coefficient that was written.
+    let (mut rest, mut after) = (all, 1);
+    let mut next = || {
+        let k = rest.trailing_zeros();
+        rest &= rest.wrapping_sub(1);
+        let run = k.wrapping_sub(after);
+        after = k + 1;
+        (run, VALUES[block[k as usize & 63] as usize & 2047])
+    };
+    let count = all.count_ones() as usize;
+    let mut length = 1;
+    // The places that follow a coefficient within 16, the DC coefficient included.
+    let near = [1, 2, 4, 8].into_iter().fold(all | 1, |near, shift| near | near << shift) << 1;
+    if all & !near == 0 {
+        // Four at a time, however many there are: how many is not predictable.
+        for tokens in tokens[1..].as_chunks_mut::<4>().0.iter_mut().take(count.div_ceil(4)) {
+            for token in tokens {
+                let (run, value) = next();
+                *token = tables.1 | run << 20 | value;
+            }
+        }
+        length += count;
+    } else {
+        for _ in 0..count {
+            let (mut run, value) = next();
+            while run > 15 {
+                tokens[length % ROOM] = tables.1 | 0xF0 << 16;
+                length += 1;
+                run -= 16;
+            }
+            tokens[length % ROOM] = tables.1 | run << 20 | value;
+            length += 1;
+        }
+    }
+    tokens[length % ROOM] = tables.1;
+    length + usize::from(all >> 63 == 0)
+}
+
+/// Counts symbols.
+#[inline(always)]
+pub(super) fn count(tokens: &Tokens, counts: &mut Counts) {
+    // By turns: a count takes a while to change.
+    let mut more: Counts = [0; _];
+    counts.fill(0);
+    for tokens in tokens.intervals() {
+        let (pairs, last) = tokens.as_chunks::<2>();
+        for [a, b] in pairs {
+            counts[(a >> 16) as usize % ALL_SYMBOLS] += 1;
+            more[(b >> 16) as usize % ALL_SYMBOLS] += 1;
+        }
+        for a in last {
+            counts[(a >> 16) as usize % ALL_SYMBOLS] += 1;
+        }
+    }
+    for (count, more) in counts.iter_mut().zip(&more) {
+        *count += more;
+    }
+}
+
+/// Writes the codes of `tokens` to `bits`, all of which have one, and returns how many bytes.
+#[inline(always)]
+pub(super) fn encode(tokens: &[u32], codes: &Codes, ones: bool, bits: &mut Vec<u8>) -> usize {
+    // A code and its value are at most 27 bits; 8 bytes more are written at once.
+    let room = tokens.len() * 27 / 8 + 16;
+    if bits.len() < room {
+        bits.resize(room, 0);
+    }
+    // The last `count` bits of `waiting` are not written yet, fewer than 8 between two pairs of tokens.
+    let (mut waiting, mut count, mut at) = (0_u64, 0_u32, 0);
+    let put = |token: u32, waiting: &mut u64, count: &mut u32| {
+        let code = codes.0[(token >> 16) as usize % ALL_SYMBOLS];
+        let length = code >> 27;
+        *count += length;
+        *waiting = *waiting << length | u64::from(code & 0x7FF_FFFF | token & 0xFFFF);
+    };
+    let (pairs, last) = tokens.as_chunks::<2>();
+    for pair in pairs {
+        put(pair[0], &mut waiting, &mut count);
+        put(pair[1], &mut waiting, &mut count);
+        let word = waiting.wrapping_shl(count.wrapping_neg());
+        if let Some(to) = bits.get_mut(at..at + 8) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        at += (count >> 3) as usize;
+        count &= 7;
+    }
+    for &token in last {
+        put(token, &mut waiting, &mut count);
+    }
+    let mut word = waiting.wrapping_shl(count.wrapping_neg());
+    if count % 8 > 0 && ones {
+        word |= u64::MAX >> count;
+    }
+    if let Some(to) = bits.get_mut(at..at + 8) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    at + count.div_ceil(8) as usize
 }
 
 fn check_planes(layout: &Layout, geometry: &Geometry, planes: &[Plane]) -> Result<(), Error> {
@@ -231,101 +363,6 @@ fn check_planes(layout: &Layout, geometry: &Geometry, planes: &[Plane]) -> Resul
         true => Ok(()),
         false => Err(Error::InvalidArgument("planes of another shape than the template's")),
     }
-}
-
-/// Writes the tokens of a block, and returns how many, and whether something is out of range.
-#[inline(always)]
-fn tokenise_block(
-    block: &[i16; 64],
-    prediction: i16,
-    tables: (u32, u32),
-    tokens: &mut [u32],
-) -> (usize, bool) {
-    let difference = i32::from(block[0]) - i32::from(prediction);
-    let mut bad = difference.unsigned_abs() > u32::from(MAX_DC.unsigned_abs());
-    bad |= block[0].unsigned_abs() > MAX_DC.unsigned_abs();
-    tokens[0] = tables.0 | token(difference);
-    let mut length = 1;
-    let (mut rest, good) = nonzero(block);
-    bad |= !good;
-    // The place after the last coefficient that was written.
-    let mut after = 1;
-    while rest != 0 {
-        let k = rest.trailing_zeros();
-        rest &= rest - 1;
-        let mut run = k - after;
-        while run > 15 {
-            tokens[length] = tables.1 | 0xF0 << 16;
-            length += 1;
-            run -= 16;
-        }
-        let value = block[k as usize & 63];
-        tokens[length] = tables.1 | run << 20 | VALUES[value as usize & 2047];
-        length += 1;
-        after = k + 1;
-    }
-    if after < 64 {
-        tokens[length] = tables.1;
-        length += 1;
-    }
-    (length, bad)
-}
-
-/// A bit for each AC coefficient that is not zero, and whether all of them are in range. The loops are such
-/// that the compiler makes SIMD of them.
-#[inline(always)]
-fn nonzero(block: &[i16; 64]) -> (u64, bool) {
-    let mut flags = [0_u8; 64];
-    for (flag, &coefficient) in flags.iter_mut().zip(block) {
-        *flag = u8::from(coefficient != 0);
-    }
-    let largest = block.iter().fold(0, |largest, &coefficient| coefficient.max(largest));
-    let smallest = block.iter().fold(0, |smallest, &coefficient| coefficient.min(smallest));
-    let mut bits = 0;
-    for &flags in flags.as_chunks().0.iter().rev() {
-        // Brings the lowest bit of each byte together in the highest byte.
-        bits = bits << 8 | u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    }
-    let good = (largest <= MAX_AC && smallest >= -MAX_AC)
-        || block[1..].iter().all(|coefficient| coefficient.unsigned_abs() <= MAX_AC.unsigned_abs());
-    (bits & !1, good)
-}
-
-/// Writes the codes of `tokens` to `bits`, and returns how many bytes; `None` if a symbol has no code.
-fn encode(tokens: &[u32], codes: &Codes, ones: bool, bits: &mut Vec<u8>) -> Option<usize> {
-    // A code and its value are at most 27 bits; 8 bytes more are written at once.
-    let room = tokens.len() * 27 / 8 + 16;
-    if bits.len() < room {
-        bits.resize(room, 0);
-    }
-    // Bits wait at the top of `waiting`, `count` of them, fewer than 8 between two pairs of tokens.
-    let (mut waiting, mut count, mut at) = (0_u64, 0_u32, 0);
-    let mut missing = false;
-    let mut put = |token: u32, waiting: &mut u64, count: &mut u32| {
-        let code = codes.0[(token >> 16) as usize % ALL_SYMBOLS];
-        missing |= code == 0;
-        let length = code >> 27;
-        *count += length;
-        *waiting |= u64::from(code & 0x7FF_FFFF | token & 0xFFFF).wrapping_shl(64_u32.wrapping_sub(*count));
-    };
-    let (pairs, last) = tokens.as_chunks::<2>();
-    for pair in pairs {
-        put(pair[0], &mut waiting, &mut count);
-        put(pair[1], &mut waiting, &mut count);
-        bits.get_mut(at..at + 8)?.copy_from_slice(&waiting.to_be_bytes());
-        at += (count >> 3) as usize;
-        waiting <<= count & 56;
-        count &= 7;
-    }
-    for &token in last {
-        put(token, &mut waiting, &mut count);
-    }
-    if count % 8 > 0 && ones {
-        waiting |= u64::MAX >> count;
-    }
-    bits.get_mut(at..at + 8)?.copy_from_slice(&waiting.to_be_bytes());
-    at += count.div_ceil(8) as usize;
-    (!missing).then_some(at)
 }
 
 /// Appends `bits` with a zero after every 0xFF.

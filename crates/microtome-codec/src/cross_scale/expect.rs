@@ -26,12 +26,11 @@ impl Features {
     /// Fills in the features of a block from its neighbours' magnitudes (an absent one stands in for the other) and
     /// from its predictions in 1/32 step.
     #[inline(always)]
-    pub(super) fn fill(
+    pub(super) fn fill<const N: usize>(
         &mut self,
         left: Option<&Magnitudes>,
         above: Option<&Magnitudes>,
-        predicted: &[i16; 64],
-        count: usize,
+        predicted: &[i16; N],
         brightness: i16,
     ) {
         const NONE: Magnitudes = [0; 64];
@@ -41,36 +40,45 @@ impl Features {
             *near = left + above;
         }
         let [same, beside, size, fraction] = &mut self.own;
-        for k in 0..64 {
-            same.0[k] = i16::from(near[k]) << 10;
+        for (same, &near) in same.0.iter_mut().zip(&near) {
+            *same = i16::from(near) << 10;
         }
-        for k in 1..63 {
-            beside.0[k] = i16::from(near[k - 1] + near[k + 1]) << 9;
+        for (beside, near) in beside.0[1..].iter_mut().zip(near.windows(3)) {
+            *beside = i16::from(near[0] + near[2]) << 9;
         }
         beside.0[0] = i16::from(near[1] + near[2]) << 9;
         beside.0[63] = i16::from(near[61] + near[62]) << 9;
-        let mut sizes = [0_i16; 64];
-        for k in 0..count {
-            sizes[k] = predicted[k].saturating_abs().min(1023);
-            size.0[k] = sizes[k] << 5;
-            fraction.0[k] = fraction_of(predicted[k]) << 10;
+        let mut sizes = [0_i16; N];
+        for (sizes, &predicted) in sizes.iter_mut().zip(predicted) {
+            *sizes = predicted.saturating_abs().min(1023);
         }
-        // What is left from each checkpoint on, counted from the eight coefficients it lies in.
+        for (size, sizes) in size.0.iter_mut().zip(&sizes) {
+            *size = sizes << 5;
+        }
+        for (fraction, &predicted) in fraction.0.iter_mut().zip(predicted) {
+            *fraction = fraction_of(predicted) << 10;
+        }
+        // What is left from each eighth of the block on.
         let (mut rest, mut rest_size) = ([0_u16; 9], [0_u16; 9]);
-        for group in (0..8).rev() {
-            let sum: u16 = near[8 * group..8 * group + 8].iter().map(|&m| u16::from(m)).sum();
-            rest[group] = rest[group + 1] + sum;
-            rest_size[group] = rest_size[group + 1];
-            if 8 * group < count {
-                let sum: u16 = sizes[8 * group..8 * group + 8].iter().map(|&p| p as u16 >> 2).sum();
-                rest_size[group] += sum;
+        for (group, eight) in near.as_chunks::<8>().0.iter().enumerate().rev() {
+            // Eight bytes of at most 30 each: the product's top byte is their sum.
+            let sum = u64::from_le_bytes(*eight).wrapping_mul(0x0101_0101_0101_0101) >> 56;
+            rest[group] = rest[group + 1] + sum as u16;
+        }
+        for (group, eight) in sizes.as_chunks::<8>().0.iter().enumerate().rev() {
+            let sum: u16 = eight.iter().map(|&p| p as u16 >> 2).sum();
+            rest_size[group] = rest_size[group + 1] + sum;
+        }
+        // The checkpoints lie in the eighths 0 0 0 0 1 1 2 3 4.
+        for (eighth, lanes) in [(0, 0..4), (1, 4..6), (2, 6..7), (3, 7..8), (4, 8..9)] {
+            for lane in lanes {
+                same.0[FLAG_LANE + lane] = (rest[eighth].min(255) as i16) << 7;
+                size.0[FLAG_LANE + lane] = (rest_size[eighth].min(1023) as i16) << 5;
             }
         }
-        for (i, &start) in CHECKPOINTS.iter().enumerate() {
-            same.0[FLAG_LANE + i] = (rest[start / 8].min(255) as i16) << 7;
-            size.0[FLAG_LANE + i] = (rest_size[start / 8].min(1023) as i16) << 5;
-        }
-        let some = |index: [usize; 5]| (index.iter().map(|&k| sizes[k] >> 2).sum::<i16>().min(1023)) << 5;
+        let some = |index: [usize; 5]| -> i16 {
+            (index.iter().map(|&k| sizes.get(k).map_or(0, |s| s >> 2)).sum::<i16>().min(1023)) << 5
+        };
         let group = |g: usize| ((rest_size[g] - rest_size[g + 1]).min(1023) as i16) << 5;
         self.block = [
             (rest[0].min(255) as i16) << 7,
@@ -109,15 +117,21 @@ pub(super) fn upper(feature: i16, weight: i16) -> i16 {
 #[inline(always)]
 pub(super) fn expected(model: &Model, features: &Features) -> Lanes {
     let mut out = model.bias;
-    for (feature, weights) in features.own.iter().zip(&model.own) {
-        for k in 0..LANES {
-            out.0[k] = out.0[k].saturating_add(upper(feature.0[k], weights.0[k]));
+    // Sixteen lanes at a time, so that their sums stay in a register.
+    for (chunk, out) in out.0.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let mut sums = *out;
+        for (feature, weights) in features.own.iter().zip(&model.own) {
+            let (feature, weights) = (&feature.0.as_chunks::<16>().0[chunk], &weights.0.as_chunks::<16>().0[chunk]);
+            for ((sum, &feature), &weight) in sums.iter_mut().zip(feature).zip(weights) {
+                *sum = sum.saturating_add(upper(feature, weight));
+            }
         }
-    }
-    for (&feature, weights) in features.block.iter().zip(&model.block) {
-        for k in 0..LANES {
-            out.0[k] = out.0[k].saturating_add(upper(feature, weights.0[k]));
+        for (&feature, weights) in features.block.iter().zip(&model.block) {
+            for (sum, &weight) in sums.iter_mut().zip(&weights.0.as_chunks::<16>().0[chunk]) {
+                *sum = sum.saturating_add(upper(feature, weight));
+            }
         }
+        *out = sums;
     }
     out
 }

@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
+use super::built_in;
 use super::model::{Kind, Model};
 use super::simd::Set;
 use super::stored::{self, Input, put_number};
@@ -17,9 +18,6 @@ use crate::payload::VerbatimParams;
 pub const MAX_LENGTH: usize = 4 << 20;
 /// Most templates: a byte names one, and 255 is the one in the payload.
 pub(super) const MAX_TEMPLATES: usize = 255;
-/// Models that come with the program, for slides too small to pay for their own.
-const BUILT_IN: &[u8] = include_bytes!("built_in.bin");
-
 /// Codec 1 with the parameters of one slide.
 #[derive(Debug, Clone)]
 pub struct CrossScale {
@@ -56,22 +54,35 @@ impl CrossScale {
     /// The codec with the models that come with the program, for a slide whose level k is predicted as `levels[k]`.
     #[must_use]
     pub fn built_in(verbatim: VerbatimParams, levels: Vec<Kind>) -> Self {
-        let mut input = Input::new(BUILT_IN);
-        let models = Kind::ALL.map(|kind| {
-            [0, 1].map(|_| {
-                // The models of the program are checked by its tests.
-                let model = stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank());
-                Stored { model: Box::new(model), own: false }
-            })
+        let models = built_in::models().each_ref().map(|models| {
+            models.each_ref().map(|model| Stored { model: Box::new(model.clone()), own: false })
         });
         let unit = Box::new(Model::blank());
         Self { verbatim, levels, templates: vec![], derived: None, models, unit, set: Set::detect() }
+    }
+
+    /// Adds a template for tiles to come, unless it is there or there is no room. With `derived` it is that of derived
+    /// tiles too.
+    pub fn add_template(&mut self, template: &Template, derived: bool) {
+        let number = self.templates.iter().position(|t| t == template).unwrap_or(self.templates.len());
+        if number == self.templates.len() && number < MAX_TEMPLATES {
+            self.templates.push(template.clone());
+        }
+        if derived && number < self.templates.len() {
+            self.derived = Some(number as u8);
+        }
     }
 
     /// How records are completed before they are served.
     #[must_use]
     pub fn verbatim(&self) -> &VerbatimParams {
         &self.verbatim
+    }
+
+    /// Whether derived tiles are made of samples, without another generation of pixels.
+    #[must_use]
+    pub fn derives(&self) -> bool {
+        self.derived.is_some()
     }
 
     /// What the tiles of a level are predicted from.

@@ -23,28 +23,26 @@ impl Default for Scratch {
     }
 }
 
-/// A block's prediction before its neighbours are asked, in sixteenths.
+/// A block's prediction before its neighbours are asked, in sixteenths: its first `N` coefficients.
 #[inline(always)]
-pub(super) fn known<M: Machine>(
+pub(super) fn known<M: Machine, const N: usize>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
     column: usize,
     row: usize,
-) -> [i16; 64] {
+) -> [i16; N] {
+    let mut known = [0; N];
     match kind {
-        Kind::Alone => [0; 64],
-        Kind::Coarser => {
-            let mut known = [0; 64];
-            let patch = predict::from_patch::<M>(model, aligned, column, row);
-            known[..patch.len()].copy_from_slice(&patch);
-            known
-        }
-        Kind::Finer => predict::from_finer::<M>(model, aligned, column, row),
+        Kind::Alone => {}
+        Kind::Coarser => known.copy_from_slice(&predict::from_patch::<M>(model, aligned, column, row)[..N]),
+        Kind::Finer => known.copy_from_slice(&predict::from_finer::<M>(model, aligned, column, row)[..N]),
     }
+    known
 }
 
-/// Codes a plane, whose size and quantiser steps are set; `coder` says in which direction.
+/// Codes a plane, whose size and quantiser steps are set; `coder` says in which direction. One that decodes finds all
+/// coefficients zero.
 #[inline(always)]
 pub(super) fn code<M: Machine, C: Coder>(
     coder: &mut C,
@@ -56,9 +54,15 @@ pub(super) fn code<M: Machine, C: Coder>(
 ) {
     // Three times the code, each with its counts known.
     match kind {
-        Kind::Alone => code_as::<M, C, ALONE>(coder, model, aligned, plane, scratch),
-        Kind::Coarser => code_as::<M, C, COARSER>(coder, model, aligned, plane, scratch),
-        Kind::Finer => code_as::<M, C, FINER>(coder, model, aligned, plane, scratch),
+        Kind::Alone => {
+            code_as::<M, C, ALONE, { Kind::Alone.predicted() }>(coder, model, aligned, plane, scratch);
+        }
+        Kind::Coarser => {
+            code_as::<M, C, COARSER, { Kind::Coarser.predicted() }>(coder, model, aligned, plane, scratch);
+        }
+        Kind::Finer => {
+            code_as::<M, C, FINER, { Kind::Finer.predicted() }>(coder, model, aligned, plane, scratch);
+        }
     }
 }
 
@@ -67,7 +71,7 @@ const COARSER: u8 = Kind::Coarser as u8;
 const FINER: u8 = Kind::Finer as u8;
 
 #[inline(always)]
-fn code_as<M: Machine, C: Coder, const KIND: u8>(
+fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
     coder: &mut C,
     model: &Model,
     aligned: &Aligned,
@@ -84,53 +88,47 @@ fn code_as<M: Machine, C: Coder, const KIND: u8>(
     magnitudes.resize(plane.width, [0; 64]);
     let mut blocks = plane.coefficients.as_chunks_mut::<64>().0.iter_mut();
     for row in 0..plane.height {
-        for column in 0..plane.width {
+        let mut left_errors = None;
+        let mut left_magnitudes = None;
+        for (column, (errors, magnitudes)) in errors.iter_mut().zip(magnitudes.iter_mut()).enumerate() {
             let Some(block) = blocks.next() else { return };
-            let known = known::<M>(model, kind, aligned, column, row);
-            let (left, above) = neighbours(kind, errors, column, row);
+            let known = known::<M, N>(model, kind, aligned, column, row);
+            let (left, above) = neighbours(kind, left_errors, (row > 0).then_some(*errors));
             let causal = predict::from_neighbours::<M>(model, &left, &above);
-            let mut total = known;
-            for (total, causal) in total.iter_mut().zip(causal) {
-                *total = total.saturating_add(causal);
+            let mut predicted = known;
+            for (predicted, causal) in predicted.iter_mut().zip(causal) {
+                *predicted = predicted.saturating_add(causal);
             }
-            let mut predicted = [0; 64];
-            let count = kind.predicted();
-            for ((predicted, &total), &reciprocal) in
-                predicted[..count].iter_mut().zip(&total).zip(&reciprocals)
-            {
-                *predicted = predict::in_steps(total, reciprocal);
+            for (predicted, &reciprocal) in predicted.iter_mut().zip(&reciprocals) {
+                *predicted = predict::in_steps(*predicted, reciprocal);
             }
-            let brightness = brightness(kind, &known, &causal);
-            let left = (column > 0).then(|| &magnitudes[column.wrapping_sub(1)]);
-            let above = (row > 0).then(|| &magnitudes[column]);
-            features.fill(left, above, &predicted, count, brightness);
-            let mut own = [0; 64];
-            walk::block::<M, C>(coder, model, features, &predicted, block, &mut own);
-            magnitudes[column] = own;
-            errors[column] = predict::errors(block, &plane.table, &known);
+            let brightness = brightness(kind, known[0], causal[0]);
+            let above = (row > 0).then_some(&*magnitudes);
+            features.fill(left_magnitudes, above, &predicted, brightness);
+            walk::block::<M, C, N>(coder, model, features, &predicted, block, magnitudes);
+            *errors = predict::errors(block, &plane.table, &known);
+            left_errors = Some(*errors);
+            left_magnitudes = Some(&*magnitudes);
         }
     }
 }
 
 /// Mean of a block as far as it is known, 0 to 255 and a bit.
 #[inline(always)]
-fn brightness(kind: Kind, known: &[i16; 64], causal: &[i16]) -> i16 {
-    let dc = if kind == Kind::Alone { causal[0] } else { known[0] };
+fn brightness(kind: Kind, known: i16, causal: i16) -> i16 {
+    let dc = if kind == Kind::Alone { causal } else { known };
     // Sixteenths of a coefficient that is eight times the mean.
     (dc >> 7) + 128
 }
 
-/// Errors on the left and above. A tile on its own has them stand in for each other: there they are the samples
-/// themselves, and none is better than half of them.
+/// Errors on the left and above, 0 where there is no block. In a tile on its own they stand in for each other: there
+/// they are the samples themselves, and none is better than half of them.
 #[inline(always)]
-pub(super) fn neighbours(kind: Kind, errors: &[Errors], column: usize, row: usize) -> (Errors, Errors) {
+pub(super) fn neighbours(kind: Kind, left: Option<Errors>, above: Option<Errors>) -> (Errors, Errors) {
     const NONE: Errors = [0; CAUSAL_SOURCES];
-    let left = if column > 0 { errors[column - 1] } else { NONE };
-    let above = if row > 0 { errors[column] } else { NONE };
-    match (kind, column > 0, row > 0) {
-        (Kind::Alone, false, true) => (above, above),
-        (Kind::Alone, true, false) => (left, left),
-        _ => (left, above),
+    match kind {
+        Kind::Alone => (left.or(above).unwrap_or(NONE), above.or(left).unwrap_or(NONE)),
+        _ => (left.unwrap_or(NONE), above.unwrap_or(NONE)),
     }
 }
 

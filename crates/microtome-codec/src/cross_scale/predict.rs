@@ -87,7 +87,13 @@ impl Aligned {
         for (y, out) in self.rows.chunks_exact_mut(width).enumerate() {
             let row = parent.row(y0 + y as i64 - 3);
             self.row.clear();
-            self.row.extend((0..width as i64 + 3).map(|x| at(row, x0 + x - 3)));
+            // The edge goes on, to both sides.
+            let before = (3 - x0).clamp(0, width as i64 + 3) as usize;
+            let from = ((x0 - 3).max(0) as usize).min(row.len());
+            let inner = &row[from..row.len().min(from + width + 3 - before)];
+            self.row.resize(before, at(row, 0));
+            self.row.extend_from_slice(inner);
+            self.row.resize(width + 3, at(row, i64::MAX));
             for (out, near) in out.iter_mut().zip(self.row.windows(4)) {
                 let sum: i32 = near.iter().zip(tx).map(|(&s, t)| i32::from(s) * t).sum();
                 *out = (((sum + 16) >> 5) - 1024) as i16;

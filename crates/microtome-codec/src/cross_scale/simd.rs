@@ -5,7 +5,9 @@
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
 use super::predict::{Aligned, Child, Samples};
+use super::quantise::Chooser;
 use super::rans::{Machine, Pairs, Plain, Reader, Sums, Writer};
+use super::train::{Counter, Observer};
 use super::walk::Decoder;
 use crate::coefficients::Plane;
 
@@ -91,6 +93,42 @@ fn encode_inner<M: Machine>(
 }
 
 #[inline(always)]
+fn choose_inner<M: Machine>(
+    chooser: &mut Chooser<'_>,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    plane::code::<M, _>(chooser, model, kind, aligned, plane, scratch);
+}
+
+#[inline(always)]
+fn observe_inner<M: Machine>(
+    observer: &mut Observer,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    plane::code::<M, _>(observer, model, kind, aligned, plane, scratch);
+}
+
+#[inline(always)]
+fn tally_inner<M: Machine>(
+    counter: &mut Counter,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    plane::code::<M, _>(counter, model, kind, aligned, plane, scratch);
+}
+
+#[inline(always)]
 fn samples_inner<M: Machine>(plane: &Plane, out: &mut Samples) {
     plane::samples(plane, out);
 }
@@ -121,6 +159,24 @@ each_set!(
     /// Encodes a plane.
     encode, encode_inner, encode_avx2,
     [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// Quantises and encodes a plane.
+    choose, choose_inner, choose_avx2,
+    [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// Shows a plane to training.
+    observe, observe_inner, observe_avx2,
+    [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// Counts the symbols of a plane.
+    tally, tally_inner, tally_avx2,
+    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
     Avx2
 );
 each_set!(

@@ -8,10 +8,11 @@ use super::model::Kind;
 use super::params::CrossScale;
 use super::plane::Scratch;
 use super::predict::{self, Aligned, Child, Samples};
+use super::quantise::{self, Chooser, Targets};
 use super::rans::{Plain, Reader, Writer};
 use super::simd;
-use crate::Error;
-use crate::coefficients::{self, Parser, Plane, Template, Tile};
+use crate::coefficients::{self, Parser, Plane, Statistics, Template, Tile};
+use crate::{Error, Rgb};
 
 /// First byte of a payload: the stream follows as it is.
 const VERBATIM: u8 = 0;
@@ -92,6 +93,8 @@ pub struct Workspace {
     parser: Parser,
     streams: coefficients::Writer,
     joined: Vec<u8>,
+    /// Whether `tile` is a tile, and not what is left of one that failed.
+    holds: bool,
 }
 
 impl Workspace {
@@ -99,6 +102,21 @@ impl Workspace {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+impl Workspace {
+    /// Gives the tile the shape of pixels under a template; its coefficients are to be filled in.
+    pub(super) fn prepare(&mut self, template: &Template, pixels: &Rgb) -> Result<(), Error> {
+        self.holds = false;
+        template.planes_for(pixels.width(), pixels.height(), &mut self.tile)?;
+        self.holds = true;
+        Ok(())
+    }
+
+    /// Counts the Huffman symbols of the tile that was coded last.
+    pub(super) fn count(&mut self, template: &Template, statistics: &mut Statistics) -> Result<(), Error> {
+        self.streams.count(template, &self.tile, statistics)
     }
 }
 
@@ -126,7 +144,26 @@ impl CrossScale {
             out.extend_from_slice(record);
             return Coding::Verbatim;
         };
-        self.encode_tile(level, &template, reference, workspace, out)
+        self.code_tile(level, &template, reference, workspace, None, out)
+    }
+
+    /// Quantises pixels as a tile of `level`, codes it and appends the payload to `out`. `template` is one of the
+    /// quantiser's; for tiles of one slide it is always the same, and one of the slide's.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for pixels of no JPEG's size.
+    pub fn quantise(
+        &self,
+        template: &Template,
+        level: u8,
+        pixels: &Rgb,
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> Result<Coding, Error> {
+        workspace.prepare(template, pixels)?;
+        let targets = quantise::transform(pixels, &workspace.tile);
+        Ok(self.code_tile(level, template, reference, workspace, Some(&targets), out))
     }
 
     /// Takes a record of `level` apart, into the workspace; `None` if that cannot be undone to the byte.
@@ -144,20 +181,19 @@ impl CrossScale {
                 &workspace.joined
             }
         };
-        let parsed = workspace.parser.parse(stream, &mut workspace.tile);
-        if parsed.is_err() {
-            workspace.tile.planes.clear();
-        }
-        parsed.ok()
+        let parsed = workspace.parser.parse(stream, &mut workspace.tile).ok();
+        workspace.holds = parsed.is_some();
+        parsed
     }
 
-    /// Codes the coefficients in the workspace.
-    pub(super) fn encode_tile(
+    /// Codes the coefficients in the workspace, or such as come near the targets.
+    fn code_tile(
         &self,
         level: u8,
         template: &Template,
         reference: Reference<'_>,
         workspace: &mut Workspace,
+        targets: Option<&[Targets]>,
         out: &mut Vec<u8>,
     ) -> Coding {
         let kind = self.usable(level, &workspace.tile, &reference);
@@ -177,7 +213,15 @@ impl CrossScale {
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             align(self.set, &reference, kind, plane, index, most, aligned);
-            simd::encode(self.set, symbols, self.model(kind, index), kind, aligned, plane, scratch);
+            let model = self.model(kind, index);
+            match targets.and_then(|targets| targets.get(index)) {
+                None => simd::encode(self.set, symbols, model, kind, aligned, plane, scratch),
+                Some(targets) => {
+                    let steps = plane.table;
+                    let mut chooser = Chooser::new(symbols, targets, &steps);
+                    simd::choose(self.set, &mut chooser, model, kind, aligned, plane, scratch);
+                }
+            }
         }
         symbols.finish(out);
         if kind == Kind::Alone { Coding::Alone } else { Coding::Predicted }
@@ -209,6 +253,18 @@ impl CrossScale {
         Ok(out.into())
     }
 
+    /// The payload that keeps a record as it is.
+    #[must_use]
+    pub fn verbatim_payload(record: &[u8]) -> Vec<u8> {
+        [&[VERBATIM], record].concat()
+    }
+
+    /// What a payload of `level` was coded against, by its first byte: only then is its reference needed.
+    #[must_use]
+    pub fn kind_of(&self, level: u8, payload: &[u8]) -> Kind {
+        if payload.first() == Some(&PREDICTED) { self.kind(level) } else { Kind::Alone }
+    }
+
     /// The samples of a payload's tile, for others to be predicted from; `None` if it is stored verbatim.
     ///
     /// # Errors
@@ -237,8 +293,7 @@ impl CrossScale {
             simd::samples(self.set, plane, &mut samples);
             Component { sampling: [plane.horizontal, plane.vertical], samples }
         });
-        let planes: Vec<_> = planes.collect();
-        (!planes.is_empty()).then_some(Picture { width: *width, height: *height, planes })
+        workspace.holds.then(|| Picture { width: *width, height: *height, planes: planes.collect() })
     }
 
     fn decode<'a>(
@@ -250,7 +305,7 @@ impl CrossScale {
         workspace: &mut Workspace,
         inline: &'a mut Option<Template>,
     ) -> Result<Content<'a>, Error> {
-        workspace.tile.planes.clear();
+        workspace.holds = false;
         let malformed = |offset, what| Error::Malformed { offset, what };
         let cut = malformed(payload.len(), "the payload is cut off");
         let (&form, rest) = payload.split_first().ok_or(cut.clone())?;
@@ -293,6 +348,7 @@ impl CrossScale {
             simd::decode(self.set, &mut reader, self.model(kind, index), kind, aligned, plane, scratch);
         }
         reader.finish()?;
+        workspace.holds = true;
         Ok(Content::Coefficients(template))
     }
 

@@ -5,20 +5,51 @@ use std::sync::Arc;
 use super::model::{Kind, Model};
 use super::params::{CrossScale, MAX_TEMPLATES, Stored, deflated};
 use super::predict::Aligned;
+use super::quantise;
 use super::stored;
 use super::tile::{self, Picture, Reference, Workspace};
 use super::train::{self, Example};
-use crate::coefficients::{Template, Tile};
+use crate::coefficients::{Statistics, Template, Tile};
+use crate::{Error, Rgb};
 
-/// Most blocks that a model is trained on: 64 tiles of 256 x 256 px.
-const MOST_BLOCKS: usize = 64 << 10;
+/// Most blocks that a model is trained on: 96 tiles of 256 x 256 px. Beyond it, every other one is dropped.
+const MOST_BLOCKS: usize = 96 << 10;
 
 /// Collects sample tiles; memory is bounded by what a model is trained on at most.
 #[derive(Default)]
 pub struct Trainer {
-    examples: [[Vec<Example>; 2]; 3],
-    blocks: [[usize; 2]; 3],
-    templates: Vec<(Arc<Template>, u64)>,
+    classes: [[Class; 2]; 3],
+    templates: Vec<Seen>,
+    statistics: Statistics,
+}
+
+/// Examples for one model: of `seen` planes one in 2^`thinned`.
+#[derive(Default)]
+struct Class {
+    examples: Vec<Example>,
+    blocks: usize,
+    seen: usize,
+    thinned: u32,
+}
+
+impl Class {
+    fn thin_out(&mut self) {
+        self.thinned += 1;
+        let mut number = 0;
+        self.examples.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        self.blocks = self.examples.iter().map(|e| e.plane.width * e.plane.height).sum();
+    }
+}
+
+/// A template and how many tiles have it.
+struct Seen {
+    template: Arc<Template>,
+    tiles: u64,
+    /// Of them those of level 0.
+    finest: u64,
 }
 
 /// A model to be trained, apart from all others: one job for a thread.
@@ -26,6 +57,7 @@ pub struct Lesson {
     kind: Kind,
     component: usize,
     examples: Vec<Example>,
+    thinned: u32,
 }
 
 /// A trained model, to be handed to [`Trainer::finish`].
@@ -33,7 +65,7 @@ pub struct Learnt {
     kind: Kind,
     component: usize,
     model: Model,
-    /// Bits that it saves on its examples over the model that comes with the program.
+    /// Bits that it saves on what was seen over the model that comes with the program.
     saved: f64,
 }
 
@@ -54,14 +86,62 @@ impl Trainer {
         workspace: &mut Workspace,
     ) -> Option<Picture> {
         let template = codec.parse_record(level, record, workspace)?;
-        match self.templates.iter().position(|(t, _)| Arc::ptr_eq(t, &template) || *t == template) {
-            Some(known) => self.templates[known].1 += 1,
-            None if self.templates.len() < 4 * MAX_TEMPLATES => self.templates.push((template, 1)),
-            None => {}
+        let known =
+            self.templates.iter().position(|t| Arc::ptr_eq(&t.template, &template) || t.template == template);
+        let number = known.unwrap_or(self.templates.len());
+        if number == self.templates.len() && self.templates.len() < 4 * MAX_TEMPLATES {
+            self.templates.push(Seen { template, tiles: 0, finest: 0 });
+        }
+        if let Some(seen) = self.templates.get_mut(number) {
+            seen.tiles += 1;
+            seen.finest += u64::from(level == 0);
         }
         let kind = codec.usable(level, &workspace.tile, &reference);
         self.add(codec, kind, &workspace.tile, &reference);
         codec.picture_in(workspace)
+    }
+
+    /// Takes pixels as an example of a tile of `level`, quantised as [`CrossScale::quantise`] would, or to the nearest
+    /// step where `codec` has no models worth asking. Returns the tile's samples.
+    ///
+    /// # Errors
+    /// As [`CrossScale::quantise`].
+    pub fn observe_pixels(
+        &mut self,
+        codec: &CrossScale,
+        template: &Template,
+        level: u8,
+        pixels: &Rgb,
+        reference: Reference<'_>,
+        plain: bool,
+        workspace: &mut Workspace,
+    ) -> Result<Option<Picture>, Error> {
+        if plain {
+            workspace.prepare(template, pixels)?;
+            let targets = quantise::transform(pixels, &workspace.tile);
+            for (plane, targets) in workspace.tile.planes.iter_mut().zip(&targets) {
+                quantise::nearest(targets, plane);
+            }
+        } else {
+            codec.quantise(template, level, pixels, reference, workspace, &mut vec![])?;
+        }
+        workspace.count(template, &mut self.statistics)?;
+        let kind = codec.usable(level, &workspace.tile, &reference);
+        self.add(codec, kind, &workspace.tile, &reference);
+        Ok(codec.picture_in(workspace))
+    }
+
+    /// How often each Huffman symbol occurred in the pixels' tiles.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// The template that most of the tiles of level 0 have, for derived tiles to be like them.
+    #[must_use]
+    pub fn most_common(&self) -> Option<Template> {
+        let seen = self.templates.iter().filter(|t| t.finest > 0).max_by_key(|t| t.finest);
+        seen.map(|t| Template::clone(&t.template))
     }
 
     /// Takes a tile as an example.
@@ -69,14 +149,18 @@ impl Trainer {
         let most = tile::most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter().enumerate() {
             let component = index.min(1);
-            let blocks = &mut self.blocks[kind as usize][component];
-            if *blocks > MOST_BLOCKS {
+            let class = &mut self.classes[kind as usize][component];
+            class.seen += 1;
+            if !class.seen.is_multiple_of(1 << class.thinned) {
                 continue;
             }
-            *blocks += plane.width * plane.height;
             let mut aligned = Aligned::default();
             tile::align(codec.set, reference, kind, plane, index, most, &mut aligned);
-            self.examples[kind as usize][component].push(Example { plane: plane.clone(), aligned });
+            class.blocks += plane.width * plane.height;
+            class.examples.push(Example { plane: plane.clone(), aligned });
+            if class.blocks > MOST_BLOCKS {
+                class.thin_out();
+            }
         }
     }
 
@@ -84,10 +168,11 @@ impl Trainer {
     #[must_use]
     pub fn lessons(&mut self) -> Vec<Lesson> {
         let mut lessons = vec![];
-        for (kind, examples) in Kind::ALL.into_iter().zip(&mut self.examples) {
-            for (component, examples) in examples.iter_mut().enumerate() {
+        for (kind, classes) in Kind::ALL.into_iter().zip(&mut self.classes) {
+            for (component, class) in classes.iter_mut().enumerate() {
+                let Class { examples, thinned, .. } = std::mem::take(class);
                 if !examples.is_empty() {
-                    lessons.push(Lesson { kind, component, examples: std::mem::take(examples) });
+                    lessons.push(Lesson { kind, component, examples, thinned });
                 }
             }
         }
@@ -106,11 +191,11 @@ impl Trainer {
                 codec.models[kind as usize][component] = Stored { model: Box::new(model), own: true };
             }
         }
-        self.templates.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        self.templates.sort_by_key(|t| std::cmp::Reverse(t.tiles));
         // A template that one tile has may as well lie with it.
-        let common = self.templates.iter().filter(|(_, count)| *count > 1 || share >= 1.0);
+        let common = self.templates.iter().filter(|t| t.tiles > 1 || share >= 1.0);
         let room = MAX_TEMPLATES - codec.templates.len();
-        let common: Vec<_> = common.map(|(template, _)| Template::clone(template)).take(room).collect();
+        let common: Vec<_> = common.map(|t| Template::clone(&t.template)).take(room).collect();
         codec.templates.extend(common);
         codec
     }
@@ -120,10 +205,10 @@ impl Lesson {
     /// Trains the model. Takes a second or so on full samples.
     #[must_use]
     pub fn learn(self, codec: &CrossScale) -> Learnt {
-        let Self { kind, component, mut examples } = self;
+        let Self { kind, component, mut examples, thinned } = self;
         let model = train::train(kind, &mut examples);
         let before = train::cost(codec.model(kind, component), kind, &mut examples);
         let saved = before - train::cost(&model, kind, &mut examples);
-        Learnt { kind, component, model, saved }
+        Learnt { kind, component, model, saved: saved * f64::from(1_u32 << thinned) }
     }
 }

@@ -19,6 +19,16 @@ pub(super) trait Coder {
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
     /// `bits` (at most 14) plain bits.
     fn raw(&mut self, bits: u32, value: u32) -> u32;
+    /// May change a block's coefficients before they are coded.
+    #[inline(always)]
+    fn prepare(
+        &mut self,
+        _model: &Model,
+        _features: &Features,
+        _predicted: &[i16],
+        _block: &mut [i16; 64],
+    ) {
+    }
     /// Told of each block before its first symbol.
     #[inline(always)]
     fn block(&mut self, _features: &Features, _residuals: &[i16; 64]) {}
@@ -93,7 +103,7 @@ pub(super) fn table_index(k: usize, bucket: usize, fraction: i16) -> usize {
 
 /// A small signed value as the number of a symbol: 0, -1, 1, -2, 2, ...
 #[inline(always)]
-fn fold(value: i32) -> usize {
+pub(super) fn fold(value: i32) -> usize {
     if value < 0 { (-2 * value - 1) as usize } else { (2 * value) as usize }
 }
 
@@ -133,30 +143,33 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
 
 /// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes.
 ///
-/// `predicted` is in 1/32 step, 0 beyond the predicted coefficients. The residuals' magnitudes are left in `magnitudes`.
+/// `predicted` is in 1/32 step; a decoder finds `coefficients` zero. The residuals' magnitudes are left in `magnitudes`.
 #[inline(always)]
-pub(super) fn block<M: Machine, C: Coder>(
+pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     coder: &mut C,
     model: &Model,
     features: &Features,
-    predicted: &[i16; 64],
+    predicted: &[i16; N],
     coefficients: &mut [i16; 64],
     magnitudes: &mut Magnitudes,
 ) {
+    coder.prepare(model, features, predicted, coefficients);
     let mut expected = expect::expected(model, features);
     let mut residuals = [0_i16; 64];
-    for k in 0..64 {
-        let known = expect::whole_steps(predicted[k]);
-        if C::DECODES {
-            coefficients[k] = known;
-        } else {
-            residuals[k] = coefficients[k].wrapping_sub(known);
+    let mut last = 0;
+    if C::DECODES {
+        for (coefficient, &predicted) in coefficients.iter_mut().zip(predicted) {
+            *coefficient = expect::whole_steps(predicted);
         }
+    } else {
+        residuals = *coefficients;
+        for (residual, &predicted) in residuals.iter_mut().zip(predicted) {
+            *residual = residual.wrapping_sub(expect::whole_steps(predicted));
+        }
+        coder.block(features, &residuals);
+        last = residuals.iter().rposition(|&r| r != 0).map_or(0, |last| last + 1);
     }
-    coder.block(features, &residuals);
     *magnitudes = [0; 64];
-    let last =
-        if C::DECODES { 0 } else { residuals.iter().rposition(|&r| r != 0).map_or(0, |last| last + 1) };
     for (i, &start) in CHECKPOINTS.iter().enumerate() {
         let at = bucket(expected.0[FLAG_LANE + i]);
         if !coder.flag(i, at, model.flags[i][at], last > start) {
@@ -164,12 +177,14 @@ pub(super) fn block<M: Machine, C: Coder>(
         }
         let end = CHECKPOINTS.get(i + 1).copied().unwrap_or(64);
         for k in start..end {
-            let fraction = expect::fraction_of(predicted[k]);
             let at = bucket(expected.0[k]);
-            let turned = |r: i32| if predicted[k] < 0 { -r } else { r };
-            let residual = i32::from(residuals[k]);
+            let (fraction, negative) = match predicted.get(k) {
+                Some(&predicted) => (expect::fraction_of(predicted), predicted < 0),
+                None => (0, false),
+            };
             let index = table_index(k, at, fraction);
-            let residual = turned(value(coder, model, index, raw_bits(at), turned(residual)));
+            let turned = |r: i32| if negative { -r } else { r };
+            let residual = turned(value(coder, model, index, raw_bits(at), turned(residuals[k].into())));
             if residual != 0 {
                 if C::DECODES {
                     coefficients[k] = coefficients[k].wrapping_add(residual as i16);

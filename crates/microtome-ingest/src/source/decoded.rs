@@ -1,7 +1,7 @@
 //! A tiled source as pixels: for PNG tiles, and where JPEG tiles are to be quantised anew.
 
 use microtome_codec::Rgb;
-use microtome_codec::payload::PayloadCodec;
+use microtome_codec::payload::VerbatimParams;
 use microtome_codec::turbo;
 use microtome_container::geometry::{Grid, Rect};
 use microtome_slide::mosaic;
@@ -46,13 +46,13 @@ pub(crate) fn check_size(path: &str, grid: &Grid, column: u32, row: u32, pixels:
 /// JPEG tiles of level 0, decoded.
 pub(crate) struct DecodedTiles {
     tiles: Box<dyn Tiles>,
-    codec: PayloadCodec,
+    params: VerbatimParams,
 }
 
 impl DecodedTiles {
     pub(crate) fn new(tiles: Box<dyn Tiles>) -> Self {
-        let codec = PayloadCodec::completing(vec![tiles.levels()[0].stream(tiles.tile_size())]);
-        Self { tiles, codec }
+        let params = VerbatimParams::completing(vec![tiles.levels()[0].stream(tiles.tile_size())]);
+        Self { tiles, params }
     }
 }
 
@@ -76,7 +76,7 @@ impl Pixels for DecodedTiles {
         region(&grid, rect, |column, row| {
             let size = grid.tile_rect(column, row).expect("the rectangle lies within the level");
             let payload = self.tiles.tile(0, column, row)?.into();
-            let jpeg = self.codec.to_jpeg(0, size.width, size.height, &payload);
+            let jpeg = self.params.to_jpeg(0, size.width, size.height, &payload);
             jpeg.and_then(|jpeg| turbo::decode(&jpeg, u64::from(size.width) * u64::from(size.height)))
                 .map_err(|e| {
                     let place = "tile".to_owned();

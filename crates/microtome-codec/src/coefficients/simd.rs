@@ -1,0 +1,146 @@
+//! The same code for each instruction set: what the compiler makes of it differs, the bits do not.
+
+use super::header::Layout;
+use super::huffman::Counts;
+use super::parse::{self, Entropy};
+use super::write::{self, Codes, Tokens};
+use super::{Geometry, Plane};
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Set(Known);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Baseline,
+    /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Set {
+    /// The one that says what the others must do.
+    #[cfg(test)]
+    pub(super) const BASELINE: Self = Self(Known::Baseline);
+
+    /// The best one.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+        {
+            return Self(Known::Avx2);
+        }
+        Self(Known::Baseline)
+    }
+}
+
+macro_rules! each_set {
+    ($(#[$doc:meta])* $name:ident, $inner:path, $avx2:ident, [$($arg:ident: $type:ty),*] $(-> $out:ty)?) => {
+        $(#[$doc])*
+        pub(super) fn $name(set: Set, $($arg: $type),*) $(-> $out)? {
+            match set.0 {
+                Known::Baseline => $inner($($arg),*),
+                // SAFETY: `Set` says Avx2 only where `detect` has found all of the features below.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code, reason = "the features were detected")]
+                Known::Avx2 => unsafe { $avx2($($arg),*) },
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn $avx2($($arg: $type),*) $(-> $out)? {
+            $inner($($arg),*)
+        }
+    };
+}
+
+each_set!(
+    /// Makes tokens of planes.
+    tokenise, write::tokenise, tokenise_avx2,
+    [layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens] -> bool
+);
+each_set!(
+    /// Counts symbols.
+    count, write::count, count_avx2, [tokens: &Tokens, counts: &mut Counts]
+);
+each_set!(
+    /// Makes bits of tokens.
+    encode, write::encode, encode_avx2,
+    [tokens: &[u32], codes: &Codes, ones: bool, bits: &mut Vec<u8>] -> usize
+);
+each_set!(
+    /// Whether coefficients are in range.
+    is_in_range, write::is_in_range, is_in_range_avx2, [plane: &Plane] -> bool
+);
+each_set!(
+    /// Decodes some MCUs.
+    decode, parse::decode, decode_avx2,
+    [entropy: &mut Entropy<'_>, mcus: std::ops::Range<usize>] -> Result<(), &'static str>
+);
+
+/// A bit for each coefficient that is not zero.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_setzero_si128,
+    };
+    let (rows, _) = block.as_chunks::<16>();
+    let zeros = |i: usize| {
+        let (halves, _) = rows[i].as_chunks::<8>();
+        // SAFETY: SSE2 is part of x86-64, and each load reads the 16 bytes of an array of 16.
+        #[allow(unsafe_code, reason = "vector instructions")]
+        let mask = unsafe {
+            let zero = _mm_setzero_si128();
+            let first = _mm_cmpeq_epi16(_mm_loadu_si128(halves[0].as_ptr().cast()), zero);
+            let second = _mm_cmpeq_epi16(_mm_loadu_si128(halves[1].as_ptr().cast()), zero);
+            _mm_movemask_epi8(_mm_packs_epi16(first, second))
+        };
+        u64::from(mask as u32) << (16 * i)
+    };
+    !(zeros(0) | zeros(1) | zeros(2) | zeros(3))
+}
+
+/// A bit for each coefficient that is not zero.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
+    nonzero_anywhere(block)
+}
+
+/// The same for machines whose vectors this module does not know.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn nonzero_anywhere(block: &[i16; 64]) -> u64 {
+    let mut flags = [0_u8; 64];
+    for (flag, &coefficient) in flags.iter_mut().zip(block) {
+        *flag = u8::from(coefficient != 0);
+    }
+    // Brings the lowest bit of each byte together in the highest byte.
+    flags.as_chunks().0.iter().rev().fold(0, |bits, &flags| {
+        bits << 8 | u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn places_that_are_not_zero(block in prop::array::uniform32(prop_oneof![Just(0_i16), any::<i16>()]), at in 0..2) {
+            let mut all = [0; 64];
+            all.as_chunks_mut::<32>().0[at as usize] = block;
+            let expected = (0..64).filter(|&k| all[k] != 0).fold(0, |bits, k| bits | 1 << k);
+            prop_assert_eq!(nonzero(&all), expected);
+            prop_assert_eq!(nonzero_anywhere(&all), expected);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Pixels to coefficients, each chosen by what it costs: in error and, under the slide's models, in bits.
+//!
+//! Quality counts as libjpeg's: a picture of the same number looks as good or a little better. A coefficient may lie a step off where that spares more bits than the
+//! error is worth, and the rest of a block may be left to its prediction. Whoever decodes need not know.
+
+use super::dct;
+use super::expect::{self, Features, MOST};
+use super::model::{CHECKPOINTS, FLAG_LANE, Lanes, Model, bucket, raw_bits};
+use super::rans::{Plain, SCALE, SCALE_BITS, Writer};
+use super::walk::{self, Coder, ESCAPE};
+use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
+use crate::turbo::Subsampling;
+use crate::{Error, Rgb};
+
+/// Bits are counted in 1/256.
+const BIT: i32 = 256;
+/// What a bit is worth in squared error, of 1/2^16 of a squared step.
+const BIT_WORTH: i64 = 3000;
+
+/// Quantisation of pixels by libjpeg's measure of quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantiser {
+    quality: u8,
+    subsampling: Subsampling,
+}
+
+/// Luma steps at quality 50, row by row: Annex K's (table K.1), 1.2 * 16 * (step / 16)^0.6. Annex K's spare bits at high
+/// frequencies that cost little here, where they are predicted (`docs/decisions/codec-1.md`).
+const LUMA: [u16; 64] = [
+    19, 15, 14, 19, 24, 33, 38, 43, 16, 16, 18, 21, 26, 42, 42, 40, 18, 17, 19, 24, 33, 41, 46, 41, 18, 20,
+    23, 27, 38, 53, 50, 43, 21, 23, 32, 41, 46, 61, 59, 49, 24, 31, 40, 44, 51, 59, 62, 55, 38, 44, 50, 53,
+    59, 65, 64, 58, 47, 55, 56, 57, 62, 58, 59, 57,
+];
+/// Chroma steps at quality 50: half of Annex K's (table K.2).
+const CHROMA: [u16; 64] = [
+    9, 9, 12, 24, 50, 50, 50, 50, 9, 11, 13, 33, 50, 50, 50, 50, 12, 13, 28, 50, 50, 50, 50, 50, 24, 33, 50,
+    50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50,
+    50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50,
+];
+
+impl Quantiser {
+    /// Quality 1 to 100 as libjpeg counts; other values are taken for the nearest of these.
+    #[must_use]
+    pub fn new(quality: u8, subsampling: Subsampling) -> Self {
+        Self { quality: quality.clamp(1, 100), subsampling }
+    }
+
+    /// Quantiser steps in zigzag order, scaled from those at quality 50 as libjpeg's `jpeg_set_quality` does.
+    fn steps(self, base: &[u16; 64]) -> [u16; 64] {
+        let quality = u32::from(self.quality);
+        let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
+        std::array::from_fn(|k| {
+            let step = u32::from(base[usize::from(dct::NATURAL[k])]);
+            ((step * percent + 50) / 100).clamp(1, 255) as u16
+        })
+    }
+
+    /// The template of its streams, with Huffman tables for `statistics`.
+    ///
+    /// # Errors
+    /// None for the steps of this quantiser.
+    pub fn template(self, statistics: &Statistics) -> Result<Template, Error> {
+        Template::jfif(
+            &self.steps(&LUMA),
+            &self.steps(&CHROMA),
+            self.subsampling,
+            HuffmanTables::Fixed(statistics),
+        )
+    }
+}
+
+/// Coefficients to come, 16 times what they are: one plane's, block by block, zigzag order.
+pub(super) type Targets = Vec<[i16; 64]>;
+
+/// Transforms pixels for the planes of `tile`, whose size and sampling are set.
+pub(super) fn transform(pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
+    let most = super::tile::most_sampling(&tile.planes);
+    tile.planes.iter().enumerate().map(|(index, plane)| transform_plane(pixels, plane, index, most)).collect()
+}
+
+/// Luma or chroma of a pixel, in 1/2^16, chroma around 128.
+fn component(index: usize, [r, g, b]: [u8; 3]) -> i32 {
+    let [r, g, b] = [r, g, b].map(i32::from);
+    match index {
+        0 => 19595 * r + 38470 * g + 7471 * b,
+        1 => -11059 * r - 21709 * g + 32768 * b + (128 << 16),
+        _ => 32768 * r - 27439 * g - 5329 * b + (128 << 16),
+    }
+}
+
+fn transform_plane(pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2]) -> Targets {
+    let [wide, high] =
+        [most[0] / plane.horizontal.max(1), most[1] / plane.vertical.max(1)].map(|p| usize::from(p.max(1)));
+    let (width, height) = (8 * plane.width, 8 * plane.height);
+    let (across, down) = (pixels.width() as usize, pixels.height() as usize);
+    // Samples in quarters around 0; beyond the edge the last ones go on.
+    let mut samples = vec![0_i16; width * height];
+    for (y, line) in samples.chunks_exact_mut(width).enumerate() {
+        for (x, sample) in line.iter_mut().enumerate() {
+            let mut sum = 0;
+            for dy in 0..high {
+                let row = (y * high + dy).min(down - 1) * across;
+                for dx in 0..wide {
+                    let at = 3 * (row + (x * wide + dx).min(across - 1));
+                    let p = &pixels.data()[at..at + 3];
+                    sum += component(index, [p[0], p[1], p[2]]) >> 2;
+                }
+            }
+            let mean = sum / (wide * high) as i32;
+            // 2^14 is one level; a quarter is 2^12.
+            *sample = ((mean + (1 << 11)) >> 12) as i16 - 512;
+        }
+    }
+    let mut targets = vec![[0; 64]; plane.width * plane.height];
+    for (i, target) in targets.iter_mut().enumerate() {
+        let (x, y) = (8 * (i % plane.width), 8 * (i / plane.width));
+        let mut block = [[0; 8]; 8];
+        for (row, line) in block.iter_mut().enumerate() {
+            let at = (y + row) * width + x;
+            line.copy_from_slice(&samples[at..at + 8]);
+        }
+        dct::forward::<Plain>(&block, target);
+    }
+    targets
+}
+
+/// Cost in 1/256 bit of a width of [`SCALE`], by width / 16: a table made without logarithms, the same on all machines.
+struct Costs(Vec<u16>);
+
+impl Costs {
+    fn new() -> Self {
+        // log2 by repeated squaring of the mantissa in 2^-30.
+        let log2 = |value: u32| -> u32 {
+            let whole = 31 - value.leading_zeros();
+            let mut mantissa = (u64::from(value) << 30) >> whole;
+            let mut fraction = 0;
+            for bit in (0..8).rev() {
+                mantissa = mantissa * mantissa >> 30;
+                if mantissa >= 2 << 30 {
+                    mantissa >>= 1;
+                    fraction |= 1 << bit;
+                }
+            }
+            whole * 256 + fraction
+        };
+        Self((0..=SCALE).map(|width| (SCALE_BITS * 256 - log2(u32::from(width.max(1)))) as u16).collect())
+    }
+
+    #[inline(always)]
+    fn of(&self, width: u16) -> i32 {
+        i32::from(self.0[usize::from(width)])
+    }
+}
+
+/// A coder that chooses the coefficients and passes them on.
+pub(super) struct Chooser<'a> {
+    writer: &'a mut Writer,
+    targets: std::slice::Iter<'a, [i16; 64]>,
+    steps: &'a [u16; 64],
+    costs: &'static Costs,
+}
+
+impl<'a> Chooser<'a> {
+    pub(super) fn new(writer: &'a mut Writer, targets: &'a Targets, steps: &'a [u16; 64]) -> Self {
+        static COSTS: std::sync::LazyLock<Costs> = std::sync::LazyLock::new(Costs::new);
+        Self { writer, targets: targets.iter(), steps, costs: &COSTS }
+    }
+
+    /// What coding a residual costs, in 1/256 bit.
+    #[inline(always)]
+    fn cost(&self, model: &Model, index: usize, raw: u32, value: i32) -> i32 {
+        let top = value >> raw;
+        let raw = raw as i32 * BIT;
+        let table = &model.tables[index];
+        if (-7..=7).contains(&top) {
+            return self.costs.of(table.interval(walk::fold(top)).1) + raw;
+        }
+        let length = 31 - (top.unsigned_abs().max(8) - 7).leading_zeros() as i32;
+        self.costs.of(table.interval(ESCAPE).1) + (5 + length) * BIT + raw
+    }
+
+    /// Squared error in 2^-16 of a squared step of `value` for a target.
+    #[inline(always)]
+    fn error(target: i16, step: u16, value: i32) -> i64 {
+        // In 1/16 of a coefficient; 2^8 is a step.
+        let off = (i64::from(target) - 16 * i64::from(value) * i64::from(step)) * 16 / i64::from(step);
+        off * off
+    }
+
+    fn choose(
+        &self,
+        model: &Model,
+        features: &Features,
+        predicted: &[i16],
+        target: &[i16; 64],
+        block: &mut [i16; 64],
+    ) {
+        let mut expected: Lanes = expect::expected(model, features);
+        let predicted: [i16; 64] = std::array::from_fn(|k| predicted.get(k).copied().unwrap_or(0));
+        let known = predicted.map(|p| i32::from(expect::whole_steps(p)));
+        // Error from each place on, if the rest is left to its prediction.
+        let mut left = [0_i64; 65];
+        for k in (0..64).rev() {
+            left[k] = left[k + 1] + Self::error(target[k], self.steps[k], known[k]);
+        }
+        let mut sum = 0_i64;
+        let mut best = (i64::MAX, 0);
+        for (i, &start) in CHECKPOINTS.iter().enumerate() {
+            let at = bucket(expected.0[FLAG_LANE + i]);
+            let zero = model.flags[i][at];
+            let end_here = sum + left[start] + Self::bits(self.costs.of(zero));
+            if end_here < best.0 {
+                best = (end_here, start);
+            }
+            sum += Self::bits(self.costs.of(SCALE - zero));
+            if sum >= best.0 {
+                break;
+            }
+            for k in start..CHECKPOINTS.get(i + 1).copied().unwrap_or(64) {
+                let (chosen, cost) = self.one(model, &expected, k, predicted[k], known[k], target[k]);
+                block[k] = chosen as i16;
+                sum += cost;
+                let residual = chosen - known[k];
+                if residual != 0 {
+                    expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
+                }
+            }
+        }
+        let from = if sum < best.0 { 64 } else { best.1 };
+        for k in from..64 {
+            block[k] = known[k] as i16;
+        }
+    }
+
+    #[inline(always)]
+    fn bits(bits: i32) -> i64 {
+        i64::from(bits) * BIT_WORTH / i64::from(BIT)
+    }
+
+    /// The best value of a coefficient, and its error and bits together.
+    #[inline(always)]
+    fn one(
+        &self,
+        model: &Model,
+        expected: &Lanes,
+        k: usize,
+        predicted: i16,
+        known: i32,
+        target: i16,
+    ) -> (i32, i64) {
+        let at = bucket(expected.0[k]);
+        let index = walk::table_index(k, at, expect::fraction_of(predicted));
+        let raw = raw_bits(at);
+        let step = i32::from(self.steps[k]);
+        let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
+        let (t, unit) = (i32::from(target), 16 * step);
+        let nearest = (t + if t < 0 { -unit / 2 } else { unit / 2 }) / unit;
+        let lower = nearest - nearest.signum();
+        let mut best = (0, i64::MAX);
+        for value in [nearest, lower, known] {
+            let value = value.clamp(-most, most);
+            let turned = if predicted < 0 { known - value } else { value - known };
+            let cost =
+                Self::error(target, self.steps[k], value) + Self::bits(self.cost(model, index, raw, turned));
+            if cost < best.1 {
+                best = (value, cost);
+            }
+        }
+        best
+    }
+}
+
+impl Coder for Chooser<'_> {
+    const DECODES: bool = false;
+    #[inline(always)]
+    fn symbol(&mut self, index: usize, table: &super::rans::Table, symbol: usize) -> usize {
+        Coder::symbol(self.writer, index, table, symbol)
+    }
+    #[inline(always)]
+    fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool {
+        Coder::flag(self.writer, checkpoint, bucket, zero, flag)
+    }
+    #[inline(always)]
+    fn raw(&mut self, bits: u32, value: u32) -> u32 {
+        Coder::raw(self.writer, bits, value)
+    }
+    #[inline(always)]
+    fn prepare(&mut self, model: &Model, features: &Features, predicted: &[i16], block: &mut [i16; 64]) {
+        if let Some(target) = self.targets.next() {
+            self.choose(model, features, predicted, target, block);
+        }
+    }
+}
+
+/// Rounds targets to the nearest: how training starts.
+pub(super) fn nearest(targets: &Targets, plane: &mut Plane) {
+    for (block, target) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(targets) {
+        for k in 0..64 {
+            let unit = 16 * i32::from(plane.table[k]);
+            let t = i32::from(target[k]);
+            let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
+            block[k] = ((t + if t < 0 { -unit / 2 } else { unit / 2 }) / unit).clamp(-most, most) as i16;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Tiles into payloads, each proven before it is kept.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use microtome_codec::cross_scale::{Coding, CrossScale, Picture, Reference};
+use microtome_codec::{Rgb, turbo};
+use microtome_container::geometry::{Rect, TileId};
+use microtome_slide::workspace;
+
+use crate::Error;
+use crate::material::{Material, Materials};
+
+/// One tile in so many is decoded again to measure its quality, in a lattice that meets every row and column.
+const QUALITY_SAMPLE: u32 = 16;
+
+/// How the tiles of a container are coded; tiles that share a record count each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Codings {
+    /// As their JPEG streams: coefficients do not give these back to the byte.
+    pub verbatim: u64,
+    /// As coefficients, without a reference.
+    pub alone: u64,
+    /// As coefficients, predicted from another level.
+    pub predicted: u64,
+}
+
+/// A coded tile.
+pub(crate) struct Coded {
+    pub(crate) payload: Bytes,
+    /// Its samples, for others to be predicted from, if it was not kept verbatim.
+    pub(crate) picture: Option<Arc<Picture>>,
+}
+
+/// Codes tiles, from all threads.
+pub(crate) struct Coder<'a> {
+    materials: &'a Materials<'a>,
+    /// As a reader will have it: parsed from the bytes that go into the container.
+    codec: CrossScale,
+    counts: [AtomicU64; 3],
+    /// Luma PSNR in dB of the sampled tiles, by level.
+    psnr: Mutex<Vec<(u8, f64)>>,
+}
+
+impl<'a> Coder<'a> {
+    /// A coder with these codec parameters.
+    pub(crate) fn new(materials: &'a Materials<'a>, params: &[u8]) -> Result<Self, microtome_codec::Error> {
+        let codec = CrossScale::parse(params)?;
+        Ok(Self { materials, codec, counts: Default::default(), psnr: Mutex::default() })
+    }
+
+    pub(crate) fn codec(&self) -> &CrossScale {
+        &self.codec
+    }
+
+    /// How the tiles so far were coded.
+    pub(crate) fn codings(&self) -> Codings {
+        let [verbatim, alone, predicted] = self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Codings { verbatim, alone, predicted }
+    }
+
+    /// Level and luma PSNR in dB of the sampled tiles.
+    pub(crate) fn psnr(self) -> Vec<(u8, f64)> {
+        self.psnr.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Codes a tile.
+    pub(crate) fn code(
+        &self,
+        tile: TileId,
+        material: Material,
+        reference: Reference<'_>,
+    ) -> Result<Coded, Error> {
+        let record = match material {
+            Material::Record(record) => record,
+            Material::Pixels(pixels) => {
+                let record = quantised(self.materials, tile, &pixels)?;
+                if (tile.column + 7 * tile.row).is_multiple_of(QUALITY_SAMPLE) {
+                    self.measure(tile, &pixels, &record)?;
+                }
+                record
+            }
+        };
+        self.proven(tile, &record.into(), reference)
+    }
+
+    /// Codes a record and decodes it again. What does not come back byte for byte goes in verbatim, after proof that it
+    /// can be shown.
+    fn proven(&self, tile: TileId, record: &Bytes, reference: Reference<'_>) -> Result<Coded, Error> {
+        let Rect { width, height, .. } = self.materials.rect(tile);
+        let (level, size) = (tile.level, [width, height]);
+        let coded = workspace::with(|workspace| {
+            let mut payload = vec![];
+            let coding = self.codec.encode(level, record, reference, workspace, &mut payload);
+            let payload = Bytes::from(payload);
+            let back = self.codec.record(level, size, &payload, reference, workspace);
+            let proven = coding != Coding::Verbatim && back.is_ok_and(|back| back == *record);
+            proven.then(|| (coding, Coded { payload, picture: self.codec.picture_in(workspace).map(Arc::new) }))
+        });
+        let (coding, coded) = match coded {
+            Some(coded) => {
+                self.materials.check_markers(tile, record)?;
+                coded
+            }
+            None => {
+                self.materials.decoded(tile, record)?;
+                let payload = CrossScale::verbatim_payload(record).into();
+                (Coding::Verbatim, Coded { payload, picture: None })
+            }
+        };
+        let count = match coding {
+            Coding::Verbatim => 0,
+            Coding::Alone => 1,
+            Coding::Predicted => 2,
+        };
+        self.counts[count].fetch_add(1, Ordering::Relaxed);
+        Ok(coded)
+    }
+
+    fn measure(&self, tile: TileId, pixels: &Rgb, record: &[u8]) -> Result<(), Error> {
+        let again = self.materials.decoded(tile, &Bytes::copy_from_slice(record))?;
+        let entry = (tile.level, psnr_y(pixels, &again));
+        self.psnr.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        Ok(())
+    }
+}
+
+/// Pixels as the JPEG tile that they become: the one place where the encoder is chosen.
+pub(crate) fn quantised(materials: &Materials<'_>, tile: TileId, pixels: &Rgb) -> Result<Vec<u8>, Error> {
+    let params = materials.params;
+    turbo::encode(pixels, params.derived_quality, params.derived_subsampling).map_err(|error| {
+        Error::Malformed {
+            path: materials.name.to_owned(),
+            place: tile.to_string(),
+            what: error.to_string(),
+        }
+    })
+}
+
+/// Luma PSNR in dB of two images of one size; 99 where they are the same. Luma after BT.601 with 8-bit weights.
+fn psnr_y(a: &Rgb, b: &Rgb) -> f64 {
+    let luma = |p: &[u8]| (77 * i32::from(p[0]) + 150 * i32::from(p[1]) + 29 * i32::from(p[2]) + 128) >> 8;
+    let squares: i64 = a
+        .data()
+        .chunks_exact(3)
+        .zip(b.data().chunks_exact(3))
+        .map(|(a, b)| i64::from(luma(a) - luma(b)).pow(2))
+        .sum();
+    if squares == 0 {
+        return 99.0;
+    }
+    let mean = squares as f64 / (a.data().len() / 3) as f64;
+    (10.0 * (255.0 * 255.0 / mean).log10()).min(99.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn psnr_of_one_grey_step_is_48_db() {
+        let (a, b) = (Rgb::filled(8, 8, [100; 3]), Rgb::filled(8, 8, [101; 3]));
+        assert!((psnr_y(&a, &b) - 48.13).abs() < 0.01);
+        assert_eq!(psnr_y(&a, &a), 99.0);
+    }
+}

@@ -1,0 +1,143 @@
+//! What a container says about itself: its source, how it was made, and every lossy step.
+
+use microtome_codec::payload::VerbatimParams;
+use microtome_container::Writer;
+use microtome_slide::metadata::{AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
+
+use crate::Error;
+use crate::ingest::Filled;
+use crate::plan::{Origin, Plan};
+use crate::source::{Content, Source};
+
+/// What the metadata calls the way level 0 went in.
+pub(crate) fn mode_name(quality: Option<u8>) -> String {
+    quality.map_or("exact".to_owned(), |q| format!("quality {q}"))
+}
+
+/// How a container was made.
+pub(crate) struct Made<'a> {
+    pub(crate) mode: String,
+    pub(crate) record: SourceRecord,
+    pub(crate) params: &'a VerbatimParams,
+    pub(crate) filled: &'a Filled,
+}
+
+impl Made<'_> {
+    pub(crate) fn metadata(self, source: &Source, plan: &Plan, bytes: &LevelBytes) -> Metadata {
+        let loss = self.loss(source, plan, bytes);
+        let notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
+        let associated = source.associated.iter().enumerate();
+        Metadata {
+            encoder: Encoder {
+                name: "microtome".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                mode: self.mode,
+            },
+            source: self.record,
+            mpp: source.mpp,
+            objective_power: source.objective_power,
+            properties: source.properties.iter().cloned().collect(),
+            associated: associated
+                .map(|(index, image)| AssociatedImage {
+                    name: image.name.clone(),
+                    media_type: image.media_type.to_owned(),
+                    width: image.width,
+                    height: image.height,
+                    index,
+                })
+                .collect(),
+            loss,
+            notices,
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let codings = self.filled.codings;
+        let all = codings.verbatim + codings.alone + codings.predicted;
+        match codings.verbatim {
+            0 => vec![],
+            some => vec![format!(
+                "{some} of {all} tiles are stored as the JPEG streams that they were: their coefficients do not give \
+                 the streams back to the byte, so they are no smaller than before"
+            )],
+        }
+    }
+
+    /// The loss record: every lossy step between the source and the tiles.
+    fn loss(&self, source: &Source, plan: &Plan, bytes: &LevelBytes) -> Vec<LossStep> {
+        let mut steps: Vec<LossStep> = vec![];
+        for (level, &origin) in (0_u8..).zip(&plan.origins) {
+            let method = self.method(source, origin);
+            match steps.iter_mut().find(|step| step.method == method) {
+                Some(step) => step.levels.push(level),
+                None => {
+                    let verbatim = matches!(origin, Origin::Verbatim(_));
+                    steps.push(LossStep { levels: vec![level], verbatim, method, ..LossStep::default() });
+                }
+            }
+        }
+        for step in &mut steps {
+            let measured = self.filled.psnr.iter().filter(|(level, _)| step.levels.contains(level));
+            step.quality = summarise(measured.map(|&(_, db)| db).collect());
+            step.ratio = bytes.ratio(plan, &step.levels);
+        }
+        steps
+    }
+
+    /// What was done to get the tiles of a level.
+    fn method(&self, source: &Source, origin: Origin) -> String {
+        let quality = self.params.derived_quality;
+        let jpeg = format!("JPEG baseline, quality {quality}, 4:2:0 (libjpeg-turbo)");
+        let of_pixels = matches!(source.content, Content::Pixels(_));
+        match origin {
+            Origin::Verbatim(_) => "the source's JPEG tiles, byte for byte".to_owned(),
+            Origin::Quantised => format!("quantised from the source's pixels: {jpeg}"),
+            Origin::Made(0) if of_pixels => {
+                format!("made by 2x2 averages, twice, of the source's pixels: {jpeg}")
+            }
+            Origin::Made(_) => format!("made by 2x2 averages of the decoded finer level: {jpeg}"),
+            Origin::Derived if self.filled.derives => {
+                "derived on demand by 2x2 averages of the decoded finer level: JPEG as the tiles of level 0 are"
+                    .to_owned()
+            }
+            Origin::Derived => {
+                format!("derived on demand by 2x2 averages of the decoded finer level: {jpeg}")
+            }
+        }
+    }
+}
+
+/// Stored bytes of each level.
+pub(crate) struct LevelBytes(Vec<u64>);
+
+impl LevelBytes {
+    pub(crate) fn of(writer: &Writer, plan: &Plan) -> Result<Self, Error> {
+        let mut bytes = vec![0; plan.levels.len()];
+        writer.layout().try_for_each_tile(|_, tile| {
+            bytes[usize::from(tile.level)] += writer.length(tile)?.map_or(0, u64::from);
+            Ok::<_, Error>(())
+        })?;
+        Ok(Self(bytes))
+    }
+
+    /// Bytes of 24-bit RGB per stored byte.
+    fn ratio(&self, plan: &Plan, levels: &[u8]) -> f64 {
+        let pixels = |&k: &u8| u64::from(plan.grid(k).width) * u64::from(plan.grid(k).height);
+        let stored: u64 = levels.iter().map(|&k| self.0[usize::from(k)]).sum();
+        let raw = 3 * levels.iter().map(pixels).sum::<u64>();
+        if stored == 0 { 0.0 } else { (1000.0 * raw as f64 / stored as f64).round() / 1000.0 }
+    }
+}
+
+fn summarise(mut psnr: Vec<f64>) -> Option<Quality> {
+    psnr.sort_by(f64::total_cmp);
+    let at = |share: f64| psnr.get((psnr.len() as f64 * share) as usize).copied();
+    // Two decimals: the last bits of a logarithm may differ between machines, and the file must not.
+    let round = |db: f64| (db * 100.0).round() / 100.0;
+    Some(Quality {
+        tiles: psnr.len() as u64,
+        psnr_y_worst: round(at(0.0)?),
+        psnr_y_p1: round(at(0.01)?),
+        psnr_y_median: round(at(0.5)?),
+    })
+}

@@ -1,0 +1,510 @@
+"""Payload codec 1: docs/format/codec-1.md. Slow, and meant to be read beside it."""
+
+import hashlib
+import zlib
+from bisect import bisect_right
+from operator import mul
+from pathlib import Path
+
+from jpeg import Damaged, Input, Template, check
+
+NATURAL = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55,
+    62, 63,
+]  # fmt: skip
+ALONE, COARSER, FINER = 0, 1, 2
+PREDICTED = {ALONE: 8, COARSER: 24, FINER: 64}
+CHECKPOINTS = [0, 1, 3, 6, 10, 15, 21, 28, 36]
+LANES = 64 + len(CHECKPOINTS)
+BUCKETS, FRACTIONS = 53, 6
+CLASS = [0] + [1] * 5 + [2] * 9 + [3] * 13 + [4] * 36
+FRACTION = [0] * 3 + [1] * 3 + [2] * 4 + [3] * 4 + [4] * 5 + [5] * 13
+EIGHTHS = [256, 279, 304, 332, 362, 395, 431, 470]
+BUILT_IN = Path(__file__).parents[2] / "crates/microtome-codec/src/cross_scale/built_in.bin"
+BUILT_IN_SHA256 = "58186d63e497078e2fa041e2826b80236c4c883a07241e6521802386d6d791c2"
+
+
+def clamp(value, low, high):
+    return low if value < low else high if value > high else value
+
+
+def sat16(value):
+    return clamp(value, -32768, 32767)
+
+
+def wrap(value, bits):
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> bits - 1 else value
+
+
+def inflate(data, length):
+    try:
+        plain = zlib.decompressobj(-15).decompress(data, length + 1)
+    except zlib.error as error:
+        raise Damaged(str(error)) from None
+    check(len(plain) == length, "parameters that do not decompress to their length")
+    return plain
+
+
+# Parameters and models
+
+
+class Model:
+    def __init__(self, source, kind):
+        def weights(count, most=32767):
+            values = [source.signed() for _ in range(count)]
+            check(all(-most - (most == 32767) <= v <= most for v in values), "a weight outside its range")
+            return values
+
+        if kind == COARSER:
+            w = weights(18 * 3 * 8 * 2)
+            self.parent = [
+                [w[((i // 2 * 3 + k // 8) * 8 + k % 8) * 2 + i % 2] for i in range(36)] for k in range(24)
+            ]
+        w = weights(6 * 8 * 2, 8191)
+        self.causal = [[w[(i // 2 * 8 + k) * 2 + i % 2] for i in range(12)] for k in range(8)]
+        if kind == FINER:
+            self.gain = weights(64)
+        self.bias = weights(LANES)
+        self.own = [weights(LANES) for _ in range(4)]
+        self.shared = [weights(LANES) for _ in range(7)]
+        self.inner = []
+        for k in range(64):
+            behind = [l for l in range(LANES) if (l > k if l < 64 else CHECKPOINTS[l - 64] > k)]
+            row = [0] * LANES
+            for l, weight in zip(behind, weights(len(behind))):
+                row[l] = weight
+            self.inner.append(row)
+        self.taught = {}
+        self.flags = []
+        for _ in CHECKPOINTS:
+            last, row = 8192, []
+            for _ in range(BUCKETS):
+                last += source.signed()
+                check(1 <= last <= 16383, "a probability outside its range")
+                row.append(last)
+            self.flags.append(row)
+        self.widths = []
+        for context in range(5 * BUCKETS * FRACTIONS):
+            first = context // FRACTIONS % BUCKETS == 0
+            widths = [80] * 16 if first else self.widths[context - FRACTIONS]
+            own = source.byte()
+            check(own < 2, "neither a table nor none")
+            if own:
+                widths = [(a + b) % 256 for a, b in zip(widths, source.take(16))]
+                check(max(widths) <= 112, "a width outside its range")
+            self.widths.append(widths)
+        self.ends = {}
+
+    def table(self, context):
+        """The ends of the 16 intervals."""
+        if context not in self.ends:
+            weights = [EIGHTHS[w % 8] << w // 8 for w in self.widths[context]]
+            self.ends[context] = [sum(weights[: s + 1]) * 16368 // sum(weights) + s + 1 for s in range(16)]
+        return self.ends[context]
+
+    def lesson(self, k, magnitude):
+        """What a magnitude at k adds to each lane."""
+        if (k, magnitude) not in self.taught:
+            self.taught[k, magnitude] = [wrap(magnitude * w, 16) for w in self.inner[k]]
+        return self.taught[k, magnitude]
+
+
+class Parameters:
+    def __init__(self, section):
+        source = Input(section)
+        length = source.unsigned(4)
+        check(length <= 4 << 20, "parameters of more than 4 MiB")
+        source = Input(inflate(source.rest(), length))
+        self.completion = Completion(source.block())
+        self.kinds = list(source.block())
+        check(all(kind <= FINER for kind in self.kinds), "an unknown kind of level")
+        count = source.number()
+        check(count <= 255, "more than 255 templates")
+        self.templates = [Template(source.block()) for _ in range(count)]
+        self.derived = source.byte()
+        check(self.derived == 255 or self.derived < count, "no such template")
+        built_in = BUILT_IN.read_bytes()
+        check(hashlib.sha256(built_in).hexdigest() == BUILT_IN_SHA256, "the built-in models are not those")
+        built_in = Input(zlib.decompress(built_in, -15))
+        self.models, self.own = [], 0
+        for kind in (ALONE, ALONE, COARSER, COARSER, FINER, FINER):
+            model = Model(built_in, kind)
+            own = source.byte()
+            check(own < 2, "neither a model nor none")
+            self.own += own
+            self.models.append(Model(source, kind) if own else model)
+        built_in.end()
+        source.end()
+
+    def kind(self, level):
+        return self.kinds[level] if level < len(self.kinds) else ALONE
+
+
+class Completion:
+    """Codec 0's parameters."""
+
+    def __init__(self, data):
+        source = Input(data)
+        quality, chroma, count, reserved = source.take(4)
+        check(1 <= quality <= 100 and chroma < 2 and reserved == 0, "wrong codec 0 parameters")
+        self.streams = {}
+        for _ in range(count):
+            level, colour, padded = source.byte(), source.byte(), source.unsigned(2)
+            length = source.unsigned(4)
+            check(colour < 3 and level not in self.streams and length <= 65536, "a wrong stream description")
+            self.streams[level] = colour, padded, source.take(length)
+        source.end()
+
+    def of(self, level):
+        return self.streams.get(level, (0, 0, b""))
+
+
+# Coder
+
+
+class Coder:
+    def __init__(self, data):
+        check(len(data) >= 8, "the payload ends in its coder's states")
+        self.data, self.at = data, 8
+        self.now, self.next = (int.from_bytes(data[i : i + 4], "little") for i in (0, 4))
+        check(min(self.now, self.next) >= 65536, "a coder state below its range")
+
+    def step(self, start, width):
+        state = width * (self.now >> 14) + (self.now & 16383) - start
+        if state < 65536:
+            check(self.at + 2 <= len(self.data), "the payload is cut off")
+            state = state << 16 | int.from_bytes(self.data[self.at : self.at + 2], "little")
+            self.at += 2
+        self.now, self.next = self.next, state
+
+    def symbol(self, ends):
+        s = bisect_right(ends, self.now & 16383)
+        start = ends[s - 1] if s else 0
+        self.step(start, ends[s] - start)
+        return s
+
+    def flag(self, zero):
+        if self.now & 16383 < zero:
+            self.step(0, zero)
+            return False
+        self.step(zero, 16384 - zero)
+        return True
+
+    def plain(self, bits):
+        width = 1 << 14 - bits
+        value = (self.now & 16383) // width
+        self.step(value * width, width)
+        return value
+
+    def value(self, ends, raw):
+        s = self.symbol(ends)
+        if s < 15:
+            top = -(s + 1) // 2 if s & 1 else s // 2
+        else:
+            negative = self.plain(1)
+            length = self.plain(4)
+            high = self.plain(max(0, length - 8))
+            low = self.plain(min(8, length))
+            top = (1 << length) + (high << min(8, length)) + low + 7
+            top = -top if negative else top
+        return top * (1 << raw) + self.plain(raw) if raw else top
+
+    def finish(self):
+        check(self.now == self.next == 65536 and self.at == len(self.data), "the coder does not end in its place")
+
+
+# Samples and alignment
+
+
+class Samples:
+    """The samples of a decoded plane, row by row."""
+
+    def __init__(self, plane):
+        self.h, self.v = plane.h, plane.v
+        self.rows = [[] for _ in range(8 * plane.height)]
+        for i, block in enumerate(plane.blocks):
+            y = i // plane.width * 8
+            for row, samples in zip(self.rows[y : y + 8], inverse(block, plane.steps)):
+                row.extend(samples)
+
+    def at(self, x, y):
+        row = self.rows[clamp(y, 0, len(self.rows) - 1)]
+        return row[clamp(x, 0, len(row) - 1)]
+
+
+def inverse(block, steps):
+    if not any(block[1:]):
+        sample = clamp((wrap(block[0] * steps[0] + 4, 32) >> 3) + 128, 0, 255)
+        return [[sample] * 8] * 8
+    x = [0] * 64
+    for k, coefficient in enumerate(block):
+        if coefficient:
+            x[NATURAL[k]] = coefficient * steps[k]
+    columns = [idct(x[u::8], 11) for u in range(8)]
+    return [[clamp(y + 128, 0, 255) for y in idct(row, 18)] for row in zip(*columns)]
+
+
+def idct(x, shift):
+    # Modulo 2^32 only where the specification's sums may leave that range.
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
+    z = (x2 + x6) * 4433
+    a2, a3 = z - x6 * 15137, z + x2 * 6270
+    a0, a1 = (x0 + x4) << 13, (x0 - x4) << 13
+    e0, e3, e1, e2 = a0 + a3, a0 - a3, a1 + a2, a1 - a2
+    z5 = (x7 + x3 + x5 + x1) * 9633
+    z1, z2 = (x7 + x1) * -7373, (x5 + x3) * -20995
+    z3, z4 = (x7 + x3) * -16069 + z5, (x5 + x1) * -3196 + z5
+    b0, b1 = x7 * 2446 + z1 + z3, x5 * 16819 + z2 + z4
+    b2, b3 = x3 * 25172 + z2 + z3, x1 * 12299 + z1 + z4
+    out = e0 + b3, e1 + b2, e2 + b1, e3 + b0, e3 - b0, e2 - b1, e1 - b2, e0 - b3
+    half = 1 << shift - 1
+    return [((value + half + 0x80000000 & 0xFFFFFFFF) - 0x80000000) >> shift for value in out]
+
+
+def pixels_per_sample(planes, plane):
+    return max(1, max(p.h for p in planes) // plane.h), max(1, max(p.v for p in planes) // plane.v)
+
+
+def taps(f):
+    a, b, d = (-(f**3) + 32 * f * f - 256 * f + 16) >> 5, (3 * f**3 - 80 * f * f + 8208) >> 5, (f**3 - 16 * f * f + 16) >> 5
+    return [a, b, 256 - a - b - d, d]
+
+
+def align_coarser(samples, offset, pixels, plane):
+    width, height = 2 * plane.width + 4, 2 * plane.height + 4
+    (x0, tx), (y0, ty) = ((o // (4 * p), taps(o % (4 * p) * 16 // (4 * p))) for o, p in zip(offset, pixels))
+    lines = []
+    for y in range(height + 3):
+        near = [samples.at(x0 + x - 3, y0 + y - 3) for x in range(width + 3)]
+        lines.append([((sum(map(mul, near[x : x + 4], tx)) + 16) >> 5) - 1024 for x in range(width)])
+    return [
+        [(sum(map(mul, four, ty)) + 128) >> 8 for four in zip(*lines[y : y + 4])] for y in range(height)
+    ]
+
+
+def align_finer(tiles, pixels, plane):
+    """`tiles` are samples and offset of each finer tile."""
+    out = [[0] * (8 * plane.width) for _ in range(8 * plane.height)]
+    for samples, offset in tiles:
+        spans = []
+        for axis, (o, p, size) in enumerate(zip(offset, pixels, (8 * plane.width, 8 * plane.height))):
+            others = [other[axis] for _, other in tiles]
+            begin = 0 if min(others) == o else -(-o // (2 * p))
+            end = min((-(-other // (2 * p)) for other in others if other > o), default=size)
+            origin = -(2 * o // p)
+            weights = [(0, 1), (1, 2), (2, 1)] if origin % 2 else [(0, 2), (1, 2)]
+            spans.append((range(begin, min(end, size)), origin // 2, weights))
+        (columns, x0, wx), (rows, y0, wy) = spans
+        for y in rows:
+            for x in columns:
+                total = 2
+                for j, b in wy:
+                    for i, a in wx:
+                        total += a * b * samples.at(x0 + 2 * x + i, y0 + 2 * y + j)
+                out[y][x] = (total >> 2) - 512
+    return out
+
+
+# Coefficients
+
+HALF_BASIS = [
+    [2896, 4017, 3784, 3406, 2896, 2276, 1567, 799],
+    [2896, 3406, 1567, -799, -2896, -4017, -3784, -2276],
+    [2896, 2276, -1567, -4017, -2896, 799, 3784, 3406],
+    [2896, 799, -3784, -2276, 2896, 3406, -1567, -4017],
+]
+# By frequency, then place.
+BASIS = [
+    [HALF_BASIS[x][u] if x < 4 else HALF_BASIS[7 - x][u] * (-1) ** u for x in range(8)] for u in range(8)
+]
+
+
+def forward(aligned, column, row, gain):
+    """The `known` of kind 2."""
+    lines = [line[8 * column : 8 * column + 8] for line in aligned[8 * row : 8 * row + 8]]
+    columns = [[(sum(map(mul, line, basis)) + 512) >> 10 for line in lines] for basis in BASIS]
+    both = [[(sum(map(mul, line, basis)) + 8192) >> 14 for basis in BASIS] for line in columns]
+    return [(both[n % 8][n // 8] * g + 8192) >> 14 for n, g in zip(NATURAL, gain)]
+
+
+def patch(aligned, column, row, model):
+    """The `known` of kind 1."""
+    near = [s for line in aligned[2 * row : 2 * row + 6] for s in line[2 * column : 2 * column + 6]]
+    return [sat16((sum(map(mul, near, weights)) + 512) >> 10) for weights in model.parent] + [0] * 40
+
+
+def bucket(expected):
+    v = max(4, expected)
+    q = v.bit_length() - 1
+    return (q - 2) * 4 + (v >> q - 2) % 4
+
+
+def accumulate(expected, terms):
+    sums = list(map(int.__add__, expected, terms))
+    if max(sums) > 32767 or min(sums) < -32768:
+        sums = list(map(sat16, sums))
+    return sums
+
+
+def expectation(model, kind, left, above, predicted, known_dc):
+    near = [a + b for a, b in zip(left or above or [0] * 64, above or left or [0] * 64)]
+    sizes = [min(1023, abs(p)) for p in predicted]
+    rest = [sum(near[8 * g :]) for g in range(9)]
+    bulk = [sum(s >> 2 for s in sizes[8 * g :]) for g in range(9)]
+    eighths = [start // 8 for start in CHECKPOINTS]
+    beside = [near[1] + near[2], *map(int.__add__, near, near[2:]), near[61] + near[62]]
+    own = [
+        [n << 10 for n in near] + [min(255, rest[g]) << 7 for g in eighths],
+        [b << 9 for b in beside] + [0] * 9,
+        [s << 5 for s in sizes] + [min(1023, bulk[g]) << 5 for g in eighths],
+        [abs(p) % 32 << 10 for p in predicted] + [0] * 9,
+    ]
+    shared = [
+        min(255, rest[0]) << 7,
+        *(min(1023, bulk[g] - bulk[g + 1]) << 5 for g in range(3)),
+        min(1023, sum(sizes[k] >> 2 for k in (1, 5, 6, 14, 15))) << 5,
+        min(1023, sum(sizes[k] >> 2 for k in (2, 3, 9, 10, 20))) << 5,
+        clamp((known_dc >> 7) + 128, 0, 255) << 7,
+    ]
+    expected = model.bias
+    for features, weights in zip(own, model.own):
+        if any(features):
+            expected = accumulate(expected, [f * w >> 16 for f, w in zip(features, weights)])
+    for feature, weights in zip(shared, model.shared):
+        if feature:
+            expected = accumulate(expected, [feature * w >> 16 for w in weights])
+    return expected
+
+
+def decode_plane(coder, model, kind, aligned, plane):
+    steps, count = plane.steps, PREDICTED[kind]
+    reciprocals = [(65536 + step // 2) // step for step in steps]
+    errors, magnitudes = [None] * plane.width, [None] * plane.width
+    for row in range(plane.height):
+        for column in range(plane.width):
+            if kind == ALONE:
+                known = [0] * 64
+            elif kind == COARSER:
+                known = patch(aligned, column, row, model)
+            else:
+                known = forward(aligned, column, row, model.gain)
+            none = [0] * 6
+            left, above = errors[column - 1] if column else None, errors[column]
+            if kind == ALONE:
+                inputs = (left or above or none) + (above or left or none)
+            else:
+                inputs = (left or none) + (above or none)
+            causal = [sat16((sum(map(mul, inputs, weights)) + 1024) >> 11) for weights in model.causal]
+            total = [sat16(a + b) for a, b in zip(known, causal)] + known[8:]
+            predicted = [
+                clamp((total[k] * reciprocals[k] + 16384) >> 15, -32767, 32767) for k in range(count)
+            ] + [0] * (64 - count)
+            dc = causal[0] if kind == ALONE else known[0]
+            left = magnitudes[column - 1] if column else None
+            expected = expectation(model, kind, left, magnitudes[column], predicted, dc)
+            block, magnitudes[column] = decode_block(coder, model, expected, predicted)
+            plane.blocks.append(block)
+            errors[column] = [
+                clamp(clamp(block[k] * steps[k], -4095, 4095) * 8 - (known[k] >> 1), -8191, 8191)
+                for k in range(6)
+            ]
+
+
+def decode_block(coder, model, expected, predicted):
+    block = [abs(p) >> 5 if p >= 0 else -(abs(p) >> 5) for p in predicted]
+    magnitudes = [0] * 64
+    for i, start in enumerate(CHECKPOINTS):
+        if not coder.flag(model.flags[i][bucket(expected[64 + i])]):
+            break
+        for k in range(start, (CHECKPOINTS + [64])[i + 1]):
+            b = bucket(expected[k])
+            raw = 0 if b < 32 else (b - 32) // 4 + 1
+            context = (CLASS[k] * BUCKETS + b) * FRACTIONS + FRACTION[abs(predicted[k]) % 32]
+            residual = coder.value(model.table(context), raw)
+            if residual:
+                block[k] = wrap(block[k] + (-residual if predicted[k] < 0 else residual), 16)
+                magnitudes[k] = min(15, abs(residual))
+                expected = accumulate(expected, model.lesson(k, magnitudes[k]))
+    return block, magnitudes
+
+
+# Tiles
+
+
+class Payload:
+    """What is in a payload before its coder."""
+
+    def __init__(self, parameters, level, size, data):
+        source = Input(data)
+        self.form = source.byte()
+        check(self.form < 3, "an unknown form of payload")
+        self.kind = parameters.kind(level) if self.form == 2 else ALONE
+        if self.form:
+            number = source.byte()
+            if number == 255:
+                length = source.unsigned(4)
+                check(length <= 65536, "a template of more than 64 KiB")
+                self.template = Template(source.take(length))
+            else:
+                check(number < len(parameters.templates), "no such template")
+                self.template = parameters.templates[number]
+            self.size = source.unsigned(2), source.unsigned(2)
+            padded = parameters.completion.of(level)[1]
+            check(self.size in (size, (padded, padded)), "a tile of another size")
+        self.body = source.rest()
+
+    def decode(self, parameters, reference):
+        """The planes; `reference` are samples of all components, and offset, of each tile of the reference."""
+        planes = self.template.planes(*self.size)
+        coder = Coder(self.body)
+        if self.kind != ALONE:
+            check(reference and all(samples for samples, _ in reference), "a reference without samples")
+            check(all(same_components(samples, planes) for samples, _ in reference), "other components")
+        for i, plane in enumerate(planes):
+            pixels = pixels_per_sample(planes, plane)
+            aligned = None
+            if self.kind == COARSER:
+                aligned = align_coarser(reference[0][0][i], reference[0][1], pixels, plane)
+            elif self.kind == FINER:
+                aligned = align_finer([(samples[i], offset) for samples, offset in reference], pixels, plane)
+            decode_plane(coder, parameters.models[2 * self.kind + min(i, 1)], self.kind, aligned, plane)
+        coder.finish()
+        return planes
+
+    def record(self, parameters, level, planes):
+        """The record, once decoded."""
+        if not self.form:
+            return self.body
+        stream = self.template.write(*self.size, planes)
+        tables = parameters.completion.of(level)[2]
+        if not tables:
+            return stream
+        check(stream.startswith(tables[:-2]), "the tile's template lacks the tables of its level")
+        return stream[:2] + stream[len(tables) - 2 :]
+
+
+def same_components(samples, planes):
+    return [(s.h, s.v) for s in samples] == [(p.h, p.v) for p in planes]
+
+
+def derive(parameters, size, reference):
+    """The stream of a derived tile made of samples, or None."""
+    if parameters.derived == 255 or not all(samples for samples, _ in reference):
+        return None
+    template = parameters.templates[parameters.derived]
+    planes = template.planes(*size)
+    if not all(same_components(samples[: len(planes)], planes) for samples, _ in reference):
+        return None
+    for i, plane in enumerate(planes):
+        pixels = pixels_per_sample(planes, plane)
+        aligned = align_finer([(samples[i], offset) for samples, offset in reference], pixels, plane)
+        reciprocals = [(65536 + step // 2) // step for step in plane.steps]
+        for at in range(plane.width * plane.height):
+            known = forward(aligned, at % plane.width, at // plane.width, [1 << 14] * 64)
+            most = [2047] + [1023] * 63
+            plane.blocks.append(
+                [clamp((v * r + (1 << 19)) >> 20, -m, m) for v, r, m in zip(known, reciprocals, most)]
+            )
+    return template.write(*size, planes)
