@@ -47,14 +47,15 @@ fn every_tile_of_every_level_is_served_on_both_routes() {
 }
 
 #[test]
-fn a_derived_tile_is_the_exact_average_encoded_once() {
+fn a_derived_tile_is_the_average_of_the_finer_level() {
     let folder = folder();
     let slide = ingest(folder.path(), "a.mtm", "synthetic:777x555");
     let server = Server::start(folder.path(), &[]);
     let served = server.get(&format!("/tiles/a/{}/0_0.jpg", slide.levels().len() - 2)).body;
     let exact = slide.read_region(0, Rect { x: 0, y: 0, width: 512, height: 512 }).unwrap().reduced();
-    let expected = turbo::encode(&exact, 80, turbo::Subsampling::Chroma420).unwrap();
-    assert!(served == expected);
+    let likeness = support::psnr(&turbo::decode(&served, 1 << 16).unwrap(), &exact);
+    assert!(likeness > 36.0, "{likeness:.1} dB");
+    assert!(served == slide.tile(TileId { level: 1, column: 0, row: 0 }).unwrap());
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use microtome_codec::Rgb;
 use microtome_codec::turbo::{self, Subsampling};
-use microtome_slide::Grid;
+use microtome_ingest::source::{self, Content};
 use microtome_slide::deepzoom::Descriptor;
+use microtome_slide::{Grid, Rect};
 
 /// The binary under test with these arguments, its output collected.
 pub(crate) fn microtome<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
@@ -117,6 +118,20 @@ pub(crate) fn picture(width: u32, height: u32) -> Rgb {
         [wave(x, 370), wave(y, 310), wave(x + y, 530)]
     };
     Rgb::from_vec(width, height, (0..width * height).flat_map(pixel).collect()).expect("sizes match")
+}
+
+/// Stained tissue: detail that JPEG spends its bits on.
+pub(crate) fn tissue(width: u32, height: u32, seed: u32) -> Rgb {
+    let slide = source::open(&format!("synthetic:{width}x{height},seed={seed}")).unwrap();
+    let Content::Pixels(pixels) = &slide.content else { panic!("a synthetic slide has pixels") };
+    pixels.read(Rect { x: 0, y: 0, width, height }).unwrap()
+}
+
+/// Likeness of two pictures of one size in dB, over all channels.
+pub(crate) fn psnr(a: &Rgb, b: &Rgb) -> f64 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let squares: u64 = a.data().iter().zip(b.data()).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+    10.0 * (255.0 * 255.0 * a.data().len() as f64 / squares.max(1) as f64).log10()
 }
 
 /// Writes a picture as PNG.

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use microtome_codec::Rgb;
+use microtome_codec::coefficients::Template;
 use microtome_codec::cross_scale::{Coding, CrossScale, Picture, Reference};
-use microtome_codec::{Rgb, turbo};
 use microtome_container::geometry::{Rect, TileId};
 use microtome_slide::workspace;
 
@@ -38,16 +39,22 @@ pub(crate) struct Coder<'a> {
     materials: &'a Materials<'a>,
     /// As a reader will have it: parsed from the bytes that go into the container.
     codec: CrossScale,
+    /// The template of tiles that we quantise.
+    own: &'a Template,
     counts: [AtomicU64; 3],
     /// Luma PSNR in dB of the sampled tiles, by level.
     psnr: Mutex<Vec<(u8, f64)>>,
 }
 
 impl<'a> Coder<'a> {
-    /// A coder with these codec parameters.
-    pub(crate) fn new(materials: &'a Materials<'a>, params: &[u8]) -> Result<Self, microtome_codec::Error> {
+    /// A coder with these codec parameters, and the template of tiles that are quantised.
+    pub(crate) fn new(
+        materials: &'a Materials<'a>,
+        params: &[u8],
+        own: &'a Template,
+    ) -> Result<Self, microtome_codec::Error> {
         let codec = CrossScale::parse(params)?;
-        Ok(Self { materials, codec, counts: Default::default(), psnr: Mutex::default() })
+        Ok(Self { materials, codec, own, counts: Default::default(), psnr: Mutex::default() })
     }
 
     pub(crate) fn codec(&self) -> &CrossScale {
@@ -74,15 +81,42 @@ impl<'a> Coder<'a> {
     ) -> Result<Coded, Error> {
         let record = match material {
             Material::Record(record) => record,
-            Material::Pixels(pixels) => {
-                let record = quantised(self.materials, tile, &pixels)?;
-                if (tile.column + 7 * tile.row).is_multiple_of(QUALITY_SAMPLE) {
-                    self.measure(tile, &pixels, &record)?;
-                }
-                record
-            }
+            Material::Pixels(pixels) => return self.quantised(tile, &pixels, reference),
         };
         self.proven(tile, &record.into(), reference)
+    }
+
+    /// Quantises and codes pixels, and decodes them again.
+    fn quantised(&self, tile: TileId, pixels: &Rgb, reference: Reference<'_>) -> Result<Coded, Error> {
+        let Rect { width, height, .. } = self.materials.rect(tile);
+        let (level, codec) = (tile.level, &self.codec);
+        let coded = workspace::with(|workspace| {
+            let mut payload = vec![];
+            let coding = codec.quantise(self.own, level, pixels, reference, workspace, &mut payload)?;
+            let (payload, picture) = (Bytes::from(payload), codec.picture_in(workspace));
+            let record = codec.record(level, [width, height], &payload, reference, workspace)?;
+            match picture == codec.picture_in(workspace) {
+                true => Ok((coding, Coded { payload, picture: picture.map(Arc::new) }, record)),
+                false => {
+                    Err(microtome_codec::Error::Undecodable("the codec does not undo itself".to_owned()))
+                }
+            }
+        });
+        let (coding, coded, record) = coded.map_err(|error| self.materials.mistake(tile, &error))?;
+        if (tile.column + 7 * tile.row).is_multiple_of(QUALITY_SAMPLE) {
+            self.measure(tile, pixels, &record)?;
+        }
+        self.count(coding);
+        Ok(coded)
+    }
+
+    fn count(&self, coding: Coding) {
+        let count = match coding {
+            Coding::Verbatim => 0,
+            Coding::Alone => 1,
+            Coding::Predicted => 2,
+        };
+        self.counts[count].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Codes a record and decodes it again. What does not come back byte for byte goes in verbatim, after proof that it
@@ -96,7 +130,8 @@ impl<'a> Coder<'a> {
             let payload = Bytes::from(payload);
             let back = self.codec.record(level, size, &payload, reference, workspace);
             let proven = coding != Coding::Verbatim && back.is_ok_and(|back| back == *record);
-            proven.then(|| (coding, Coded { payload, picture: self.codec.picture_in(workspace).map(Arc::new) }))
+            proven
+                .then(|| (coding, Coded { payload, picture: self.codec.picture_in(workspace).map(Arc::new) }))
         });
         let (coding, coded) = match coded {
             Some(coded) => {
@@ -109,33 +144,16 @@ impl<'a> Coder<'a> {
                 (Coding::Verbatim, Coded { payload, picture: None })
             }
         };
-        let count = match coding {
-            Coding::Verbatim => 0,
-            Coding::Alone => 1,
-            Coding::Predicted => 2,
-        };
-        self.counts[count].fetch_add(1, Ordering::Relaxed);
+        self.count(coding);
         Ok(coded)
     }
 
-    fn measure(&self, tile: TileId, pixels: &Rgb, record: &[u8]) -> Result<(), Error> {
-        let again = self.materials.decoded(tile, &Bytes::copy_from_slice(record))?;
+    fn measure(&self, tile: TileId, pixels: &Rgb, record: &Bytes) -> Result<(), Error> {
+        let again = self.materials.decoded(tile, record)?;
         let entry = (tile.level, psnr_y(pixels, &again));
         self.psnr.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         Ok(())
     }
-}
-
-/// Pixels as the JPEG tile that they become: the one place where the encoder is chosen.
-pub(crate) fn quantised(materials: &Materials<'_>, tile: TileId, pixels: &Rgb) -> Result<Vec<u8>, Error> {
-    let params = materials.params;
-    turbo::encode(pixels, params.derived_quality, params.derived_subsampling).map_err(|error| {
-        Error::Malformed {
-            path: materials.name.to_owned(),
-            place: tile.to_string(),
-            what: error.to_string(),
-        }
-    })
 }
 
 /// Luma PSNR in dB of two images of one size; 99 where they are the same. Luma after BT.601 with 8-bit weights.

@@ -168,8 +168,9 @@ fn fill(
     let plan = materials.plan;
     let grids: Vec<Grid> = (0..plan.levels.len() as u8).map(|k| plan.grid(k)).collect();
     let training = Training { materials, layout: writer.layout(), grids: &grids, progress, cancelled };
-    let codec = training.train()?.to_bytes();
-    let coder = Coder::new(materials, &codec)?;
+    let (trained, own) = training.train()?;
+    let codec = trained.to_bytes();
+    let coder = Coder::new(materials, &codec, &own)?;
     let derives = coder.codec().derives();
     let stored = grids.iter().zip(&plan.levels).filter(|(_, level)| level.stored);
     let pixels = stored.map(|(grid, _)| u64::from(grid.width) * u64::from(grid.height)).sum();

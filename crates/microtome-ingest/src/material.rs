@@ -3,6 +3,7 @@
 //! Not here: levels that are made from what was coded already.
 
 use bytes::Bytes;
+use microtome_codec::cross_scale::Quantiser;
 use microtome_codec::payload::VerbatimParams;
 use microtome_codec::{Rgb, jpeg, turbo};
 use microtome_container::geometry::{Rect, TileId};
@@ -104,13 +105,22 @@ impl<'a> Materials<'a> {
         }
     }
 
+    /// The quantiser of tiles made from pixels.
+    pub(crate) fn quantiser(&self) -> Quantiser {
+        Quantiser::new(self.params.derived_quality, self.params.derived_subsampling)
+    }
+
+    /// A tile that went wrong in our hands.
+    pub(crate) fn mistake(&self, tile: TileId, error: &microtome_codec::Error) -> Error {
+        Error::Malformed { path: self.name.to_owned(), place: tile.to_string(), what: error.to_string() }
+    }
+
     fn refusal(&self, tile: TileId, record: &[u8], error: &microtome_codec::Error) -> Error {
         let (path, rect) = (self.name.to_owned(), self.rect(tile));
         let Origin::Verbatim(index) = self.plan.origins[usize::from(tile.level)] else {
-            return Error::Malformed { path, place: tile.to_string(), what: error.to_string() };
+            return self.mistake(tile, error);
         };
-        let size =
-            jpeg::inspect(record).map(|h| format!(" (its header says {} x {} px)", h.width, h.height));
+        let size = jpeg::inspect(record).map(|h| format!(" (its header says {} x {} px)", h.width, h.height));
         let what = format!(
             "{error}; the grid wants {} x {} px{}; mend or remove the source, or take its pixels with --quality",
             rect.width,
@@ -171,7 +181,8 @@ impl Family<'_> {
 
     /// Pixels of level 0 of a source that offers pixels.
     fn finest(&self, rect: Rect) -> Result<Rgb, Error> {
-        let (all, pixels) = self.pixels.as_ref().expect("level 0 is quantised where the source offers pixels");
+        let (all, pixels) =
+            self.pixels.as_ref().expect("level 0 is quantised where the source offers pixels");
         Ok(pixels.crop(rect.x - all.x, rect.y - all.y, rect.width, rect.height))
     }
 }

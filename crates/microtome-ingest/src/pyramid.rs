@@ -71,7 +71,9 @@ impl Pyramid<'_> {
         let material = match self.materials.plan.origins[usize::from(tile.level)] {
             Origin::Verbatim(source) => Material::Record(self.materials.record(source, tile)?),
             Origin::Made(finer) => Material::Pixels(self.reduced(finer, tile)?),
-            Origin::Quantised | Origin::Derived => unreachable!("a coarse level is kept, made, or not stored"),
+            Origin::Quantised | Origin::Derived => {
+                unreachable!("a coarse level is kept, made, or not stored")
+            }
         };
         self.store(tile, material, |tile| self.read_picture(tile)).map(drop)
     }

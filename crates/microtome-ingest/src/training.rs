@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use microtome_codec::coefficients::Template;
 use microtome_codec::cross_scale::{CrossScale, Kind, Picture, Trainer};
 use microtome_container::geometry::{Grid, TileId};
 use microtome_container::index::Layout;
@@ -12,7 +13,6 @@ use microtome_slide::{reference, workspace};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::coder::quantised;
 use crate::ingest::{Progress, Unit};
 use crate::material::{Family, Material, Materials};
 use crate::plan::{Origin, Plan};
@@ -47,8 +47,8 @@ pub(crate) fn kinds(plan: &Plan) -> Vec<Kind> {
 }
 
 impl Training<'_> {
-    /// The codec for this slide. Runs on the calling rayon pool.
-    pub(crate) fn train(&self) -> Result<CrossScale, Error> {
+    /// The codec for this slide, and the template of tiles that we quantise. Runs on the calling rayon pool.
+    pub(crate) fn train(&self) -> Result<(CrossScale, Template), Error> {
         let &Materials { plan, params, .. } = self.materials;
         let untrained = CrossScale::built_in(params.clone(), kinds(plan));
         let sample = self.choose()?;
@@ -67,12 +67,24 @@ impl Training<'_> {
             .collect::<Result<_, Error>>()?;
         let seen = examples.iter().flatten().filter(|(tile, _)| tile.level == 0).count();
         let share = seen as f64 / plan.grid(0).tiles() as f64;
-        let derived = plan.origins.contains(&Origin::Derived).then(|| trainer.most_common()).flatten();
+        let own = self.materials.quantiser().template(trainer.statistics());
+        let own = own.expect("a quantiser's steps are JPEG's");
+        let quantised = plan.origins.contains(&Origin::Quantised);
+        let derived = match quantised {
+            true => Some(own.clone()),
+            false => trainer.most_common(),
+        };
+        if quantised {
+            trainer.forget_templates();
+        }
         let mut codec = trainer.finish(untrained, learnt, share);
-        if let Some(template) = derived {
+        if let Some(template) = derived.filter(|_| plan.origins.contains(&Origin::Derived)) {
             codec.add_template(&template, true);
         }
-        Ok(codec)
+        if plan.origins.iter().any(|origin| matches!(origin, Origin::Quantised | Origin::Made(_))) {
+            codec.add_template(&own, false);
+        }
+        Ok((codec, own))
     }
 
     /// Families for the sample, in file order: all of a small slide, else such as have something on them.
@@ -119,7 +131,8 @@ impl Training<'_> {
     fn record(&self, family: &Family<'_>, tile: TileId) -> Result<Vec<u8>, Error> {
         match family.material(tile)? {
             Material::Record(record) => Ok(record),
-            Material::Pixels(pixels) => quantised(self.materials, tile, &pixels),
+            Material::Pixels(pixels) => workspace::with(|w| self.materials.quantiser().plain(&pixels, w))
+                .map_err(|error| self.materials.mistake(tile, &error)),
         }
     }
 

@@ -136,7 +136,8 @@ impl<'a> SourceLevel<'a> {
     }
 
     fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid) -> Result<(), String> {
-        let theirs: Bytes = self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
+        let theirs: Bytes =
+            self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
         let fetched = slide.fetch(tile).map_err(|e| e.to_string())?;
         let ours = fetched.record().map_err(|e| e.to_string())?;
         let ours = ours.filter(|ours| *ours == theirs);

@@ -271,8 +271,13 @@ fn read_codec(container: &Container, number: u16) -> Result<PayloadCodec, Error>
     };
     let wrong = |what: String| invalid(container, "section CPAR", what);
     let codec = PayloadCodec::open(number, &parameters).map_err(|e| wrong(e.to_string()))?;
-    match (0_u8..).zip(&container.header().levels).find(|(k, level)| level.stored && !has_reference(container, &codec, *k)) {
-        Some((level, _)) => Err(wrong(format!("the tiles of level {level} are predicted from a level that cannot be"))),
+    match (0_u8..)
+        .zip(&container.header().levels)
+        .find(|(k, level)| level.stored && !has_reference(container, &codec, *k))
+    {
+        Some((level, _)) => {
+            Err(wrong(format!("the tiles of level {level} are predicted from a level that cannot be")))
+        }
         None => Ok(codec),
     }
 }

@@ -3,7 +3,7 @@
 //! Each lane is a weighted sum of features, scaled so that every product's upper half counts: the same integers on
 //! every machine, sixteen at a time where the machine can.
 
-use super::model::{BLOCK_FEATURES, CHECKPOINTS, FLAG_LANE, LANE_FEATURES, LANES, Lanes, Model};
+use super::model::{BLOCK_FEATURES, FLAG_LANE, LANE_FEATURES, LANES, Lanes, Model};
 
 /// Largest magnitude that counts as a feature.
 pub(super) const MOST: u8 = 15;
@@ -121,7 +121,8 @@ pub(super) fn expected(model: &Model, features: &Features) -> Lanes {
     for (chunk, out) in out.0.as_chunks_mut::<16>().0.iter_mut().enumerate() {
         let mut sums = *out;
         for (feature, weights) in features.own.iter().zip(&model.own) {
-            let (feature, weights) = (&feature.0.as_chunks::<16>().0[chunk], &weights.0.as_chunks::<16>().0[chunk]);
+            let (feature, weights) =
+                (&feature.0.as_chunks::<16>().0[chunk], &weights.0.as_chunks::<16>().0[chunk]);
             for ((sum, &feature), &weight) in sums.iter_mut().zip(feature).zip(weights) {
                 *sum = sum.saturating_add(upper(feature, weight));
             }

@@ -7,6 +7,7 @@ use super::dct;
 use super::expect::{self, Features, MOST};
 use super::model::{CHECKPOINTS, FLAG_LANE, Lanes, Model, bucket, raw_bits};
 use super::rans::{Plain, SCALE, SCALE_BITS, Writer};
+use super::tile::Workspace;
 use super::walk::{self, Coder, ESCAPE};
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
@@ -66,6 +67,24 @@ impl Quantiser {
             self.subsampling,
             HuffmanTables::Fixed(statistics),
         )
+    }
+}
+
+impl Quantiser {
+    /// Pixels as a JPEG tile, every coefficient rounded to the nearest step: what models are trained on before there
+    /// are any to ask.
+    ///
+    /// # Errors
+    /// As [`Template::planes_for`] for pixels of no JPEG's size.
+    pub fn plain(self, pixels: &Rgb, workspace: &mut Workspace) -> Result<Vec<u8>, Error> {
+        let (luma, chroma) = (self.steps(&LUMA), self.steps(&CHROMA));
+        let template = Template::jfif(&luma, &chroma, self.subsampling, HuffmanTables::Standard)?;
+        workspace.prepare(&template, pixels)?;
+        let targets = transform(pixels, &workspace.tile);
+        for (plane, targets) in workspace.tile.planes.iter_mut().zip(&targets) {
+            nearest(targets, plane);
+        }
+        workspace.stream(&template)
     }
 }
 
@@ -135,7 +154,7 @@ impl Costs {
             let mut mantissa = (u64::from(value) << 30) >> whole;
             let mut fraction = 0;
             for bit in (0..8).rev() {
-                mantissa = mantissa * mantissa >> 30;
+                mantissa = (mantissa * mantissa) >> 30;
                 if mantissa >= 2 << 30 {
                     mantissa >>= 1;
                     fraction |= 1 << bit;
@@ -292,8 +311,8 @@ impl Coder for Chooser<'_> {
     }
 }
 
-/// Rounds targets to the nearest: how training starts.
-pub(super) fn nearest(targets: &Targets, plane: &mut Plane) {
+/// Rounds targets to the nearest.
+fn nearest(targets: &Targets, plane: &mut Plane) {
     for (block, target) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(targets) {
         for k in 0..64 {
             let unit = 16 * i32::from(plane.table[k]);

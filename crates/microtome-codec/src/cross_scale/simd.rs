@@ -237,3 +237,67 @@ impl Machine for Avx2 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::built_in;
+    use super::*;
+
+    /// A plane of `width` x `height` blocks with coefficients that thin out, and samples of another scale for it.
+    fn plane(width: usize, height: usize, seed: u64) -> (Plane, Samples) {
+        let mut state = seed | 1;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as u32
+        };
+        let coefficients = (0..64 * width * height).map(|i| {
+            let most = [900, 60, 12, 3, 1][(i % 64).div_ceil(13).min(4)];
+            if random() % 4 == 0 { (random() % (2 * most + 1)) as i16 - most as i16 } else { 0 }
+        });
+        let table = std::array::from_fn(|k| 3 + 2 * k as u16);
+        let plane =
+            Plane { width, height, horizontal: 1, vertical: 1, table, coefficients: coefficients.collect() };
+        let data = (0..64 * width * height).map(|i| (random() % 50) as u8 + (i % 200) as u8).collect();
+        (plane, Samples { width: 8 * width, height: 8 * height, data })
+    }
+
+    /// Payload, coefficients after decoding it, and samples, by an instruction set.
+    fn all(set: Set, kind: Kind, plane: &Plane, other: &Samples) -> (Vec<u8>, Vec<i16>, Samples) {
+        let model = &built_in::models()[kind as usize][0];
+        let (mut aligned, size) = (Aligned::default(), [8 * plane.width, 8 * plane.height]);
+        match kind {
+            Kind::Alone => {}
+            Kind::Coarser => coarser(set, &mut aligned, other, [5, 3], [1, 1], [plane.width, plane.height]),
+            Kind::Finer => {
+                let child = Child { samples: other, origin: [-1, 2], from: [0, 0], to: size };
+                finer(set, &mut aligned, &[child], size);
+            }
+        }
+        let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
+        let mut plane = plane.clone();
+        encode(set, &mut writer, model, kind, &aligned, &mut plane, &mut scratch);
+        writer.finish(&mut bytes);
+        let mut decoded = plane.clone();
+        decoded.coefficients.fill(0);
+        let mut reader = Reader::new(&bytes).expect("two states");
+        decode(set, &mut reader, model, kind, &aligned, &mut decoded, &mut scratch);
+        reader.finish().expect("the very end");
+        assert_eq!(decoded.coefficients, plane.coefficients);
+        let mut samples = Samples::default();
+        super::samples(set, &plane, &mut samples);
+        (bytes, decoded.coefficients, samples)
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_gives_the_same_bits(
+            width in 1..7_usize, height in 1..7_usize, seed in any::<u64>(), kind in 0..3_usize,
+        ) {
+            let (plane, other) = plane(width, height, seed);
+            let kind = Kind::ALL[kind];
+            prop_assert!(all(Set::BASELINE, kind, &plane, &other) == all(Set::detect(), kind, &plane, &other));
+        }
+    }
+}

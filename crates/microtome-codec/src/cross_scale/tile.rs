@@ -114,6 +114,13 @@ impl Workspace {
         Ok(())
     }
 
+    /// The stream of the tile.
+    pub(super) fn stream(&mut self, template: &Template) -> Result<Vec<u8>, Error> {
+        let mut out = vec![];
+        self.streams.write(template, &self.tile, &mut out)?;
+        Ok(out)
+    }
+
     /// Counts the Huffman symbols of the tile that was coded last.
     pub(super) fn count(&mut self, template: &Template, statistics: &mut Statistics) -> Result<(), Error> {
         self.streams.count(template, &self.tile, statistics)

@@ -190,14 +190,7 @@ fn expectations(model: &mut Model, kind: Kind, examples: &mut [Example]) {
     let mut observer = Observer::new(blocks.div_ceil(MOST_REGRESSED).max(1));
     let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
     for example in examples {
-        plane::code::<Plain, _>(
-            &mut observer,
-            model,
-            kind,
-            &example.aligned,
-            &mut example.plane,
-            &mut scratch,
-        );
+        simd::observe(set, &mut observer, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
     for (lane, regression) in observer.lanes.iter().enumerate() {
         let weights = &regression.solve(4.0)[0];
@@ -253,14 +246,7 @@ fn probabilities(model: &mut Model, kind: Kind, examples: &mut [Example]) {
     let mut counter = Counter::new();
     let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
     for example in examples {
-        plane::code::<Plain, _>(
-            &mut counter,
-            model,
-            kind,
-            &example.aligned,
-            &mut example.plane,
-            &mut scratch,
-        );
+        simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
     // A context that was hardly ever seen takes over from the bucket before.
     for context in 0..TABLES {
@@ -297,14 +283,7 @@ pub(super) fn cost(model: &Model, kind: Kind, examples: &mut [Example]) -> f64 {
     let mut counter = Counter::new();
     let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
     for example in examples {
-        plane::code::<Plain, _>(
-            &mut counter,
-            model,
-            kind,
-            &example.aligned,
-            &mut example.plane,
-            &mut scratch,
-        );
+        simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
     bits(model, &counter)
 }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use super::model::{Kind, Model};
 use super::params::{CrossScale, MAX_TEMPLATES, Stored, deflated};
 use super::predict::Aligned;
-use super::quantise;
 use super::stored;
 use super::tile::{self, Picture, Reference, Workspace};
 use super::train::{self, Example};
 use crate::coefficients::{Statistics, Template, Tile};
-use crate::{Error, Rgb};
 
 /// Most blocks that a model is trained on: 96 tiles of 256 x 256 px. Beyond it, every other one is dropped.
 const MOST_BLOCKS: usize = 96 << 10;
@@ -86,6 +84,8 @@ impl Trainer {
         workspace: &mut Workspace,
     ) -> Option<Picture> {
         let template = codec.parse_record(level, record, workspace)?;
+        // What was just parsed can be counted.
+        workspace.count(&template, &mut self.statistics).ok()?;
         let known =
             self.templates.iter().position(|t| Arc::ptr_eq(&t.template, &template) || t.template == template);
         let number = known.unwrap_or(self.templates.len());
@@ -101,37 +101,12 @@ impl Trainer {
         codec.picture_in(workspace)
     }
 
-    /// Takes pixels as an example of a tile of `level`, quantised as [`CrossScale::quantise`] would, or to the nearest
-    /// step where `codec` has no models worth asking. Returns the tile's samples.
-    ///
-    /// # Errors
-    /// As [`CrossScale::quantise`].
-    pub fn observe_pixels(
-        &mut self,
-        codec: &CrossScale,
-        template: &Template,
-        level: u8,
-        pixels: &Rgb,
-        reference: Reference<'_>,
-        plain: bool,
-        workspace: &mut Workspace,
-    ) -> Result<Option<Picture>, Error> {
-        if plain {
-            workspace.prepare(template, pixels)?;
-            let targets = quantise::transform(pixels, &workspace.tile);
-            for (plane, targets) in workspace.tile.planes.iter_mut().zip(&targets) {
-                quantise::nearest(targets, plane);
-            }
-        } else {
-            codec.quantise(template, level, pixels, reference, workspace, &mut vec![])?;
-        }
-        workspace.count(template, &mut self.statistics)?;
-        let kind = codec.usable(level, &workspace.tile, &reference);
-        self.add(codec, kind, &workspace.tile, &reference);
-        Ok(codec.picture_in(workspace))
+    /// Forgets the streams that the examples came in: the slide's tiles will come in others.
+    pub fn forget_templates(&mut self) {
+        self.templates.clear();
     }
 
-    /// How often each Huffman symbol occurred in the pixels' tiles.
+    /// How often each Huffman symbol occurred in the examples.
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics

@@ -21,14 +21,7 @@ pub(super) trait Coder {
     fn raw(&mut self, bits: u32, value: u32) -> u32;
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
-    fn prepare(
-        &mut self,
-        _model: &Model,
-        _features: &Features,
-        _predicted: &[i16],
-        _block: &mut [i16; 64],
-    ) {
-    }
+    fn prepare(&mut self, _model: &Model, _features: &Features, _predicted: &[i16], _block: &mut [i16; 64]) {}
     /// Told of each block before its first symbol.
     #[inline(always)]
     fn block(&mut self, _features: &Features, _residuals: &[i16; 64]) {}
