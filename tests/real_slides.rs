@@ -6,8 +6,8 @@ mod support;
 
 use microtome_codec::{jpeg, turbo};
 use microtome_ingest::source::{self, Content};
-use microtome_slide::{Slide, TileId, deepzoom};
-use support::{Server, fail, folder, shared_data, succeed};
+use microtome_slide::{Rect, Slide, TileId, deepzoom};
+use support::{Server, fail, folder, psnr, shared_data, succeed};
 
 #[test]
 fn a_deep_zoom_slide_is_kept_byte_for_byte_and_served_so() {
@@ -17,6 +17,10 @@ fn a_deep_zoom_slide_is_kept_byte_for_byte_and_served_so() {
     succeed(["ingest", source.to_str().unwrap(), "-o", container.to_str().unwrap()]);
     let verdict = succeed(["verify", container.to_str().unwrap(), "--source", source.to_str().unwrap()]);
     assert!(verdict.contains("3,399 tiles are those of"), "{verdict}");
+    let metadata = Slide::open(&container).unwrap().metadata().clone();
+    let (ours, theirs) = (std::fs::metadata(&container).unwrap().len(), metadata.source.bytes);
+    assert!(100 * ours < 60 * theirs, "{ours} bytes of {theirs}");
+    assert!(metadata.notices.is_empty(), "no tile is stored as it came: {:?}", metadata.notices);
     let server = Server::start(folder.path(), &[]);
     for (level, column, row) in [(14, 30, 22), (14, 55, 44), (13, 27, 22), (12, 0, 0), (10, 3, 2), (0, 0, 0)]
     {
@@ -62,6 +66,11 @@ fn an_svs_with_rgb_jpeg_tiles_of_240_px_is_served_with_the_sources_pixels() {
     let tile = slide.fetch(TileId { level: 0, column: 5, row: 6 }).unwrap().decode_pixels().unwrap();
     let sum = |c: usize| tile.data().iter().skip(c).step_by(3).map(|&v| u64::from(v)).sum::<u64>();
     assert!(sum(1) < sum(0) && sum(1) < sum(2), "H&E is pink and violet");
+    let rect = |width, height| Rect { x: 0, y: 0, width, height };
+    let average = slide.read_region(0, rect(2 * 240, 2 * 240)).unwrap().reduced();
+    let derived = slide.fetch(TileId { level: 1, column: 0, row: 0 }).unwrap().decode_pixels().unwrap();
+    let likeness = psnr(&derived, &average);
+    assert!(likeness > 32.0, "a derived tile is RGB as well, and says so: {likeness:.1} dB");
     assert_eq!(slide.metadata().mpp, Some([0.499, 0.499]));
     assert_eq!(slide.metadata().objective_power, Some(20.0));
     let names: Vec<_> = slide.metadata().associated.iter().map(|a| a.name.as_str()).collect();

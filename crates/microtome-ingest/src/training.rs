@@ -17,10 +17,12 @@ use crate::ingest::{Progress, Unit};
 use crate::material::{Family, Material, Materials};
 use crate::plan::{Origin, Plan};
 
-/// Pixels of level 0 in a sample: 16 families of tiles of 256 x 256 px.
+/// Most pixels of level 0 in a sample: 16 families of tiles of 256 x 256 px.
 const SAMPLE_PIXELS: u64 = 16 << 20;
+/// A sample is at most this part of a slide: training takes longer per pixel than coding.
+const SAMPLE_PART: u64 = 8;
 /// Families in a sample, whatever the size of their tiles.
-const SAMPLE_FAMILIES: std::ops::RangeInclusive<u64> = 4..=64;
+const SAMPLE_FAMILIES: std::ops::RangeInclusive<u64> = 2..=64;
 /// Families weighed for each that is taken.
 const CANDIDATES: u64 = 2;
 
@@ -92,7 +94,8 @@ impl Training<'_> {
         let grid = self.materials.plan.grid(0);
         let all = u64::from(grid.columns().div_ceil(4)) * u64::from(grid.rows().div_ceil(4));
         let side = u64::from(grid.tile_size);
-        let wanted = SAMPLE_PIXELS / (16 * side * side);
+        let pixels = u64::from(grid.width) * u64::from(grid.height);
+        let wanted = SAMPLE_PIXELS.min(pixels / SAMPLE_PART) / (16 * side * side);
         let wanted = wanted.clamp(*SAMPLE_FAMILIES.start(), *SAMPLE_FAMILIES.end());
         if all <= wanted {
             return Ok(self.layout.families().collect());

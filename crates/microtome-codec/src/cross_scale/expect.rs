@@ -18,10 +18,13 @@ pub(super) struct Features {
     /// the size of its fraction.
     pub(super) own: [Lanes; LANE_FEATURES],
     pub(super) block: [i16; BLOCK_FEATURES],
+    /// Magnitudes on the left and above, together.
+    near: Magnitudes,
 }
 
 impl Features {
-    pub(super) const ZERO: Self = Self { own: [Lanes::ZERO; LANE_FEATURES], block: [0; BLOCK_FEATURES] };
+    pub(super) const ZERO: Self =
+        Self { own: [Lanes::ZERO; LANE_FEATURES], block: [0; BLOCK_FEATURES], near: [0; 64] };
 
     /// Fills in the features of a block from its neighbours' magnitudes (an absent one stands in for the other) and
     /// from its predictions in 1/32 step.
@@ -35,29 +38,14 @@ impl Features {
     ) {
         const NONE: Magnitudes = [0; 64];
         let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
-        let mut near = [0_u8; 64];
-        for ((near, left), above) in near.iter_mut().zip(left).zip(above) {
+        for ((near, left), above) in self.near.iter_mut().zip(left).zip(above) {
             *near = left + above;
         }
-        let [same, beside, size, fraction] = &mut self.own;
-        for (same, &near) in same.0.iter_mut().zip(&near) {
-            *same = i16::from(near) << 10;
-        }
-        for (beside, near) in beside.0[1..].iter_mut().zip(near.windows(3)) {
-            *beside = i16::from(near[0] + near[2]) << 9;
-        }
-        beside.0[0] = i16::from(near[1] + near[2]) << 9;
-        beside.0[63] = i16::from(near[61] + near[62]) << 9;
         let mut sizes = [0_i16; N];
         for (sizes, &predicted) in sizes.iter_mut().zip(predicted) {
             *sizes = predicted.saturating_abs().min(1023);
         }
-        for (size, sizes) in size.0.iter_mut().zip(&sizes) {
-            *size = sizes << 5;
-        }
-        for (fraction, &predicted) in fraction.0.iter_mut().zip(predicted) {
-            *fraction = fraction_of(predicted) << 10;
-        }
+        let Self { own: [same, _, size, _], near, .. } = self;
         // What is left from each eighth of the block on.
         let (mut rest, mut rest_size) = ([0_u16; 9], [0_u16; 9]);
         for (group, eight) in near.as_chunks::<8>().0.iter().enumerate().rev() {
@@ -91,6 +79,26 @@ impl Features {
             brightness.clamp(0, 255) << 7,
         ];
     }
+
+    /// Fills in the features of the magnitudes' lanes, after [`Self::fill`]: many a block ends before it needs them.
+    #[inline(always)]
+    pub(super) fn complete<const N: usize>(&mut self, predicted: &[i16; N]) {
+        let Self { own: [same, beside, size, fraction], near, .. } = self;
+        for (same, &near) in same.0.iter_mut().zip(&*near) {
+            *same = i16::from(near) << 10;
+        }
+        for (beside, near) in beside.0[1..].iter_mut().zip(near.windows(3)) {
+            *beside = i16::from(near[0] + near[2]) << 9;
+        }
+        beside.0[0] = i16::from(near[1] + near[2]) << 9;
+        beside.0[63] = i16::from(near[61] + near[62]) << 9;
+        for (size, &predicted) in size.0.iter_mut().zip(predicted) {
+            *size = predicted.saturating_abs().min(1023) << 5;
+        }
+        for (fraction, &predicted) in fraction.0.iter_mut().zip(predicted) {
+            *fraction = fraction_of(predicted) << 10;
+        }
+    }
 }
 
 /// What is left of a prediction's size in 1/32 step beyond whole steps: 0 to 31.
@@ -113,28 +121,36 @@ pub(super) fn upper(feature: i16, weight: i16) -> i16 {
     ((i32::from(feature) * i32::from(weight)) >> 16) as i16
 }
 
-/// Expected magnitudes in 1/256 of all lanes, before anything of the block is known.
+/// Expected magnitudes in 1/256 of sixteen lanes, before anything of the block is known.
 #[inline(always)]
-pub(super) fn expected(model: &Model, features: &Features) -> Lanes {
-    let mut out = model.bias;
-    // Sixteen lanes at a time, so that their sums stay in a register.
-    for (chunk, out) in out.0.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        let mut sums = *out;
-        for (feature, weights) in features.own.iter().zip(&model.own) {
-            let (feature, weights) =
-                (&feature.0.as_chunks::<16>().0[chunk], &weights.0.as_chunks::<16>().0[chunk]);
-            for ((sum, &feature), &weight) in sums.iter_mut().zip(feature).zip(weights) {
-                *sum = sum.saturating_add(upper(feature, weight));
-            }
+fn sixteen(model: &Model, features: &Features, chunk: usize, out: &mut Lanes) {
+    let part = |lanes: &Lanes| lanes.0.as_chunks::<16>().0[chunk];
+    let mut sums = part(&model.bias);
+    for (feature, weights) in features.own.iter().zip(&model.own) {
+        for ((sum, feature), weight) in sums.iter_mut().zip(part(feature)).zip(part(weights)) {
+            *sum = sum.saturating_add(upper(feature, weight));
         }
-        for (&feature, weights) in features.block.iter().zip(&model.block) {
-            for (sum, &weight) in sums.iter_mut().zip(&weights.0.as_chunks::<16>().0[chunk]) {
-                *sum = sum.saturating_add(upper(feature, weight));
-            }
-        }
-        *out = sums;
     }
-    out
+    for (&feature, weights) in features.block.iter().zip(&model.block) {
+        for (sum, weight) in sums.iter_mut().zip(part(weights)) {
+            *sum = sum.saturating_add(upper(feature, weight));
+        }
+    }
+    out.0.as_chunks_mut::<16>().0[chunk] = sums;
+}
+
+/// Expectations of the checkpoints, from features as [`Features::fill`] leaves them.
+#[inline(always)]
+pub(super) fn expect_flags(model: &Model, features: &Features, out: &mut Lanes) {
+    sixteen(model, features, FLAG_LANE / 16, out);
+}
+
+/// Expectations of the magnitudes, from complete features.
+#[inline(always)]
+pub(super) fn expect_magnitudes(model: &Model, features: &Features, out: &mut Lanes) {
+    for chunk in 0..FLAG_LANE / 16 {
+        sixteen(model, features, chunk, out);
+    }
 }
 
 /// Tells the lanes that the residual at zigzag index `k` has this magnitude.

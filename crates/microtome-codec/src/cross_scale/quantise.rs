@@ -6,7 +6,8 @@
 use super::dct;
 use super::expect::{self, Features, MOST};
 use super::model::{CHECKPOINTS, FLAG_LANE, Lanes, Model, bucket, raw_bits};
-use super::rans::{Plain, SCALE, SCALE_BITS, Writer};
+use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
+use super::simd::{self, Set};
 use super::tile::Workspace;
 use super::walk::{self, Coder, ESCAPE};
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
@@ -80,7 +81,7 @@ impl Quantiser {
         let (luma, chroma) = (self.steps(&LUMA), self.steps(&CHROMA));
         let template = Template::jfif(&luma, &chroma, self.subsampling, HuffmanTables::Standard)?;
         workspace.prepare(&template, pixels)?;
-        let targets = transform(pixels, &workspace.tile);
+        let targets = transform(Set::detect(), pixels, &workspace.tile);
         for (plane, targets) in workspace.tile.planes.iter_mut().zip(&targets) {
             nearest(targets, plane);
         }
@@ -92,12 +93,19 @@ impl Quantiser {
 pub(super) type Targets = Vec<[i16; 64]>;
 
 /// Transforms pixels for the planes of `tile`, whose size and sampling are set.
-pub(super) fn transform(pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
+pub(super) fn transform(set: Set, pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
     let most = super::tile::most_sampling(&tile.planes);
-    tile.planes.iter().enumerate().map(|(index, plane)| transform_plane(pixels, plane, index, most)).collect()
+    let planes = tile.planes.iter().enumerate();
+    let transformed = planes.map(|(index, plane)| {
+        let mut targets = vec![];
+        simd::transform(set, pixels, plane, index, most, &mut targets);
+        targets
+    });
+    transformed.collect()
 }
 
 /// Luma or chroma of a pixel, in 1/2^16, chroma around 128.
+#[inline(always)]
 fn component(index: usize, [r, g, b]: [u8; 3]) -> i32 {
     let [r, g, b] = [r, g, b].map(i32::from);
     match index {
@@ -107,7 +115,14 @@ fn component(index: usize, [r, g, b]: [u8; 3]) -> i32 {
     }
 }
 
-fn transform_plane(pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2]) -> Targets {
+#[inline(always)]
+pub(super) fn transform_plane<M: Machine>(
+    pixels: &Rgb,
+    plane: &Plane,
+    index: usize,
+    most: [u8; 2],
+    targets: &mut Targets,
+) {
     let [wide, high] =
         [most[0] / plane.horizontal.max(1), most[1] / plane.vertical.max(1)].map(|p| usize::from(p.max(1)));
     let (width, height) = (8 * plane.width, 8 * plane.height);
@@ -130,7 +145,8 @@ fn transform_plane(pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2]) -> 
             *sample = ((mean + (1 << 11)) >> 12) as i16 - 512;
         }
     }
-    let mut targets = vec![[0; 64]; plane.width * plane.height];
+    targets.clear();
+    targets.resize(plane.width * plane.height, [0; 64]);
     for (i, target) in targets.iter_mut().enumerate() {
         let (x, y) = (8 * (i % plane.width), 8 * (i / plane.width));
         let mut block = [[0; 8]; 8];
@@ -138,9 +154,8 @@ fn transform_plane(pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2]) -> 
             let at = (y + row) * width + x;
             line.copy_from_slice(&samples[at..at + 8]);
         }
-        dct::forward::<Plain>(&block, target);
+        dct::forward::<M>(&block, target);
     }
-    targets
 }
 
 /// Cost in 1/256 bit of a width of [`SCALE`], by width / 16: a table made without logarithms, the same on all machines.
@@ -206,6 +221,7 @@ impl<'a> Chooser<'a> {
         off * off
     }
 
+    #[inline(always)]
     fn choose(
         &self,
         model: &Model,
@@ -214,7 +230,9 @@ impl<'a> Chooser<'a> {
         target: &[i16; 64],
         block: &mut [i16; 64],
     ) {
-        let mut expected: Lanes = expect::expected(model, features);
+        let mut expected = Lanes::ZERO;
+        expect::expect_flags(model, features, &mut expected);
+        expect::expect_magnitudes(model, features, &mut expected);
         let predicted: [i16; 64] = std::array::from_fn(|k| predicted.get(k).copied().unwrap_or(0));
         let known = predicted.map(|p| i32::from(expect::whole_steps(p)));
         // Error from each place on, if the rest is left to its prediction.
@@ -291,6 +309,7 @@ impl<'a> Chooser<'a> {
 
 impl Coder for Chooser<'_> {
     const DECODES: bool = false;
+    const LOOKS: bool = true;
     #[inline(always)]
     fn symbol(&mut self, index: usize, table: &super::rans::Table, symbol: usize) -> usize {
         Coder::symbol(self.writer, index, table, symbol)

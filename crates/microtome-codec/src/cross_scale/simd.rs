@@ -5,10 +5,11 @@
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
 use super::predict::{Aligned, Child, Samples};
-use super::quantise::Chooser;
+use super::quantise::{self, Chooser, Targets};
 use super::rans::{Machine, Pairs, Plain, Reader, Sums, Writer};
 use super::train::{Counter, Observer};
 use super::walk::Decoder;
+use crate::Rgb;
 use crate::coefficients::Plane;
 
 /// An instruction set that this machine has.
@@ -105,6 +106,17 @@ fn choose_inner<M: Machine>(
 }
 
 #[inline(always)]
+fn transform_inner<M: Machine>(
+    pixels: &Rgb,
+    plane: &Plane,
+    index: usize,
+    most: [u8; 2],
+    targets: &mut Targets,
+) {
+    quantise::transform_plane::<M>(pixels, plane, index, most, targets);
+}
+
+#[inline(always)]
 fn observe_inner<M: Machine>(
     observer: &mut Observer,
     model: &Model,
@@ -165,6 +177,12 @@ each_set!(
     /// Quantises and encodes a plane.
     choose, choose_inner, choose_avx2,
     [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// What a plane's coefficients should be for pixels.
+    transform, transform_inner, transform_avx2,
+    [pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2], targets: &mut Targets],
     Avx2
 );
 each_set!(

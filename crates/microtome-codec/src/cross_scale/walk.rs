@@ -1,7 +1,7 @@
 //! The one walk over a block that encoder, decoder and training share, so that they can't come apart.
 
 use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{CHECKPOINTS, CLASS, FLAG_LANE, FRACTIONS, Model, bucket, raw_bits};
+use super::model::{CHECKPOINTS, CLASS, FLAG_LANE, FRACTIONS, Lanes, Model, bucket, raw_bits};
 use super::rans::{Machine, Reader, SYMBOLS, Table, Writer};
 
 /// The last symbol of a table: the value lies outside, and follows.
@@ -13,6 +13,8 @@ const LENGTH_BITS: u32 = 4;
 pub(super) trait Coder {
     /// Whether the values come from here.
     const DECODES: bool;
+    /// Whether `prepare` or `block` look at the features.
+    const LOOKS: bool = false;
     /// The symbol of a table; `index` is the table's place in the model.
     fn symbol(&mut self, index: usize, table: &Table, symbol: usize) -> usize;
     /// Whether anything follows, at a checkpoint and in a bucket.
@@ -141,13 +143,17 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
 pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     coder: &mut C,
     model: &Model,
-    features: &Features,
+    features: &mut Features,
     predicted: &[i16; N],
     coefficients: &mut [i16; 64],
     magnitudes: &mut Magnitudes,
 ) {
-    coder.prepare(model, features, predicted, coefficients);
-    let mut expected = expect::expected(model, features);
+    let mut expected = Lanes::ZERO;
+    expect::expect_flags(model, features, &mut expected);
+    if C::LOOKS {
+        features.complete(predicted);
+        coder.prepare(model, features, predicted, coefficients);
+    }
     let mut residuals = [0_i16; 64];
     let mut last = 0;
     if C::DECODES {
@@ -167,6 +173,12 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
         let at = bucket(expected.0[FLAG_LANE + i]);
         if !coder.flag(i, at, model.flags[i][at], last > start) {
             return;
+        }
+        if i == 0 {
+            if !C::LOOKS {
+                features.complete(predicted);
+            }
+            expect::expect_magnitudes(model, features, &mut expected);
         }
         let end = CHECKPOINTS.get(i + 1).copied().unwrap_or(64);
         for k in start..end {

@@ -1,15 +1,18 @@
 //! Files written with known pixels read back as those pixels.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
-use microtome_container::geometry::Rect;
+use microtome_container::geometry::{Rect, TileId};
+use microtome_slide::Slide;
 
 use super::writer::{
     LAYOUTS, Scheme, TestPage, Value, compress, difference, padded, picture, rgb_page, to_jpeg, write,
 };
 use super::{open_bytes, pixels, refusal, tiles, whole};
+use crate::{Options, Progress, Unit, ingest, verify};
 
 const LIMIT: u64 = 1 << 24;
 
@@ -263,4 +266,38 @@ fn grey_jpeg_tiles_are_taken_verbatim_unless_white_is_zero() {
     page.fields.insert(262, Value::Short(vec![0]));
     let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("opens");
     assert_eq!(pixels(&source).read(whole(&source)).expect("reads").uniform(), Some([127; 3]));
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &'static str, _: u64, _: Unit) {}
+    fn advance(&self, _: u64, _: u64) {}
+}
+
+#[test]
+fn tiles_with_shared_tables_and_padded_edges_come_back_from_a_container() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, container) = (folder.path().join("slide.tif"), folder.path().join("slide.mtm"));
+    for (scheme, side) in [(Scheme::Jpeg, 128), (Scheme::JpegTables, 112)] {
+        let page = rgb_page(&picture(1237, 591), (side, side), true, scheme, false);
+        std::fs::write(&file, write(LAYOUTS[0], &[page])).expect("writes");
+        let name = file.to_str().expect("UTF-8");
+        let report = ingest(name, &container, Options::default(), &Silent, &AtomicBool::new(false));
+        assert_eq!(report.expect("ingests").codings.verbatim, 0);
+        let slide = Slide::open(&container).expect("opens");
+        let comparison = verify::compare(&slide, name).expect("compares");
+        assert_eq!((comparison.identical, comparison.differences), (slide.levels()[0].tiles(), vec![]));
+
+        let source = super::open(&file).expect("opens");
+        let level = &tiles(&source).levels()[0];
+        let corner = TileId { level: 0, column: 1237 / side, row: 591 / side };
+        let theirs = tiles(&source).tile(0, corner.column, corner.row).expect("reads");
+        let fetched = slide.fetch(corner).expect("fetches");
+        assert_eq!(fetched.record().expect("decodes"), Some(theirs.clone().into()), "with its padding");
+        let stream = jpeg::complete(&level.tables, level.colour, &theirs).expect("completes");
+        let cropped = turbo::crop(&stream, 1237 % side, 591 % side, LIMIT).expect("crops");
+        assert_eq!(fetched.decode().expect("decodes"), cropped, "without its padding");
+        std::fs::remove_file(&container).expect("removes");
+    }
 }
