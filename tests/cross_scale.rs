@@ -96,7 +96,10 @@ fn reduced_levels_are_made_of_samples_and_look_like_averages() {
                 // As near as the average's own JPEG of the same quality.
                 let jpeg = turbo::encode(&average, 80, Subsampling::Chroma420).unwrap();
                 let bound = psnr(&turbo::decode(&jpeg, 1 << 24).unwrap(), &average) - 0.5;
-                assert!(likeness > bound, "{tile_size}, {more:?}, level {level}: {likeness:.1} dB ({bound:.1})");
+                assert!(
+                    likeness > bound,
+                    "{tile_size}, {more:?}, level {level}: {likeness:.1} dB ({bound:.1})"
+                );
             }
             succeed(["verify", path(&container)]);
         }

@@ -1,5 +1,8 @@
 //! What the fuzz targets share: bytes as a file, a small valid container, and making a changed one look right again.
 
+pub mod params;
+pub mod tiles;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Seek, Write};

@@ -2,9 +2,20 @@
 //!
 //! A [`Parser`] takes a stream apart into a [`Tile`] (its size and its coefficients, which differ from tile
 //! to tile) and a [`Template`] (all the rest: markers, tables, padding, which one encoder writes alike for
-//! every tile). A [`Writer`] puts the two together again. The parser rewrites every stream it takes and
-//! compares: what it returns is proven to give the input back, and what it cannot prove it refuses, so that
-//! the caller keeps the stream verbatim.
+//! every tile). A [`Writer`] puts the two together again. What the parser returns is proven to give the input
+//! back, and what it cannot prove it refuses, so that the caller keeps the stream verbatim. The proof:
+//!
+//! - The markers are put together again and compared, and so are the tables that the template will code with.
+//!   What follows the scan is part of the template as it is.
+//! - A Huffman code stands for one symbol, and a symbol with its value bits for one value, so the only freedom
+//!   that an encoder has in a block is where it uses runs of 16 zeros. The writer uses them before a coefficient
+//!   only, and an end wherever the last coefficient is zero. The decoder refuses runs of 16 zeros up to an end or
+//!   to the last place; an end behind the last place would be taken for the next block's.
+//! - Equal symbols have equal counts, from which the writer makes the tables that the parser compared.
+//! - Padding must be all ones or all zeros and the same in each interval, restart markers must stand where and
+//!   as the writer puts them, and stuffed zeros must follow each 0xFF of the data: any other byte ends them.
+//!
+//! Builds with debug assertions also write what they have parsed, and compare.
 //!
 //! Taken are baseline and extended sequential streams of 8 bits with one scan of 1, 3 or 4 components, with
 //! or without restart markers. Huffman tables that libjpeg optimised for one tile are recognised and not

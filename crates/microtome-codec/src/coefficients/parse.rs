@@ -90,11 +90,10 @@ impl Parser {
             _ => Arc::new(Template::assemble(self.head.clone(), self.cuts.clone(), ones, tail.to_vec())?),
         };
         self.check_markers(&stream[..layout.end], &layout, &template, tile)?;
-        #[cfg(debug_assertions)]
-        {
+        if cfg!(debug_assertions) {
             let mut again = Vec::new();
             let written = super::Writer::new().write(&template, tile, &mut again);
-            debug_assert!(written.is_ok() && again == stream, "what was proven does not hold");
+            assert!(written.is_ok() && again == stream, "what was proven does not hold");
         }
         self.last = Some(Arc::clone(&template));
         Ok(template)
@@ -169,8 +168,10 @@ impl Parser {
                 geometry,
                 tile,
             };
-            simd::decode(self.set, &mut entropy, first..last)
-                .map_err(|what| Error::Malformed { offset, what })?;
+            simd::decode(self.set, &mut entropy, first..last).map_err(|what| match what {
+                ZEROS_AT_END => unsupported(what),
+                _ => Error::Malformed { offset, what },
+            })?;
             let mut reader = entropy.reader;
             reader.refill();
             match (8 * (self.bits.len() - 8)).checked_sub(reader.position()) {
@@ -305,6 +306,7 @@ pub(super) fn decode(entropy: &mut Entropy<'_>, mcus: std::ops::Range<usize>) ->
     Ok(())
 }
 
+/// What decoders take and the writer does not write.
 const ZEROS_AT_END: &str = "a run of zeros up to the end of a block";
 
 #[inline(always)]
