@@ -120,8 +120,9 @@ fn progressive_tiles_are_kept_as_they_are_and_counted() {
     let (source, finest) = slide_of_four_families(folder.path());
     // A base tile, a tile of level 0 of another family, and one of level 1 that nothing depends on.
     let base = folder.path().join("slide_files/9/0_0.jpg");
-    [&base, &finest.join("4_4.jpg"), &folder.path().join("slide_files/10/2_0.jpg")]
-        .map(|tile| make_progressive(tile));
+    for tile in [&base, &finest.join("4_4.jpg"), &folder.path().join("slide_files/10/2_0.jpg")] {
+        make_progressive(tile);
+    }
     for derived in ["exact", "reduced"] {
         let container = folder.path().join(format!("{derived}.mtm"));
         let report = ingest(&source, &container, &["--derived-levels", derived]);
