@@ -85,8 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 impl Times {
     fn measure(&mut self, slide: &Slide, tile: TileId) -> Result<(), Failure> {
-        let fetched = slide.fetch(tile)?;
-        let prepared = Prepared::new(fetched);
+        let prepared = Prepared::new(slide, tile)?;
         let jpeg = prepared.decode()?;
         let jpeg = jpeg.as_ref();
         let rect = slide.levels()[0].tile_rect(tile.column, tile.row).expect("the tile is in the grid");
@@ -102,17 +101,17 @@ impl Times {
     }
 }
 
-/// A fetched detail tile with all that a server has at hand before it decodes it.
-///
-/// The place for the base tile: a codec that predicts level 0 from its base tile decodes that here, outside the clock,
-/// for that is what a server's cache has when the second tile of a family is asked for.
+/// A fetched detail tile with all that a server has at hand before it decodes it: its base tile is decoded outside the
+/// clock, for that is what the slide's cache has when the second tile of a family is asked for.
 struct Prepared {
     fetched: FetchedTile,
 }
 
 impl Prepared {
-    fn new(fetched: FetchedTile) -> Self {
-        Self { fetched }
+    fn new(slide: &Slide, tile: TileId) -> Result<Self, Failure> {
+        // Decoding leaves the base tile's picture with the slide, where the next fetch finds it.
+        slide.fetch(tile)?.decode()?;
+        Ok(Self { fetched: slide.fetch(tile)? })
     }
 
     fn decode(&self) -> Result<impl AsRef<[u8]>, Failure> {
