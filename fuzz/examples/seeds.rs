@@ -7,6 +7,8 @@ use std::path::Path;
 use microtome_codec::jpeg::Colour;
 use microtome_codec::payload::{LevelStream, VerbatimParams};
 use microtome_codec::turbo::Subsampling;
+use microtome_fuzz::params::{Numbers, unpack};
+use microtome_fuzz::tiles::{Sample, stream};
 use microtome_fuzz::{abbreviate, jpeg, sample_container};
 
 #[allow(dead_code, reason = "the tests of the TIFF reader use the rest")]
@@ -48,6 +50,8 @@ fn main() {
           TileSize=\"254\"><Size Width=\"600\" Height=\"400\"/></Image>",
     );
 
+    codec_1();
+
     let schemes =
         [Scheme::None, Scheme::Lzw, Scheme::Deflate, Scheme::PackBits, Scheme::Jpeg, Scheme::JpegTables];
     for (number, scheme) in schemes.into_iter().enumerate() {
@@ -61,6 +65,38 @@ fn main() {
             put("tiff_open", &format!("{number}-{tiled}"), &write(layout, &pages));
         }
     }
+}
+
+/// Streams of all templates, payloads in their places, coefficients, parameters as they are and inflated.
+fn codec_1() {
+    let Sample { codec, groups, payloads } = Sample::get();
+    put("jpeg_coefficients", "turbo", &jpeg(40, 24, 0));
+    for (g, group) in groups.iter().enumerate() {
+        for (t, template) in group.templates.iter().enumerate() {
+            put("jpeg_coefficients", &format!("stream-{g}-{t}"), &stream(template, [19, 30], 5));
+            put("jpeg_coefficients", &format!("template-{g}-{t}"), &template.to_bytes());
+            let place = [g as u8 * 4, 0x80, t as u8];
+            put("cross_scale_tile", &format!("coefficients-{g}-{t}"), &[&place, &[9; 60][..]].concat());
+        }
+    }
+    for (number, (level, group, _, payload)) in payloads.iter().enumerate() {
+        let place = [level | (*group as u8) << 2, if *level == 1 { 3 << 3 | 1 } else { 0 }];
+        put("cross_scale_tile", &format!("payload-{number}"), &[&place, &payload[..]].concat());
+    }
+    let params = codec.to_bytes();
+    let plain = unpack(&params);
+    put("cross_scale_params", "any", &[&[0], &params[..]].concat());
+    put("cross_scale_params", "inflated", &[&[1], &plain[..]].concat());
+    for (number, model) in Numbers::built_in().iter().enumerate() {
+        // Neither templates nor streams; one model.
+        let mut one = vec![1, 4, 85, 0, 0, 0, 2, 1, 2, 0, 255];
+        one.extend(vec![0; number]);
+        one.push(1);
+        model.write(&mut one);
+        one.extend(vec![0; 5 - number]);
+        put("cross_scale_params", &format!("model-{number}"), &one);
+    }
+    put("cross_scale_params", "changed", &[2; 200]);
 }
 
 fn put(target: &str, name: &str, bytes: &[u8]) {

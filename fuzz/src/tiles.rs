@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use microtome_codec::coefficients::{Template, Tile, Writer};
+use microtome_codec::coefficients::{HuffmanTables, Template, Tile, Writer};
 use microtome_codec::cross_scale::{Coding, CrossScale, Finer, Kind, Picture, Reference, Workspace};
 use microtome_codec::jpeg::Colour;
 use microtome_codec::payload::{LevelStream, VerbatimParams};
@@ -162,7 +162,8 @@ pub fn template(sampling: &[[u8; 2]], step: u16, restart: u16, optimal: bool) ->
 
 /// The standard Huffman tables.
 fn huffman_segments() -> Vec<u8> {
-    let stream = jpeg(8, 8, 0);
+    let plain = Template::jfif(&[1; 64], &[1; 64], Subsampling::Chroma420, HuffmanTables::Standard);
+    let stream = stream(&plain.expect("a template"), [8; 2], 0);
     let (mut at, mut out) = (2, vec![]);
     while stream[at + 1] != 0xDA {
         let end = at + 2 + usize::from(u16::from_be_bytes([stream[at + 2], stream[at + 3]]));

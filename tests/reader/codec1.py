@@ -3,16 +3,14 @@
 import hashlib
 import zlib
 from bisect import bisect_right
+from itertools import accumulate
 from operator import mul
 from pathlib import Path
 
 from jpeg import Damaged, Input, Template, check
 
-NATURAL = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55,
-    62, 63,
-]  # fmt: skip
+# Diagonal by diagonal, up and down in turn.
+NATURAL = sorted(range(64), key=lambda n: (n // 8 + n % 8, n // 8 if (n // 8 + n % 8) % 2 else n % 8))
 ALONE, COARSER, FINER = 0, 1, 2
 PREDICTED = {ALONE: 8, COARSER: 24, FINER: 64}
 CHECKPOINTS = [0, 1, 3, 6, 10, 15, 21, 28, 36]
@@ -59,9 +57,7 @@ class Model:
 
         if kind == COARSER:
             w = weights(18 * 3 * 8 * 2)
-            self.parent = [
-                [w[((i // 2 * 3 + k // 8) * 8 + k % 8) * 2 + i % 2] for i in range(36)] for k in range(24)
-            ]
+            self.parent = [[w[(i // 2 * 24 + k) * 2 + i % 2] for i in range(36)] for k in range(24)]
         w = weights(6 * 8 * 2, 8191)
         self.causal = [[w[(i // 2 * 8 + k) * 2 + i % 2] for i in range(12)] for k in range(8)]
         if kind == FINER:
@@ -71,19 +67,13 @@ class Model:
         self.shared = [weights(LANES) for _ in range(7)]
         self.inner = []
         for k in range(64):
-            behind = [l for l in range(LANES) if (l > k if l < 64 else CHECKPOINTS[l - 64] > k)]
-            row = [0] * LANES
-            for l, weight in zip(behind, weights(len(behind))):
-                row[l] = weight
-            self.inner.append(row)
+            behind = [(l if l < 64 else CHECKPOINTS[l - 64]) > k for l in range(LANES)]
+            self.inner.append([weights(1)[0] if b else 0 for b in behind])
         self.taught = {}
         self.flags = []
         for _ in CHECKPOINTS:
-            last, row = 8192, []
-            for _ in range(BUCKETS):
-                last += source.signed()
-                check(1 <= last <= 16383, "a probability outside its range")
-                row.append(last)
+            row = list(accumulate((source.signed() for _ in range(BUCKETS)), initial=8192))[1:]
+            check(all(1 <= flag <= 16383 for flag in row), "a probability outside its range")
             self.flags.append(row)
         self.widths = []
         for context in range(5 * BUCKETS * FRACTIONS):
@@ -279,9 +269,7 @@ def align_coarser(samples, offset, pixels, plane):
     for y in range(height + 3):
         near = [samples.at(x0 + x - 3, y0 + y - 3) for x in range(width + 3)]
         lines.append([((sum(map(mul, near[x : x + 4], tx)) + 16) >> 5) - 1024 for x in range(width)])
-    return [
-        [(sum(map(mul, four, ty)) + 128) >> 8 for four in zip(*lines[y : y + 4])] for y in range(height)
-    ]
+    return [[(sum(map(mul, four, ty)) + 128) >> 8 for four in zip(*lines[y : y + 4])] for y in range(height)]
 
 
 def align_finer(tiles, pixels, plane):
@@ -299,11 +287,8 @@ def align_finer(tiles, pixels, plane):
         (columns, x0, wx), (rows, y0, wy) = spans
         for y in rows:
             for x in columns:
-                total = 2
-                for j, b in wy:
-                    for i, a in wx:
-                        total += a * b * samples.at(x0 + 2 * x + i, y0 + 2 * y + j)
-                out[y][x] = (total >> 2) - 512
+                total = sum(a * b * samples.at(x0 + 2 * x + i, y0 + 2 * y + j) for j, b in wy for i, a in wx)
+                out[y][x] = (total + 2 >> 2) - 512
     return out
 
 
@@ -316,9 +301,7 @@ HALF_BASIS = [
     [2896, 799, -3784, -2276, 2896, 3406, -1567, -4017],
 ]
 # By frequency, then place.
-BASIS = [
-    [HALF_BASIS[x][u] if x < 4 else HALF_BASIS[7 - x][u] * (-1) ** u for x in range(8)] for u in range(8)
-]
+BASIS = [[HALF_BASIS[min(x, 7 - x)][u] * (-1 if x > 3 and u % 2 else 1) for x in range(8)] for u in range(8)]
 
 
 def forward(aligned, column, row, gain):
@@ -341,7 +324,7 @@ def bucket(expected):
     return (q - 2) * 4 + (v >> q - 2) % 4
 
 
-def accumulate(expected, terms):
+def add(expected, terms):
     sums = list(map(int.__add__, expected, terms))
     if max(sums) > 32767 or min(sums) < -32768:
         sums = list(map(sat16, sums))
@@ -371,10 +354,10 @@ def expectation(model, kind, left, above, predicted, known_dc):
     expected = model.bias
     for features, weights in zip(own, model.own):
         if any(features):
-            expected = accumulate(expected, [f * w >> 16 for f, w in zip(features, weights)])
+            expected = add(expected, [f * w >> 16 for f, w in zip(features, weights)])
     for feature, weights in zip(shared, model.shared):
         if feature:
-            expected = accumulate(expected, [feature * w >> 16 for w in weights])
+            expected = add(expected, [feature * w >> 16 for w in weights])
     return expected
 
 
@@ -384,32 +367,26 @@ def decode_plane(coder, model, kind, aligned, plane):
     errors, magnitudes = [None] * plane.width, [None] * plane.width
     for row in range(plane.height):
         for column in range(plane.width):
-            if kind == ALONE:
-                known = [0] * 64
-            elif kind == COARSER:
+            known = [0] * 64
+            if kind == COARSER:
                 known = patch(aligned, column, row, model)
-            else:
+            elif kind == FINER:
                 known = forward(aligned, column, row, model.gain)
-            none = [0] * 6
             left, above = errors[column - 1] if column else None, errors[column]
             if kind == ALONE:
-                inputs = (left or above or none) + (above or left or none)
-            else:
-                inputs = (left or none) + (above or none)
+                left, above = left or above, above or left
+            inputs = (left or [0] * 6) + (above or [0] * 6)
             causal = [sat16((sum(map(mul, inputs, weights)) + 1024) >> 11) for weights in model.causal]
             total = [sat16(a + b) for a, b in zip(known, causal)] + known[8:]
-            predicted = [
-                clamp((total[k] * reciprocals[k] + 16384) >> 15, -32767, 32767) for k in range(count)
-            ] + [0] * (64 - count)
+            predicted = [clamp((t * r + 16384) >> 15, -32767, 32767) for t, r in zip(total[:count], reciprocals)]
+            predicted += [0] * (64 - count)
             dc = causal[0] if kind == ALONE else known[0]
             left = magnitudes[column - 1] if column else None
             expected = expectation(model, kind, left, magnitudes[column], predicted, dc)
             block, magnitudes[column] = decode_block(coder, model, expected, predicted)
             plane.blocks.append(block)
-            errors[column] = [
-                clamp(clamp(block[k] * steps[k], -4095, 4095) * 8 - (known[k] >> 1), -8191, 8191)
-                for k in range(6)
-            ]
+            values = [clamp(c * s, -4095, 4095) for c, s in zip(block[:6], steps)]
+            errors[column] = [clamp(v * 8 - (k >> 1), -8191, 8191) for v, k in zip(values, known)]
 
 
 def decode_block(coder, model, expected, predicted):
@@ -426,7 +403,7 @@ def decode_block(coder, model, expected, predicted):
             if residual:
                 block[k] = wrap(block[k] + (-residual if predicted[k] < 0 else residual), 16)
                 magnitudes[k] = min(15, abs(residual))
-                expected = accumulate(expected, model.lesson(k, magnitudes[k]))
+                expected = add(expected, model.lesson(k, magnitudes[k]))
     return block, magnitudes
 
 
@@ -443,13 +420,10 @@ class Payload:
         self.kind = parameters.kind(level) if self.form == 2 else ALONE
         if self.form:
             number = source.byte()
-            if number == 255:
-                length = source.unsigned(4)
-                check(length <= 65536, "a template of more than 64 KiB")
-                self.template = Template(source.take(length))
-            else:
-                check(number < len(parameters.templates), "no such template")
-                self.template = parameters.templates[number]
+            check(number == 255 or number < len(parameters.templates), "no such template")
+            length = source.unsigned(4) if number == 255 else 0
+            check(length <= 65536, "a template of more than 64 KiB")
+            self.template = Template(source.take(length)) if number == 255 else parameters.templates[number]
             self.size = source.unsigned(2), source.unsigned(2)
             padded = parameters.completion.of(level)[1]
             check(self.size in (size, (padded, padded)), "a tile of another size")
@@ -503,8 +477,6 @@ def derive(parameters, size, reference):
         reciprocals = [(65536 + step // 2) // step for step in plane.steps]
         for at in range(plane.width * plane.height):
             known = forward(aligned, at % plane.width, at // plane.width, [1 << 14] * 64)
-            most = [2047] + [1023] * 63
-            plane.blocks.append(
-                [clamp((v * r + (1 << 19)) >> 20, -m, m) for v, r, m in zip(known, reciprocals, most)]
-            )
+            values = [(v * r + (1 << 19)) >> 20 for v, r in zip(known, reciprocals)]
+            plane.blocks.append([clamp(values[0], -2047, 2047)] + [clamp(v, -1023, 1023) for v in values[1:]])
     return template.write(*size, planes)

@@ -2,6 +2,7 @@
 
 mod support;
 
+use microtome_codec::cross_scale::Kind;
 use microtome_codec::{Rgb, turbo};
 use microtome_container::geometry::{Rect, TileId};
 use microtome_slide::{Error, Slide};
@@ -159,6 +160,20 @@ fn sections_that_make_no_sense_are_invalid_and_named() {
         assert!(matches!(&error, Error::Invalid { place: p, .. } if p == place), "{sections:?}: {error}");
         assert!(error.to_string().starts_with(&format!("{}: {place}: ", path.display())), "{error}");
         drop(folder);
+    }
+    // Level 0 from level 2, which is from level 1, which is not stored; and no end to it.
+    for (kinds, level) in [
+        (&[Kind::Coarser, Kind::Alone, Kind::Finer][..], "level 0"),
+        (&[Kind::Alone, Kind::Alone, Kind::Finer], "level 2"),
+        (&[Kind::Finer], "level 0"),
+        (&[Kind::Alone, Kind::Alone, Kind::Coarser, Kind::Alone, Kind::Coarser], "level 2"),
+    ] {
+        let (_folder, path) = sound.clone().predicted(kinds).write();
+        let error = Slide::open(&path).expect_err(level).to_string();
+        assert!(
+            error.contains("section CPAR") && error.contains(&format!("the tiles of {level} ")),
+            "{error}"
+        );
     }
     let (_folder, path) = Sample { codec: 7, ..sound }.write();
     let error = Slide::open(&path).expect_err("an unknown codec").to_string();

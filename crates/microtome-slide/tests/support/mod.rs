@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use microtome_codec::Rgb;
+use microtome_codec::cross_scale::{CROSS_SCALE, CrossScale, Kind};
 use microtome_codec::payload::{VERBATIM, VerbatimParams};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_container::geometry::{TileId, coarsest_level};
@@ -40,12 +41,19 @@ impl Sample {
 
     /// The parameter section.
     pub(crate) fn parameters(&self) -> NewSection {
-        let params = VerbatimParams {
-            derived_quality: Self::QUALITY,
-            derived_subsampling: Self::SUBSAMPLING,
-            streams: vec![],
-        };
-        section(b"CPAR", &params.to_bytes())
+        section(b"CPAR", &Self::params().to_bytes())
+    }
+
+    fn params() -> VerbatimParams {
+        let (derived_quality, derived_subsampling) = (Self::QUALITY, Self::SUBSAMPLING);
+        VerbatimParams { derived_quality, derived_subsampling, streams: vec![] }
+    }
+
+    /// The same in codec 1, said to be predicted so; the payloads are what they were.
+    pub(crate) fn predicted(self, kinds: &[Kind]) -> Self {
+        let bytes = CrossScale::built_in(Self::params(), kinds.to_vec()).to_bytes();
+        let parameters = NewSection { codec: CROSS_SCALE, ..section(b"CPAR", &bytes) };
+        Self { codec: CROSS_SCALE, sections: Some(vec![parameters]), ..self }
     }
 
     /// The right JPEG of a tile of a stored level. Overlaps differ from what the neighbour shows there.
