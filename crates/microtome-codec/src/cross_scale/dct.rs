@@ -81,14 +81,19 @@ fn transpose(x: [Lanes; 8]) -> [Lanes; 8] {
     out
 }
 
+/// The samples of a block without AC coefficients.
+#[inline(always)]
+pub(super) fn flat(dc: i16, step: u16) -> u8 {
+    // The first pass leaves 4 * DC in the first row of each column, the second rounds it to DC / 8.
+    let dc = i32::from(dc).wrapping_mul(i32::from(step));
+    ((dc.wrapping_add(4) >> 3) + 128).clamp(0, 255) as u8
+}
+
 /// Samples of a block from its quantised coefficients and steps, both in zigzag order, as libjpeg's `jpeg_idct_islow`.
 #[inline(always)]
-pub(super) fn inverse(coefficients: &[i16; 64], steps: &[u16; 64], out: &mut [[u8; 8]; 8]) {
+fn inverse(coefficients: &[i16; 64], steps: &[u16; 64], out: &mut [[u8; 8]; 8]) {
     if coefficients[1..].iter().all(|&c| c == 0) {
-        // The first pass leaves 4 * DC in the first row of each column, the second rounds it to DC / 8.
-        let dc = i32::from(coefficients[0]).wrapping_mul(i32::from(steps[0]));
-        let sample = ((dc.wrapping_add(4) >> 3) + 128).clamp(0, 255) as u8;
-        *out = [[sample; 8]; 8];
+        *out = [[flat(coefficients[0], steps[0]); 8]; 8];
         return;
     }
     let mut x = [[0; 8]; 8];
@@ -103,6 +108,30 @@ pub(super) fn inverse(coefficients: &[i16; 64], steps: &[u16; 64], out: &mut [[u
         for (sample, value) in out.iter_mut().zip(row) {
             *sample = (value + 128).clamp(0, 255) as u8;
         }
+    }
+}
+
+/// Samples of a row of blocks, eight lines of them.
+#[inline(always)]
+pub(super) fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
+    for (column, block) in blocks.iter().enumerate() {
+        inverse_into(block, steps, lines, 8 * blocks.len(), column);
+    }
+}
+
+/// Samples of the block at `column` into lines of `width`.
+#[inline(always)]
+pub(super) fn inverse_into(
+    block: &[i16; 64],
+    steps: &[u16; 64],
+    lines: &mut [u8],
+    width: usize,
+    column: usize,
+) {
+    let mut samples = [[0; 8]; 8];
+    inverse(block, steps, &mut samples);
+    for (line, row) in lines.chunks_exact_mut(width).zip(&samples) {
+        line[8 * column..8 * column + 8].copy_from_slice(row);
     }
 }
 

@@ -1,6 +1,5 @@
 //! One component of a tile: block after block, each from its prediction, its neighbours and the coder.
 
-use super::dct;
 use super::expect::{Features, Magnitudes};
 use super::model::{CAUSAL_SOURCES, Kind, Model};
 use super::predict::{self, Aligned, Errors, Samples};
@@ -134,24 +133,17 @@ pub(super) fn neighbours(kind: Kind, left: Option<Errors>, above: Option<Errors>
 
 /// The samples of a decoded plane, whole blocks.
 #[inline(always)]
-pub(super) fn samples(plane: &Plane, out: &mut Samples) {
+pub(super) fn samples<M: Machine>(plane: &Plane, out: &mut Samples) {
     out.width = plane.width * 8;
     out.height = plane.height * 8;
-    out.data.clear();
+    // Every sample is written below: those of before may stay.
     out.data.resize(out.width * out.height, 0);
     if plane.width == 0 {
         return;
     }
     let lines = out.data.chunks_exact_mut(8 * out.width);
-    for (line, blocks) in lines.zip(plane.coefficients.chunks_exact(64 * plane.width)) {
-        for (column, block) in blocks.chunks_exact(64).enumerate() {
-            let Ok(block) = <&[i16; 64]>::try_from(block) else { return };
-            let mut samples = [[0; 8]; 8];
-            dct::inverse(block, &plane.table, &mut samples);
-            for (y, row) in samples.iter().enumerate() {
-                let at = y * out.width + 8 * column;
-                line[at..at + 8].copy_from_slice(row);
-            }
-        }
+    let blocks = plane.coefficients.as_chunks::<64>().0;
+    for (lines, blocks) in lines.zip(blocks.chunks_exact(plane.width)) {
+        M::inverse_row(blocks, &plane.table, lines);
     }
 }

@@ -4,6 +4,7 @@
 //! ends where the encoder began, in the state [`LOW`] with no byte left: anything else is damage.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
+use super::dct;
 use crate::Error;
 
 /// Probabilities are counted in 1/2^14.
@@ -43,6 +44,11 @@ pub(super) trait Machine: Copy {
     fn find(ends: &[u16; SYMBOLS], slot: u16) -> usize;
     /// Adds `pair` times each of `weights` to its sum. Sums stay within 32 bits.
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
+    /// Samples of a row of blocks, eight lines of them, from quantised coefficients and steps in zigzag order.
+    #[inline(always)]
+    fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
+        dct::inverse_row(blocks, steps, lines);
+    }
 }
 
 /// The plain steps, which say what the others must do.

@@ -142,7 +142,7 @@ fn tally_inner<M: Machine>(
 
 #[inline(always)]
 fn samples_inner<M: Machine>(plane: &Plane, out: &mut Samples) {
-    plane::samples(plane, out);
+    plane::samples::<M>(plane, out);
 }
 
 #[inline(always)]
@@ -252,6 +252,15 @@ impl Machine for Avx2 {
             let sums = std::mem::transmute::<Sums, __m256i>(sums);
             let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), weights));
             std::mem::transmute::<__m256i, Sums>(sums)
+        }
+    }
+
+    #[inline(always)]
+    fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::inverse_avx2::inverse_row(blocks, steps, lines);
         }
     }
 }
