@@ -13,6 +13,8 @@ mod built_in;
 mod dct;
 mod expect;
 #[cfg(target_arch = "x86_64")]
+mod forward_avx2;
+#[cfg(target_arch = "x86_64")]
 mod inverse_avx2;
 mod model;
 mod params;

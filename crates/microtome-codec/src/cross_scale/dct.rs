@@ -136,7 +136,7 @@ pub(super) fn inverse_into(
 }
 
 /// 2^13 times the orthonormal DCT basis, for pairs of samples: `BASIS[pair][frequency]`.
-const BASIS: [Pairs; 4] = {
+pub(super) const BASIS: [Pairs; 4] = {
     const HALF: [[i16; 8]; 4] = [
         [2896, 4017, 3784, 3406, 2896, 2276, 1567, 799],
         [2896, 3406, 1567, -799, -2896, -4017, -3784, -2276],
@@ -176,10 +176,11 @@ fn forward_1d<M: Machine>(rows: &[[i16; 8]; 8], shift: u32) -> [[i16; 8]; 8] {
     out
 }
 
-/// 16 times the DCT coefficients (JPEG's scale, zigzag order) of a block of samples given in quarters, -512 to 511.
+/// 16 times the DCT coefficients (JPEG's scale, zigzag order) of a block of samples given in quarters, -512 to 511, each
+/// with its gain in 2^-14.
 #[inline(always)]
-pub(super) fn forward<M: Machine>(samples: &[[i16; 8]; 8], out: &mut [i16; 64]) {
-    let rows = forward_1d::<M>(samples, 10);
+pub(super) fn forward<M: Machine>(rows: [&[i16; 8]; 8], gain: &[i16; 64], out: &mut [i16; 64]) {
+    let rows = forward_1d::<M>(&rows.map(|row| *row), 10);
     let mut columns = [[0; 8]; 8];
     for (i, row) in rows.iter().enumerate() {
         for (j, &value) in row.iter().enumerate() {
@@ -190,6 +191,7 @@ pub(super) fn forward<M: Machine>(samples: &[[i16; 8]; 8], out: &mut [i16; 64]) 
     for k in 0..64 {
         let natural = usize::from(NATURAL[k]);
         // `both` is transposed: its rows are horizontal frequencies.
-        out[k] = both[natural & 7][natural >> 3];
+        let value = i32::from(both[natural & 7][natural >> 3]);
+        out[k] = ((value * i32::from(gain[k]) + (1 << 13)) >> 14) as i16;
     }
 }

@@ -1,7 +1,7 @@
 //! Coefficients to samples with AVX2: two blocks at a time, one in each half of the registers, in 16-bit lanes.
 //!
-//! [`dct::inverse`] says what the samples are. Its products with constants add up the same way here, modulo 2^32; only
-//! what is multiplied has 16 bits here and 32 there. Blocks that could need more (no encoder writes any) are left to it.
+//! [`dct::inverse_row`] says what the samples are. Its products with constants add up the same way here, modulo 2^32; only
+//! what is multiplied has 16 bits here and 32 there. The few blocks that could need more are left to it.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
@@ -19,48 +19,58 @@ const _: () = assert!(64 * 32767 * (MAX_STEP as i64) < 1 << 31);
 /// One register for each place in a row or column of two blocks.
 type Eight = [__m256i; 8];
 
+// Loops rather than `map` and `from_fn`, which do not know what their closures need.
+
 /// As [`dct::inverse_row`].
 #[target_feature(enable = "avx2")]
 pub(super) fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
-    if steps.iter().any(|&step| step > MAX_STEP) {
-        return dct::inverse_row(blocks, steps, lines);
-    }
     let width = 8 * blocks.len();
-    let eight_steps = steps.as_chunks().0;
-    let in_both = |i: usize| _mm256_broadcastsi128_si256(load(&eight_steps[i].map(u16::cast_signed)));
-    let in_both: Eight = std::array::from_fn(in_both);
-    let (pairs, last) = blocks.as_chunks::<2>();
+    let mut in_both = [_mm256_setzero_si256(); 8];
+    for (to, eight) in in_both.iter_mut().zip(steps.as_chunks::<8>().0) {
+        *to = _mm256_broadcastsi128_si256(load(&eight.map(u16::cast_signed)));
+    }
+    let (pairs, others) = match steps.iter().all(|&step| step <= MAX_STEP) {
+        true => blocks.as_chunks::<2>(),
+        false => (&[][..], blocks),
+    };
     for (i, [a, b]) in pairs.iter().enumerate() {
-        let (blocks, dc) = (two(a, b), [a[0], b[0]]);
+        let blocks = two(a, b);
         let rows = match has_ac(&blocks) {
-            false => Some([flat(dc, steps[0]); 8]),
+            false => Some([flat([a[0], b[0]], steps[0]); 8]),
             true => inverse_pair(&blocks, &in_both),
         };
-        match rows {
-            Some(rows) => {
-                for (line, row) in lines.chunks_exact_mut(width).zip(rows) {
-                    if let Some(to) = line[16 * i..].first_chunk_mut() {
-                        store(to, row);
-                    }
+        if let Some(rows) = rows {
+            for (line, row) in lines.chunks_exact_mut(width).zip(rows) {
+                if let Some(to) = line[16 * i..].first_chunk_mut() {
+                    store(to, row);
                 }
             }
-            None => {
-                dct::inverse_into(a, steps, lines, width, 2 * i);
-                dct::inverse_into(b, steps, lines, width, 2 * i + 1);
-            }
+        } else {
+            plainly(a, steps, lines, width, 2 * i);
+            plainly(b, steps, lines, width, 2 * i + 1);
         }
     }
-    for block in last {
-        dct::inverse_into(block, steps, lines, width, blocks.len() - 1);
+    for (i, block) in others.iter().enumerate() {
+        plainly(block, steps, lines, width, 2 * pairs.len() + i);
     }
+}
+
+/// What is left to the plain transform.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn plainly(block: &[i16; 64], steps: &[u16; 64], lines: &mut [u8], width: usize, column: usize) {
+    dct::inverse_into(block, steps, lines, width, column);
 }
 
 /// Two blocks, eight coefficients of each in a register.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn two(a: &[i16; 64], b: &[i16; 64]) -> Eight {
-    let (a, b) = (a.as_chunks().0, b.as_chunks().0);
-    std::array::from_fn(|i| _mm256_set_m128i(load(&b[i]), load(&a[i])))
+    let mut both = [_mm256_setzero_si256(); 8];
+    for (both, (a, b)) in both.iter_mut().zip(a.as_chunks().0.iter().zip(b.as_chunks().0)) {
+        *both = _mm256_set_m128i(load(b), load(a));
+    }
+    both
 }
 
 #[inline]
@@ -68,7 +78,10 @@ fn two(a: &[i16; 64], b: &[i16; 64]) -> Eight {
 fn has_ac(blocks: &Eight) -> bool {
     let all_but_dc = _mm256_broadcastsi128_si256(_mm_set_epi32(-1, -1, -1, -1 << 16));
     let first = _mm256_and_si256(blocks[0], all_but_dc);
-    let any = blocks[1..].iter().fold(first, |any, &next| _mm256_or_si256(any, next));
+    let mut any = first;
+    for next in &blocks[1..] {
+        any = _mm256_or_si256(any, *next);
+    }
     _mm256_testz_si256(any, any) == 0
 }
 
@@ -95,7 +108,10 @@ fn inverse_pair(quantised: &Eight, steps: &Eight) -> Option<[__m128i; 8]> {
     if _mm256_movemask_epi8(_mm256_cmpgt_epi32(sums, _mm256_set1_epi32(MOST))) != 0 {
         return None;
     }
-    let zigzag: Eight = std::array::from_fn(|i| _mm256_mullo_epi16(quantised[i], steps[i]));
+    let mut zigzag = *quantised;
+    for (value, &step) in zigzag.iter_mut().zip(steps) {
+        *value = _mm256_mullo_epi16(*value, step);
+    }
     let columns = one_dimension::<11>(&natural(&zigzag));
     Some(transposed_bytes(&one_dimension::<18>(&transposed(&columns))))
 }
@@ -146,24 +162,27 @@ fn row<const N: usize>(row: usize, zigzag: &Eight, from: [usize; N]) -> __m256i 
     all
 }
 
-/// Two constants side by side, as multiplied with two values side by side.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn constants(a: i16, b: i16) -> __m256i {
-    _mm256_set1_epi32(i32::from(a as u16) | i32::from(b) << 16)
-}
-
 /// `dct::inverse_1d` on the lanes of eight registers.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn one_dimension<const SHIFT: i32>(x: &Eight) -> Eight {
-    let low = half_of_lanes::<SHIFT>(
-        [(0, 4), (2, 6), (1, 3), (5, 7)].map(|(i, j)| _mm256_unpacklo_epi16(x[i], x[j])),
-    );
-    let high = half_of_lanes::<SHIFT>(
-        [(0, 4), (2, 6), (1, 3), (5, 7)].map(|(i, j)| _mm256_unpackhi_epi16(x[i], x[j])),
-    );
-    std::array::from_fn(|i| _mm256_packs_epi32(low[i], high[i]))
+    let low = half_of_lanes::<SHIFT>([
+        _mm256_unpacklo_epi16(x[0], x[4]),
+        _mm256_unpacklo_epi16(x[2], x[6]),
+        _mm256_unpacklo_epi16(x[1], x[3]),
+        _mm256_unpacklo_epi16(x[5], x[7]),
+    ]);
+    let high = half_of_lanes::<SHIFT>([
+        _mm256_unpackhi_epi16(x[0], x[4]),
+        _mm256_unpackhi_epi16(x[2], x[6]),
+        _mm256_unpackhi_epi16(x[1], x[3]),
+        _mm256_unpackhi_epi16(x[5], x[7]),
+    ]);
+    let mut out = low;
+    for (out, high) in out.iter_mut().zip(high) {
+        *out = _mm256_packs_epi32(*out, high);
+    }
+    out
 }
 
 /// The same from pairs of places: 0 and 4, 2 and 6, 1 and 3, 5 and 7. The constants are those of `dct::inverse_1d`, as
@@ -171,35 +190,47 @@ fn one_dimension<const SHIFT: i32>(x: &Eight) -> Eight {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn half_of_lanes<const SHIFT: i32>([p04, p26, p13, p57]: [__m256i; 4]) -> Eight {
-    let sum = |a, b| _mm256_add_epi32(a, b);
-    let times = |pair, a, b| _mm256_madd_epi16(pair, constants(a, b));
     let round = _mm256_set1_epi32(1 << (SHIFT - 1));
-    let t0 = sum(times(p04, 8192, 8192), round);
-    let t1 = sum(times(p04, 8192, -8192), round);
+    let t0 = _mm256_add_epi32(times(p04, 8192, 8192), round);
+    let t1 = _mm256_add_epi32(times(p04, 8192, -8192), round);
     let t2 = times(p26, 4433, -10704);
     let t3 = times(p26, 10703, 4433);
-    let even = [sum(t0, t3), sum(t1, t2), _mm256_sub_epi32(t1, t2), _mm256_sub_epi32(t0, t3)];
-    let odd = [
-        sum(times(p13, 11363, 9633), times(p57, 6437, 2260)),
-        sum(times(p13, 9633, -2259), times(p57, -11362, -6436)),
-        sum(times(p13, 6437, -11362), times(p57, 2261, 9633)),
-        sum(times(p13, 2260, -6436), times(p57, 9633, -11363)),
+    let even = [
+        _mm256_add_epi32(t0, t3),
+        _mm256_add_epi32(t1, t2),
+        _mm256_sub_epi32(t1, t2),
+        _mm256_sub_epi32(t0, t3),
     ];
-    std::array::from_fn(|i| {
-        let value = match i {
-            0..4 => _mm256_add_epi32(even[i], odd[i]),
-            _ => _mm256_sub_epi32(even[7 - i], odd[7 - i]),
-        };
-        _mm256_srai_epi32::<SHIFT>(value)
-    })
+    let odd = [
+        _mm256_add_epi32(times(p13, 11363, 9633), times(p57, 6437, 2260)),
+        _mm256_add_epi32(times(p13, 9633, -2259), times(p57, -11362, -6436)),
+        _mm256_add_epi32(times(p13, 6437, -11362), times(p57, 2261, 9633)),
+        _mm256_add_epi32(times(p13, 2260, -6436), times(p57, 9633, -11363)),
+    ];
+    let mut out = [_mm256_setzero_si256(); 8];
+    for i in 0..4 {
+        out[i] = _mm256_srai_epi32::<SHIFT>(_mm256_add_epi32(even[i], odd[i]));
+        out[7 - i] = _mm256_srai_epi32::<SHIFT>(_mm256_sub_epi32(even[i], odd[i]));
+    }
+    out
+}
+
+/// Sums of two constants times two values side by side.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn times(pair: __m256i, a: i16, b: i16) -> __m256i {
+    _mm256_madd_epi16(pair, _mm256_set1_epi32(i32::from(a as u16) | i32::from(b) << 16))
 }
 
 /// Rows for columns, in each half.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn transposed(x: &Eight) -> Eight {
-    let a: [_; 4] = std::array::from_fn(|i| _mm256_unpacklo_epi16(x[i], x[i + 4]));
-    let b: [_; 4] = std::array::from_fn(|i| _mm256_unpackhi_epi16(x[i], x[i + 4]));
+    let (mut a, mut b) = ([_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4]);
+    for i in 0..4 {
+        a[i] = _mm256_unpacklo_epi16(x[i], x[i + 4]);
+        b[i] = _mm256_unpackhi_epi16(x[i], x[i + 4]);
+    }
     let (c02, d02) = (_mm256_unpacklo_epi16(a[0], a[2]), _mm256_unpackhi_epi16(a[0], a[2]));
     let (c13, d13) = (_mm256_unpacklo_epi16(a[1], a[3]), _mm256_unpackhi_epi16(a[1], a[3]));
     let (e02, f02) = (_mm256_unpacklo_epi16(b[0], b[2]), _mm256_unpackhi_epi16(b[0], b[2]));
@@ -220,26 +251,30 @@ fn transposed(x: &Eight) -> Eight {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn transposed_bytes(columns: &Eight) -> [__m128i; 8] {
-    let bytes: [_; 4] = std::array::from_fn(|i| _mm256_packs_epi16(columns[i], columns[i + 4]));
+    let mut bytes = [_mm256_setzero_si256(); 4];
+    for i in 0..4 {
+        let around_0 = _mm256_packs_epi16(columns[i], columns[i + 4]);
+        bytes[i] = _mm256_xor_si256(around_0, _mm256_set1_epi8(-128));
+    }
     let (a, b) = (_mm256_unpacklo_epi8(bytes[0], bytes[1]), _mm256_unpacklo_epi8(bytes[2], bytes[3]));
     let (c, d) = (_mm256_unpackhi_epi8(bytes[0], bytes[1]), _mm256_unpackhi_epi8(bytes[2], bytes[3]));
     let (a, b) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
     let (c, d) = (_mm256_unpacklo_epi16(c, d), _mm256_unpackhi_epi16(c, d));
+    // Two lines of each block.
     let pairs = [
         _mm256_unpacklo_epi32(a, c),
         _mm256_unpackhi_epi32(a, c),
         _mm256_unpacklo_epi32(b, d),
         _mm256_unpackhi_epi32(b, d),
     ];
-    // Two lines of each block: the blocks' parts of a line come together.
-    let pairs = pairs.map(|pair| {
-        let around_128 = _mm256_xor_si256(pair, _mm256_set1_epi8(-128));
-        _mm256_permute4x64_epi64::<0b11_01_10_00>(around_128)
-    });
-    std::array::from_fn(|y| match y % 2 {
-        0 => _mm256_castsi256_si128(pairs[y / 2]),
-        _ => _mm256_extracti128_si256::<1>(pairs[y / 2]),
-    })
+    let mut lines = [_mm_setzero_si128(); 8];
+    for i in 0..4 {
+        // The blocks' parts of a line come together.
+        let pair = _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs[i]);
+        lines[2 * i] = _mm256_castsi256_si128(pair);
+        lines[2 * i + 1] = _mm256_extracti128_si256::<1>(pair);
+    }
+    lines
 }
 
 #[inline]

@@ -2,7 +2,6 @@
 //!
 //! Predictions are made in sixteenths of a coefficient and then in 1/32 of a quantiser step.
 
-use super::dct;
 use super::model::{CAUSAL_SOURCES, CAUSAL_TARGETS, Model, PARENT_TARGETS, PATCH};
 use super::rans::Machine;
 
@@ -249,16 +248,12 @@ pub(super) fn from_finer<M: Machine>(
     column: usize,
     row: usize,
 ) -> [i16; 64] {
-    let mut samples = [[0; 8]; 8];
-    for (y, line) in samples.iter_mut().enumerate() {
+    let rows = std::array::from_fn(|y| {
         let start = (8 * row + y) * aligned.width + 8 * column;
-        line.copy_from_slice(&aligned.data[start..start + 8]);
-    }
+        aligned.data[start..].first_chunk().unwrap_or(&[0; 8])
+    });
     let mut out = [0; 64];
-    dct::forward::<M>(&samples, &mut out);
-    for (value, gain) in out.iter_mut().zip(&model.gain) {
-        *value = ((i32::from(*value) * i32::from(*gain) + (1 << 13)) >> 14) as i16;
-    }
+    M::forward(rows, &model.gain, &mut out);
     out
 }
 

@@ -149,12 +149,9 @@ pub(super) fn transform_plane<M: Machine>(
     targets.resize(plane.width * plane.height, [0; 64]);
     for (i, target) in targets.iter_mut().enumerate() {
         let (x, y) = (8 * (i % plane.width), 8 * (i / plane.width));
-        let mut block = [[0; 8]; 8];
-        for (row, line) in block.iter_mut().enumerate() {
-            let at = (y + row) * width + x;
-            line.copy_from_slice(&samples[at..at + 8]);
-        }
-        dct::forward::<M>(&block, target);
+        let rows =
+            std::array::from_fn(|row| samples[(y + row) * width + x..].first_chunk().unwrap_or(&[0; 8]));
+        M::forward(rows, &[1 << 14; 64], target);
     }
 }
 

@@ -49,6 +49,11 @@ pub(super) trait Machine: Copy {
     fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
         dct::inverse_row(blocks, steps, lines);
     }
+    /// Coefficients of a block of samples, as [`dct::forward`] says.
+    #[inline(always)]
+    fn forward(rows: [&[i16; 8]; 8], gain: &[i16; 64], out: &mut [i16; 64]) {
+        dct::forward::<Self>(rows, gain, out);
+    }
 }
 
 /// The plain steps, which say what the others must do.

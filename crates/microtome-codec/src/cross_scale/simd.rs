@@ -263,6 +263,15 @@ impl Machine for Avx2 {
             super::inverse_avx2::inverse_row(blocks, steps, lines);
         }
     }
+
+    #[inline(always)]
+    fn forward(rows: [&[i16; 8]; 8], gain: &[i16; 64], out: &mut [i16; 64]) {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::forward_avx2::forward(rows, gain, out);
+        }
+    }
 }
 
 #[cfg(test)]
