@@ -10,6 +10,9 @@
 //! threads.
 
 mod built_in;
+mod colour;
+#[cfg(target_arch = "x86_64")]
+mod colour_avx2;
 mod dct;
 mod expect;
 #[cfg(target_arch = "x86_64")]

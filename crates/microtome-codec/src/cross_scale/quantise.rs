@@ -3,6 +3,7 @@
 //! Quality counts as libjpeg's: a picture of the same number looks as good or a little better. A coefficient may lie a step off where that spares more bits than the
 //! error is worth, and the rest of a block may be left to its prediction. Whoever decodes need not know.
 
+use super::colour;
 use super::dct;
 use super::expect::{self, Features, MOST};
 use super::model::{CHECKPOINTS, FLAG_LANE, Lanes, Model, bucket, raw_bits};
@@ -104,17 +105,6 @@ pub(super) fn transform(set: Set, pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
     transformed.collect()
 }
 
-/// Luma or chroma of a pixel, in 1/2^16, chroma around 128.
-#[inline(always)]
-fn component(index: usize, [r, g, b]: [u8; 3]) -> i32 {
-    let [r, g, b] = [r, g, b].map(i32::from);
-    match index {
-        0 => 19595 * r + 38470 * g + 7471 * b,
-        1 => -11059 * r - 21709 * g + 32768 * b + (128 << 16),
-        _ => 32768 * r - 27439 * g - 5329 * b + (128 << 16),
-    }
-}
-
 #[inline(always)]
 pub(super) fn transform_plane<M: Machine>(
     pixels: &Rgb,
@@ -126,25 +116,7 @@ pub(super) fn transform_plane<M: Machine>(
     let [wide, high] =
         [most[0] / plane.horizontal.max(1), most[1] / plane.vertical.max(1)].map(|p| usize::from(p.max(1)));
     let (width, height) = (8 * plane.width, 8 * plane.height);
-    let (across, down) = (pixels.width() as usize, pixels.height() as usize);
-    // Samples in quarters around 0; beyond the edge the last ones go on.
-    let mut samples = vec![0_i16; width * height];
-    for (y, line) in samples.chunks_exact_mut(width).enumerate() {
-        for (x, sample) in line.iter_mut().enumerate() {
-            let mut sum = 0;
-            for dy in 0..high {
-                let row = (y * high + dy).min(down - 1) * across;
-                for dx in 0..wide {
-                    let at = 3 * (row + (x * wide + dx).min(across - 1));
-                    let p = &pixels.data()[at..at + 3];
-                    sum += component(index, [p[0], p[1], p[2]]) >> 2;
-                }
-            }
-            let mean = sum / (wide * high) as i32;
-            // 2^14 is one level; a quarter is 2^12.
-            *sample = ((mean + (1 << 11)) >> 12) as i16 - 512;
-        }
-    }
+    let samples = colour::samples::<M>(pixels, index, [wide, high], [width, height]);
     targets.clear();
     targets.resize(plane.width * plane.height, [0; 64]);
     for (i, target) in targets.iter_mut().enumerate() {

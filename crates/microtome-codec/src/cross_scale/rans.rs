@@ -4,7 +4,7 @@
 //! ends where the encoder began, in the state [`LOW`] with no byte left: anything else is damage.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
-use super::dct;
+use super::{colour, dct};
 use crate::Error;
 
 /// Probabilities are counted in 1/2^14.
@@ -53,6 +53,11 @@ pub(super) trait Machine: Copy {
     #[inline(always)]
     fn forward(rows: [&[i16; 8]; 8], gain: &[i16; 64], out: &mut [i16; 64]) {
         dct::forward::<Self>(rows, gain, out);
+    }
+    /// Adds weighted pixels to sums, as [`colour::weigh`] says.
+    #[inline(always)]
+    fn weigh(pixels: &[[u8; 3]], weights: [i32; 4], sums: &mut [i32]) {
+        colour::weigh(pixels, weights, sums);
     }
 }
 

@@ -272,6 +272,15 @@ impl Machine for Avx2 {
             super::forward_avx2::forward(rows, gain, out);
         }
     }
+
+    #[inline(always)]
+    fn weigh(pixels: &[[u8; 3]], weights: [i32; 4], sums: &mut [i32]) {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::colour_avx2::weigh(pixels, weights, sums);
+        }
+    }
 }
 
 #[cfg(test)]
