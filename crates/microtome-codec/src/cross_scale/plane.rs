@@ -5,7 +5,7 @@ use super::model::{CAUSAL_SOURCES, Kind, Model};
 use super::predict::{self, Aligned, Errors, Samples};
 use super::rans::Machine;
 use super::walk::{self, Coder};
-use crate::coefficients::Plane;
+use crate::coefficients::{MAX_AC, MAX_DC, Plane};
 
 /// What coding a plane needs besides; kept from plane to plane so that nothing is allocated.
 #[derive(Debug, Clone)]
@@ -145,5 +145,20 @@ pub(super) fn samples<M: Machine>(plane: &Plane, out: &mut Samples) {
     let blocks = plane.coefficients.as_chunks::<64>().0;
     for (lines, blocks) in lines.zip(blocks.chunks_exact(plane.width)) {
         M::inverse_row(blocks, &plane.table, lines);
+    }
+}
+
+/// Quantises what the finer samples predict; `unit` is the model whose gains are all 1.
+#[inline(always)]
+pub(super) fn round<M: Machine>(unit: &Model, aligned: &Aligned, plane: &mut Plane) {
+    let reciprocals = predict::reciprocals(&plane.table);
+    for (i, block) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let known = predict::from_finer::<M>(unit, aligned, i % plane.width, i / plane.width);
+        // 32 bits will do: a reciprocal is at most 2^16, and what is known less than 2^14.
+        let nearest = |k: usize| (i32::from(known[k]) * reciprocals[k] + (1 << 19)) >> 20;
+        for (k, coefficient) in block.iter_mut().enumerate() {
+            *coefficient = nearest(k).clamp((-MAX_AC).into(), MAX_AC.into()) as i16;
+        }
+        block[0] = nearest(0).clamp((-MAX_DC).into(), MAX_DC.into()) as i16;
     }
 }

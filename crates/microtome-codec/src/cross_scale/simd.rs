@@ -146,6 +146,11 @@ fn samples_inner<M: Machine>(plane: &Plane, out: &mut Samples) {
 }
 
 #[inline(always)]
+fn round_inner<M: Machine>(unit: &Model, aligned: &Aligned, plane: &mut Plane) {
+    plane::round::<M>(unit, aligned, plane);
+}
+
+#[inline(always)]
 fn coarser_inner<M: Machine>(
     aligned: &mut Aligned,
     parent: &Samples,
@@ -201,6 +206,12 @@ each_set!(
     /// The samples of a plane.
     samples, samples_inner, samples_avx2,
     [plane: &Plane, out: &mut Samples],
+    Avx2
+);
+each_set!(
+    /// Quantises what finer samples predict.
+    round, round_inner, round_avx2,
+    [unit: &Model, aligned: &Aligned, plane: &mut Plane],
     Avx2
 );
 each_set!(
@@ -332,6 +343,9 @@ mod tests {
         assert_eq!(decoded.coefficients, plane.coefficients);
         let mut samples = Samples::default();
         super::samples(set, &plane, &mut samples);
+        if kind == Kind::Finer {
+            round(set, &Model::blank(), &aligned, &mut decoded);
+        }
         (bytes, decoded.coefficients, samples)
     }
 

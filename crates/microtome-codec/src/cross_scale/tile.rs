@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::model::Kind;
 use super::params::CrossScale;
 use super::plane::Scratch;
-use super::predict::{self, Aligned, Child, Samples};
+use super::predict::{Aligned, Child, Samples};
 use super::quantise::{self, Chooser, Targets};
-use super::rans::{Plain, Reader, Writer};
+use super::rans::{Reader, Writer};
 use super::simd;
 use crate::coefficients::{self, Parser, Plane, Statistics, Template, Tile};
 use crate::{Error, Rgb};
@@ -398,24 +398,11 @@ impl CrossScale {
                 return Err(malformed("a finer tile has other components than derived tiles"));
             }
             align(self.set, &Reference::Finer(finer), Kind::Finer, plane, index, most, aligned);
-            round(&self.unit, aligned, plane);
+            simd::round(self.set, &self.unit, aligned, plane);
         }
         let mut out = Vec::with_capacity(16 << 10);
         streams.write(template, tile, &mut out)?;
         Ok(out.into())
-    }
-}
-
-/// Quantises what the finer samples predict.
-fn round(unit: &super::model::Model, aligned: &Aligned, plane: &mut Plane) {
-    let reciprocals = predict::reciprocals(&plane.table);
-    for (i, block) in plane.coefficients.chunks_exact_mut(64).enumerate() {
-        let known = predict::from_finer::<Plain>(unit, aligned, i % plane.width, i / plane.width);
-        for k in 0..64 {
-            let value = ((i64::from(known[k]) * i64::from(reciprocals[k]) + (1 << 19)) >> 20) as i16;
-            let most = if k == 0 { coefficients::MAX_DC } else { coefficients::MAX_AC };
-            block[k] = value.clamp(-most, most);
-        }
     }
 }
 
