@@ -9,11 +9,13 @@
 //! before a coefficient is read), `rans` (bytes), `train`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
 
+mod ahead;
 mod built_in;
 mod colour;
 #[cfg(target_arch = "x86_64")]
 mod colour_avx2;
 mod dct;
+mod edges;
 mod expect;
 #[cfg(target_arch = "x86_64")]
 mod forward_avx2;
@@ -28,6 +30,7 @@ mod rans;
 mod regression;
 mod simd;
 mod stored;
+mod survey;
 mod tile;
 mod train;
 mod trainer;

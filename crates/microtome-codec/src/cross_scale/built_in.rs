@@ -21,7 +21,7 @@ pub(super) fn models() -> &'static [[Model; 2]; 3] {
         let _ = DeflateDecoder::new(BYTES).read_to_end(&mut plain);
         let mut input = Input::new(&plain);
         Kind::ALL
-            .map(|kind| [0, 1].map(|_| stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank())))
+            .map(|kind| [0, 1].map(|_| stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank(kind))))
     });
     &MODELS
 }

@@ -20,13 +20,25 @@ impl Kind {
     /// All kinds, in the order of their models.
     pub const ALL: [Self; 3] = [Self::Alone, Self::Coarser, Self::Finer];
 
-    /// Coefficients of a block, in zigzag order, that are predicted.
+    /// Coefficients of a block, in zigzag order, that are predicted before any of them is decoded.
     pub(super) const fn predicted(self) -> usize {
         match self {
-            Self::Alone => CAUSAL_TARGETS,
-            Self::Coarser => PARENT_TARGETS,
+            Self::Alone | Self::Coarser => EDGE_TARGETS,
             Self::Finer => 64,
         }
+    }
+
+    /// Buckets of the prediction's fraction: where predictions are good, finer ones.
+    pub(super) const fn fractions(self) -> usize {
+        match self {
+            Self::Alone | Self::Coarser => 6,
+            Self::Finer => 10,
+        }
+    }
+
+    /// Tables of a model.
+    pub(super) const fn tables(self) -> usize {
+        CLASSES * BUCKETS * self.fractions()
     }
 }
 
@@ -36,12 +48,30 @@ pub(super) const PATCH: usize = 6;
 pub(super) const PATCH_PAIRS: usize = PATCH * PATCH / 2;
 /// Coefficients predicted from the parent's patch.
 pub(super) const PARENT_TARGETS: usize = 24;
-/// Coefficients that the blocks on the left and above correct.
-pub(super) const CAUSAL_TARGETS: usize = 8;
-/// Coefficients of each of these blocks that do so, the first in zigzag order.
-pub(super) const CAUSAL_SOURCES: usize = 6;
+/// Coefficients that the edges of the blocks on the left and above correct, in groups of eight.
+pub(super) const EDGE_TARGETS: usize = 8 * EDGE_GROUPS;
+pub(super) const EDGE_GROUPS: usize = 5;
 /// Places in a block, in zigzag order, where a flag says whether anything follows: before each diagonal.
 pub(super) const CHECKPOINTS: [usize; 9] = [0, 1, 3, 6, 10, 15, 21, 28, 36];
+/// Pieces of a block that are coded one after the other: the first eight diagonals, and the rest in eights.
+pub(super) const PIECES: [(usize, usize); 12] = [
+    (0, 1),
+    (1, 3),
+    (3, 6),
+    (6, 10),
+    (10, 15),
+    (15, 21),
+    (21, 28),
+    (28, 36),
+    (36, 44),
+    (44, 52),
+    (52, 60),
+    (60, 64),
+];
+/// Pieces, the first among them, that errors within the block are looked at for.
+pub(super) const AHEAD_PIECES: usize = 8;
+/// Where the weights of each piece begin: a pair of errors before it each.
+pub(super) const AHEAD_AT: [usize; AHEAD_PIECES + 1] = [0, 0, 1, 3, 6, 11, 19, 30, 44];
 /// Quantities of a block that are expected: its 64 magnitudes, and what is left at each checkpoint.
 pub(super) const LANES: usize = 80;
 /// First lane of the checkpoints.
@@ -52,14 +82,10 @@ pub(super) const LANE_FEATURES: usize = 4;
 pub(super) const BLOCK_FEATURES: usize = 7;
 /// Buckets of expected magnitude, four an octave.
 pub(super) const BUCKETS: usize = 53;
-/// Buckets of the prediction's fraction.
-pub(super) const FRACTIONS: usize = 6;
 /// Classes of coefficients with tables of their own: by zigzag index.
 pub(super) const CLASSES: usize = 5;
-/// Tables of a model.
-pub(super) const TABLES: usize = CLASSES * BUCKETS * FRACTIONS;
 
-/// First table of the class of each zigzag index.
+/// The class of each zigzag index.
 pub(super) const CLASS: [u16; 64] = {
     let mut class = [0; 64];
     let mut k = 0;
@@ -71,7 +97,7 @@ pub(super) const CLASS: [u16; 64] = {
             15..28 => 3,
             _ => 4,
         };
-        class[k] = number * (BUCKETS * FRACTIONS) as u16;
+        class[k] = number;
         k += 1;
     }
     class
@@ -92,8 +118,10 @@ pub(super) struct Model {
     /// From pairs of patch samples (row by row) to coefficients, eight at a time: `parent[pair][target / 8][target % 8]`,
     /// 2^11 is 1.
     pub(super) parent: [[Pairs; PARENT_TARGETS / 8]; PATCH_PAIRS],
-    /// From pairs of neighbours' errors (left's in zigzag order, then upper's) to coefficients, 2^12 is 1.
-    pub(super) causal: [Pairs; CAUSAL_SOURCES],
+    /// From height and slope of the error along the left edge, and along the upper one, to coefficients, 2^12 is 1.
+    pub(super) edges: [[Pairs; EDGE_GROUPS]; 2],
+    /// From pairs of errors in the block to the coefficients of each of [`PIECES`], 2^12 is 1.
+    pub(super) ahead: [Pairs; AHEAD_AT[AHEAD_PIECES]],
     /// Factor of each coefficient predicted from the finer level, 2^14 is 1.
     pub(super) gain: [i16; 64],
     /// Expected magnitude with nothing known, in 1/256.
@@ -114,17 +142,18 @@ pub(super) struct Model {
 
 impl Model {
     /// A model that expects nothing: training starts from it.
-    pub(super) fn blank() -> Self {
+    pub(super) fn blank(kind: Kind) -> Self {
         let mut model = Self {
             parent: [[[[0; 2]; 8]; PARENT_TARGETS / 8]; PATCH_PAIRS],
-            causal: [[[0; 2]; 8]; CAUSAL_SOURCES],
+            edges: [[[[0; 2]; 8]; EDGE_GROUPS]; 2],
+            ahead: [[[0; 2]; 8]; AHEAD_AT[AHEAD_PIECES]],
             gain: [1 << 14; 64],
             bias: Lanes::ZERO,
             own: [Lanes::ZERO; LANE_FEATURES],
             block: [Lanes::ZERO; BLOCK_FEATURES],
             inner: [Lanes::ZERO; 64],
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS.len()],
-            widths: vec![[80; SYMBOLS]; TABLES],
+            widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
         };
         model.make_tables();

@@ -57,7 +57,7 @@ impl CrossScale {
         let models = built_in::models().each_ref().map(|models| {
             models.each_ref().map(|model| Stored { model: Box::new(model.clone()), own: false })
         });
-        let unit = Box::new(Model::blank());
+        let unit = Box::new(Model::blank(Kind::Finer));
         Self { verbatim, levels, templates: vec![], derived: None, models, unit, set: Set::detect() }
     }
 

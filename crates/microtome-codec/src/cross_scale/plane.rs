@@ -1,24 +1,26 @@
 //! One component of a tile: block after block, each from its prediction, its neighbours and the coder.
 
+use super::ahead::{Prediction, Scale};
+use super::edges::{self, Edge, Edges};
 use super::expect::{Features, Magnitudes};
-use super::model::{CAUSAL_SOURCES, Kind, Model};
-use super::predict::{self, Aligned, Errors, Samples};
+use super::model::{Kind, Model};
+use super::predict::{self, Aligned, Samples};
 use super::rans::Machine;
-use super::walk::{self, Coder};
+use super::walk::{self, Coder, Outlook};
 use crate::coefficients::{MAX_AC, MAX_DC, Plane};
 
 /// What coding a plane needs besides; kept from plane to plane so that nothing is allocated.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch {
     features: Features,
-    /// Of the row above, up to the block on the left, which is of this row.
-    errors: Vec<Errors>,
+    /// Lower edges of the row above, up to the block on the left, which is of this row.
+    edges: Vec<Edge>,
     magnitudes: Vec<Magnitudes>,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { features: Features::ZERO, errors: vec![], magnitudes: vec![] }
+        Self { features: Features::ZERO, edges: vec![], magnitudes: vec![] }
     }
 }
 
@@ -34,8 +36,14 @@ pub(super) fn known<M: Machine, const N: usize>(
     let mut known = [0; N];
     match kind {
         Kind::Alone => {}
-        Kind::Coarser => known.copy_from_slice(&predict::from_patch::<M>(model, aligned, column, row)[..N]),
-        Kind::Finer => known.copy_from_slice(&predict::from_finer::<M>(model, aligned, column, row)[..N]),
+        Kind::Coarser => {
+            let patch = predict::from_patch::<M>(model, aligned, column, row);
+            known.iter_mut().zip(patch).for_each(|(known, patch)| *known = patch);
+        }
+        Kind::Finer => {
+            let finer = predict::from_finer::<M>(model, aligned, column, row);
+            known.iter_mut().zip(finer).for_each(|(known, finer)| *known = finer);
+        }
     }
     known
 }
@@ -78,35 +86,31 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
     scratch: &mut Scratch,
 ) {
     let kind = Kind::ALL[KIND as usize];
-    let reciprocals = predict::reciprocals(&plane.table);
-    let Scratch { features, errors, magnitudes } = scratch;
+    let scale = Scale::new(&plane.table);
+    let Scratch { features, edges, magnitudes } = scratch;
     *features = Features::ZERO;
-    errors.clear();
-    errors.resize(plane.width, [0; CAUSAL_SOURCES]);
+    edges.clear();
+    edges.resize(plane.width, [[0; 2]; 8]);
     magnitudes.clear();
     magnitudes.resize(plane.width, [0; 64]);
     let mut blocks = plane.coefficients.as_chunks_mut::<64>().0.iter_mut();
     for row in 0..plane.height {
-        let mut left_errors = None;
+        let mut left_edge = None;
         let mut left_magnitudes = None;
-        for (column, (errors, magnitudes)) in errors.iter_mut().zip(magnitudes.iter_mut()).enumerate() {
+        for (column, (edge, magnitudes)) in edges.iter_mut().zip(magnitudes.iter_mut()).enumerate() {
             let Some(block) = blocks.next() else { return };
             let known = known::<M, N>(model, kind, aligned, column, row);
-            let (left, above) = neighbours(kind, left_errors, (row > 0).then_some(*errors));
-            let causal = predict::from_neighbours::<M>(model, &left, &above);
-            let mut predicted = known;
-            for (predicted, causal) in predicted.iter_mut().zip(causal) {
-                *predicted = predicted.saturating_add(causal);
-            }
-            for (predicted, &reciprocal) in predicted.iter_mut().zip(&reciprocals) {
-                *predicted = predict::in_steps(*predicted, reciprocal);
-            }
-            let brightness = brightness(kind, known[0], causal[0]);
+            let (left, above) = neighbours(kind, left_edge, (row > 0).then_some(*edge));
+            let correction = edges::correction::<M>(model, &left, &above);
+            let prediction = Prediction::new(&known, &correction, &scale);
+            let outlook = Outlook { model, kind, prediction: &prediction, scale: &scale };
+            let predicted: [i16; N] = std::array::from_fn(|k| prediction.steps[k]);
             let above = (row > 0).then_some(&*magnitudes);
-            features.fill(left_magnitudes, above, &predicted, brightness);
-            walk::block::<M, C, N>(coder, model, features, &predicted, block, magnitudes);
-            *errors = predict::errors(block, &plane.table, &known);
-            left_errors = Some(*errors);
+            features.fill(left_magnitudes, above, &predicted, brightness(prediction.sixteenths[0]));
+            walk::block::<M, C, N>(coder, &outlook, features, block, magnitudes);
+            let Edges { right, lower } = edges::of::<M, N>(block, &scale.steps, &known);
+            *edge = lower;
+            left_edge = Some(right);
             left_magnitudes = Some(&*magnitudes);
         }
     }
@@ -114,19 +118,19 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
 
 /// Mean of a block as far as it is known, 0 to 255 and a bit.
 #[inline(always)]
-fn brightness(kind: Kind, known: i16, causal: i16) -> i16 {
-    let dc = if kind == Kind::Alone { causal } else { known };
+fn brightness(predicted: i16) -> i16 {
     // Sixteenths of a coefficient that is eight times the mean.
-    (dc >> 7) + 128
+    (predicted >> 7) + 128
 }
 
-/// Errors on the left and above, 0 where there is no block. In a tile on its own they stand in for each other: there
-/// they are the samples themselves, and none is better than half of them.
+/// Edges on the left and above, without an error where there is no block. In a tile on its own they are the samples
+/// themselves: there one counts twice where the other is absent.
 #[inline(always)]
-pub(super) fn neighbours(kind: Kind, left: Option<Errors>, above: Option<Errors>) -> (Errors, Errors) {
-    const NONE: Errors = [0; CAUSAL_SOURCES];
-    match kind {
-        Kind::Alone => (left.or(above).unwrap_or(NONE), above.or(left).unwrap_or(NONE)),
+pub(super) fn neighbours(kind: Kind, left: Option<Edge>, above: Option<Edge>) -> (Edge, Edge) {
+    const NONE: Edge = Edges::NONE.right;
+    match (kind, left, above) {
+        (Kind::Alone, Some(left), None) => (edges::doubled(&left), NONE),
+        (Kind::Alone, None, Some(above)) => (NONE, edges::doubled(&above)),
         _ => (left.unwrap_or(NONE), above.unwrap_or(NONE)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Predictions are made in sixteenths of a coefficient and then in 1/32 of a quantiser step.
 
-use super::model::{CAUSAL_SOURCES, CAUSAL_TARGETS, Model, PARENT_TARGETS, PATCH};
+use super::model::{Model, PARENT_TARGETS, PATCH};
 use super::rans::Machine;
 
 /// Samples of a component, 0 to 255, row by row.
@@ -255,34 +255,6 @@ pub(super) fn from_finer<M: Machine>(
     let mut out = [0; 64];
     M::forward(rows, &model.gain, &mut out);
     out
-}
-
-/// Errors of the first coefficients of a decoded block, in eighths: what its neighbours learn from.
-pub(super) type Errors = [i16; CAUSAL_SOURCES];
-
-/// The errors of a block decoded to `coefficients`, of which `predicted` (sixteenths) was known without neighbours.
-#[inline(always)]
-pub(super) fn errors(coefficients: &[i16], steps: &[u16; 64], predicted: &[i16]) -> Errors {
-    std::array::from_fn(|k| {
-        let value = i32::from(coefficients[k]) * i32::from(steps[k]);
-        let known = predicted.get(k).map_or(0, |&p| i32::from(p));
-        (value.clamp(-4095, 4095) * 8 - (known >> 1)).clamp(-8191, 8191) as i16
-    })
-}
-
-/// 16 times what the errors on the left and above add to the first coefficients.
-#[inline(always)]
-pub(super) fn from_neighbours<M: Machine>(
-    model: &Model,
-    left: &Errors,
-    above: &Errors,
-) -> [i16; CAUSAL_TARGETS] {
-    let mut sums = [1 << 10; CAUSAL_TARGETS];
-    let pairs = left.as_chunks::<2>().0.iter().chain(above.as_chunks::<2>().0);
-    for (pair, weights) in pairs.zip(&model.causal) {
-        sums = M::multiply_add(sums, *pair, weights);
-    }
-    sums.map(|sum| (sum >> 11).clamp(-32768, 32767) as i16)
 }
 
 /// A prediction in 1/32 of a step from one in sixteenths of a coefficient.

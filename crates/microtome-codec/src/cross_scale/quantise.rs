@@ -6,11 +6,12 @@
 use super::colour;
 use super::dct;
 use super::expect::{self, Features, MOST};
-use super::model::{CHECKPOINTS, FLAG_LANE, Lanes, Model, bucket, raw_bits};
+use super::ahead::Ahead;
+use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
 use super::simd::{self, Set};
 use super::tile::Workspace;
-use super::walk::{self, Coder, ESCAPE};
+use super::walk::{self, Coder, ESCAPE, Outlook};
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
@@ -160,13 +161,17 @@ pub(super) struct Chooser<'a> {
     writer: &'a mut Writer,
     targets: std::slice::Iter<'a, [i16; 64]>,
     steps: &'a [u16; 64],
+    /// What a squared sixteenth of a coefficient weighs, in 2^-32 of a squared step.
+    weights: [i64; 64],
     costs: &'static Costs,
 }
 
 impl<'a> Chooser<'a> {
     pub(super) fn new(writer: &'a mut Writer, targets: &'a Targets, steps: &'a [u16; 64]) -> Self {
         static COSTS: std::sync::LazyLock<Costs> = std::sync::LazyLock::new(Costs::new);
-        Self { writer, targets: targets.iter(), steps, costs: &COSTS }
+        // A step is 16 sixteenths; 2^16 of error is a squared step.
+        let weights = steps.map(|step| (1 << 24) / (i64::from(step) * i64::from(step)).max(1));
+        Self { writer, targets: targets.iter(), steps, weights, costs: &COSTS }
     }
 
     /// What coding a residual costs, in 1/256 bit.
@@ -184,58 +189,61 @@ impl<'a> Chooser<'a> {
 
     /// Squared error in 2^-16 of a squared step of `value` for a target.
     #[inline(always)]
-    fn error(target: i16, step: u16, value: i32) -> i64 {
-        // In 1/16 of a coefficient; 2^8 is a step.
-        let off = (i64::from(target) - 16 * i64::from(value) * i64::from(step)) * 16 / i64::from(step);
-        off * off
+    fn error(&self, k: usize, target: i16, value: i32) -> i64 {
+        let off = i64::from(target) - 16 * i64::from(value) * i64::from(self.steps[k]);
+        (off * off * self.weights[k]) >> 16
     }
 
     #[inline(always)]
-    fn choose(
+    fn choose<M: Machine>(
         &self,
-        model: &Model,
+        outlook: &Outlook<'_>,
         features: &Features,
-        predicted: &[i16],
         target: &[i16; 64],
         block: &mut [i16; 64],
     ) {
+        let &Outlook { model, prediction, scale, .. } = outlook;
         let mut expected = Lanes::ZERO;
         expect::expect_flags(model, features, &mut expected);
         expect::expect_magnitudes(model, features, &mut expected);
-        let predicted: [i16; 64] = std::array::from_fn(|k| predicted.get(k).copied().unwrap_or(0));
-        let known = predicted.map(|p| i32::from(expect::whole_steps(p)));
+        let rest: [i16; 64] = std::array::from_fn(|k| expect::whole_steps(prediction.steps[k]));
         // Error from each place on, if the rest is left to its prediction.
         let mut left = [0_i64; 65];
         for k in (0..64).rev() {
-            left[k] = left[k + 1] + Self::error(target[k], self.steps[k], known[k]);
+            left[k] = left[k + 1] + self.error(k, target[k], rest[k].into());
         }
         let mut sum = 0_i64;
         let mut best = (i64::MAX, 0);
-        for (i, &start) in CHECKPOINTS.iter().enumerate() {
-            let at = bucket(expected.0[FLAG_LANE + i]);
-            let zero = model.flags[i][at];
-            let end_here = sum + left[start] + Self::bits(self.costs.of(zero));
-            if end_here < best.0 {
-                best = (end_here, start);
+        let mut ahead = Ahead::NEW;
+        for (i, &(start, end)) in PIECES.iter().enumerate() {
+            if let Some(flags) = model.flags.get(i) {
+                let zero = flags[bucket(expected.0[FLAG_LANE + i])];
+                let end_here = sum + left[start] + Self::bits(self.costs.of(zero));
+                if end_here < best.0 {
+                    best = (end_here, start);
+                }
+                sum += Self::bits(self.costs.of(SCALE - zero));
             }
-            sum += Self::bits(self.costs.of(SCALE - zero));
             if sum >= best.0 {
                 break;
             }
-            for k in start..CHECKPOINTS.get(i + 1).copied().unwrap_or(64) {
-                let (chosen, cost) = self.one(model, &expected, k, predicted[k], known[k], target[k]);
-                block[k] = chosen as i16;
+            let piece = ahead.piece::<M>(model, prediction, scale, i);
+            let known = piece.known();
+            let mut values = [0; 8];
+            for k in start..end {
+                let at = k - start;
+                let (chosen, cost) = self.one(outlook, &expected, k, piece.steps[at], target[k]);
+                (values[at], block[k]) = (chosen as i16, chosen as i16);
                 sum += cost;
-                let residual = chosen - known[k];
+                let residual = chosen - i32::from(known[at]);
                 if residual != 0 {
                     expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
                 }
             }
+            ahead.learn(i, values, &piece, scale);
         }
         let from = if sum < best.0 { 64 } else { best.1 };
-        for k in from..64 {
-            block[k] = known[k] as i16;
-        }
+        block[from..].copy_from_slice(&rest[from..]);
     }
 
     #[inline(always)]
@@ -247,27 +255,29 @@ impl<'a> Chooser<'a> {
     #[inline(always)]
     fn one(
         &self,
-        model: &Model,
+        outlook: &Outlook<'_>,
         expected: &Lanes,
         k: usize,
         predicted: i16,
-        known: i32,
         target: i16,
     ) -> (i32, i64) {
         let at = bucket(expected.0[k]);
-        let index = walk::table_index(k, at, expect::fraction_of(predicted));
+        let index = walk::table_index(outlook.kind, k, at, expect::fraction_of(predicted));
         let raw = raw_bits(at);
-        let step = i32::from(self.steps[k]);
+        let known = i32::from(expect::whole_steps(predicted));
         let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
-        let (t, unit) = (i32::from(target), 16 * step);
+        let (t, unit) = (i32::from(target), 16 * i32::from(self.steps[k]));
         let nearest = (t + if t < 0 { -unit / 2 } else { unit / 2 }) / unit;
         let lower = nearest - nearest.signum();
         let mut best = (0, i64::MAX);
-        for value in [nearest, lower, known] {
-            let value = value.clamp(-most, most);
+        let candidates = [nearest, lower, known];
+        // Most of the time they are all the same.
+        let count = if nearest == 0 && known == 0 { 1 } else { 3 };
+        for value in &candidates[..count] {
+            let value = (*value).clamp(-most, most);
             let turned = if predicted < 0 { known - value } else { value - known };
-            let cost =
-                Self::error(target, self.steps[k], value) + Self::bits(self.cost(model, index, raw, turned));
+            let cost = self.error(k, target, value)
+                + Self::bits(self.cost(outlook.model, index, raw, turned));
             if cost < best.1 {
                 best = (value, cost);
             }
@@ -292,9 +302,9 @@ impl Coder for Chooser<'_> {
         Coder::raw(self.writer, bits, value)
     }
     #[inline(always)]
-    fn prepare(&mut self, model: &Model, features: &Features, predicted: &[i16], block: &mut [i16; 64]) {
+    fn prepare<M: Machine>(&mut self, outlook: &Outlook<'_>, features: &Features, block: &mut [i16; 64]) {
         if let Some(target) = self.targets.next() {
-            self.choose(model, features, predicted, target, block);
+            self.choose::<M>(outlook, features, target, block);
         }
     }
 }

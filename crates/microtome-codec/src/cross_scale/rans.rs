@@ -44,6 +44,8 @@ pub(super) trait Machine: Copy {
     fn find(ends: &[u16; SYMBOLS], slot: u16) -> usize;
     /// Adds `pair` times each of `weights` to its sum. Sums stay within 32 bits.
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
+    /// Adds to each sum the pair that its index (0 to 7) names times its weights. Sums stay within 32 bits.
+    fn multiply_add_picked(sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums;
     /// Samples of a row of blocks, eight lines of them, from quantised coefficients and steps in zigzag order.
     #[inline(always)]
     fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
@@ -74,6 +76,15 @@ impl Machine for Plain {
     #[inline(always)]
     fn multiply_add(mut sums: Sums, [a, b]: [i16; 2], weights: &Pairs) -> Sums {
         for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum += i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn multiply_add_picked(mut sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums {
+        for ((sum, weight), &index) in sums.iter_mut().zip(weights).zip(index) {
+            let [a, b] = pairs[(index & 7) as usize];
             *sum += i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
         }
         sums

@@ -1,62 +1,94 @@
-//! Least squares by normal equations: small, dense, in `f64`.
+//! Least squares by normal equations: sums of products, gathered once for all that is to be solved with them.
 
-/// Sums of products of up to a hundred features with each other and with the targets.
+/// Observations between moves from the fast sums to the exact ones.
+const FLUSH: u32 = 256;
+
+/// Sums of the products of `rows` features with each other and with all other values of an observation.
 #[derive(Debug, Clone)]
-pub(super) struct Regression {
-    features: usize,
-    targets: usize,
-    /// Lower triangle, row by row.
-    gram: Vec<f64>,
-    /// For each feature, its products with the targets.
-    moments: Vec<f64>,
+pub(super) struct Gram {
+    rows: usize,
+    length: usize,
+    recent: Vec<f32>,
+    observed: u32,
+    sums: Vec<f64>,
 }
 
-impl Regression {
-    pub(super) fn new(features: usize, targets: usize) -> Self {
-        let triangle = features * (features + 1) / 2;
-        Self { features, targets, gram: vec![0.0; triangle], moments: vec![0.0; features * targets] }
+/// A feature or a target: the sum of some of an observation's values.
+pub(super) type Sum<'a> = &'a [usize];
+
+impl Gram {
+    /// For observations of `length` values, the first `rows` of which are features; the others are only targets.
+    pub(super) fn new(rows: usize, length: usize) -> Self {
+        let size = rows * length;
+        Self { rows, length, recent: vec![0.0; size], observed: 0, sums: vec![0.0; size] }
     }
 
-    /// Adds an observation, given as (feature, value) pairs in rising order; features left out are 0.
-    pub(super) fn observe(&mut self, features: &[(usize, f64)], targets: &[f64], weight: f64) {
-        for (i, &(row, a)) in features.iter().enumerate() {
-            let a = a * weight;
-            let line = &mut self.gram[row * (row + 1) / 2..];
-            for &(column, b) in &features[..=i] {
-                line[column] += a * b;
+    /// Adds an observation.
+    #[inline(always)]
+    pub(super) fn observe(&mut self, values: &[f32]) {
+        let lines = self.recent.chunks_exact_mut(self.length);
+        for (i, (line, &value)) in lines.zip(values).enumerate() {
+            // Most magnitudes are 0.
+            if value != 0.0 {
+                for (sum, &other) in line[i..].iter_mut().zip(&values[i..]) {
+                    *sum += value * other;
+                }
             }
-            for (moment, &target) in self.moments[row * self.targets..].iter_mut().zip(targets) {
-                *moment += a * target;
-            }
+        }
+        self.observed += 1;
+        if self.observed.is_multiple_of(FLUSH) {
+            self.flush();
         }
     }
 
-    /// Weights by target, then feature: least squares, drawn to 0 as by `ridge` observations of size 1.
-    pub(super) fn solve(&self, ridge: f64) -> Vec<Vec<f64>> {
-        let n = self.features;
+    fn flush(&mut self) {
+        for (sum, recent) in self.sums.iter_mut().zip(&mut self.recent) {
+            *sum += f64::from(*recent);
+            *recent = 0.0;
+        }
+    }
+
+    /// No more observations: what is solved counts those so far.
+    pub(super) fn close(mut self) -> Self {
+        self.flush();
+        self
+    }
+
+    fn product(&self, a: Sum<'_>, b: Sum<'_>) -> f64 {
+        let one = |i: usize, j: usize| {
+            let (low, high) = (i.min(j), i.max(j));
+            debug_assert!(low < self.rows, "of two values one is a feature");
+            self.sums[low * self.length + high]
+        };
+        a.iter().map(|&i| b.iter().map(|&j| one(i, j)).sum::<f64>()).sum()
+    }
+
+    /// The weights of features that come nearest to a target: least squares, drawn to 0 as by `ridge` observations of
+    /// size 1.
+    pub(super) fn solve(&self, features: &[Sum<'_>], target: Sum<'_>, ridge: f64) -> Vec<f64> {
+        let n = features.len();
         let at = |row: usize, column: usize| row * (row + 1) / 2 + column;
-        let mut l = self.gram.clone();
+        // Cholesky's decomposition, row by row.
+        let mut l = vec![0.0_f64; n * (n + 1) / 2];
         for i in 0..n {
-            l[at(i, i)] += ridge;
             for j in 0..=i {
-                let dot: f64 = (0..j).map(|k| l[at(i, k)] * l[at(j, k)]).sum();
-                let rest = l[at(i, j)] - dot;
+                let known = self.product(features[i], features[j]) + if i == j { ridge } else { 0.0 };
+                let (a, b) = (&l[at(i, 0)..at(i, j)], &l[at(j, 0)..at(j, j)]);
+                let dot: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                let rest = known - dot;
                 l[at(i, j)] = if i == j { rest.max(1e-9).sqrt() } else { rest / l[at(j, j)] };
             }
         }
-        let solve = |target: usize| {
-            let mut x: Vec<f64> = (0..n).map(|i| self.moments[i * self.targets + target]).collect();
-            for i in 0..n {
-                let dot: f64 = (0..i).map(|k| l[at(i, k)] * x[k]).sum();
-                x[i] = (x[i] - dot) / l[at(i, i)];
-            }
-            for i in (0..n).rev() {
-                let dot: f64 = (i + 1..n).map(|k| l[at(k, i)] * x[k]).sum();
-                x[i] = (x[i] - dot) / l[at(i, i)];
-            }
-            x
-        };
-        (0..self.targets).map(solve).collect()
+        let mut x: Vec<f64> = features.iter().map(|feature| self.product(feature, target)).collect();
+        for i in 0..n {
+            let dot: f64 = (0..i).map(|k| l[at(i, k)] * x[k]).sum();
+            x[i] = (x[i] - dot) / l[at(i, i)];
+        }
+        for i in (0..n).rev() {
+            let dot: f64 = (i + 1..n).map(|k| l[at(k, i)] * x[k]).sum();
+            x[i] = (x[i] - dot) / l[at(i, i)];
+        }
+        x
     }
 }
 
@@ -65,16 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_linear_map_is_found_again() {
-        let mut regression = Regression::new(3, 2);
-        for i in 0..50 {
-            let x = [f64::from(i % 7) - 3.0, f64::from(i % 5) - 2.0, 1.0];
-            let y = [2.0 * x[0] - x[1] + 0.5, 3.0 * x[1]];
-            let features: Vec<_> = x.iter().copied().enumerate().collect();
-            regression.observe(&features, &y, 1.0);
+    fn a_linear_map_is_found() {
+        let mut gram = Gram::new(3, 4);
+        let mut state = 1_u32;
+        for _ in 0..1000 {
+            let mut x = [0.0; 4];
+            for x in &mut x[..3] {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *x = (state >> 24) as f32 - 128.0;
+            }
+            x[3] = 0.5 * x[0] - 2.0 * x[2] + 0.25 * (x[1] + x[2]);
+            gram.observe(&x);
         }
-        let found = regression.solve(1e-6);
-        for (found, expected) in found.concat().iter().zip([2.0, -1.0, 0.5, 0.0, 3.0, 0.0]) {
+        let found = gram.close().solve(&[&[0], &[2], &[1, 2]], &[3], 1e-6);
+        for (found, expected) in found.iter().zip([0.5, -2.0, 0.25]) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
     }

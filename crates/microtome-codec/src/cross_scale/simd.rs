@@ -7,7 +7,8 @@ use super::plane::{self, Scratch};
 use super::predict::{Aligned, Child, Samples};
 use super::quantise::{self, Chooser, Targets};
 use super::rans::{Machine, Pairs, Plain, Reader, Sums, Writer};
-use super::train::{Counter, Observer};
+use super::survey::{self, Survey};
+use super::train::{Counter, Example, Observer};
 use super::walk::Decoder;
 use crate::Rgb;
 use crate::coefficients::Plane;
@@ -141,6 +142,11 @@ fn tally_inner<M: Machine>(
 }
 
 #[inline(always)]
+fn survey_inner<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, example: &Example) {
+    survey::look::<M>(survey, model, kind, example);
+}
+
+#[inline(always)]
 fn samples_inner<M: Machine>(plane: &Plane, out: &mut Samples) {
     plane::samples::<M>(plane, out);
 }
@@ -194,6 +200,12 @@ each_set!(
     /// Shows a plane to training.
     observe, observe_inner, observe_avx2,
     [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    Avx2
+);
+each_set!(
+    /// Shows a plane to the stages of training before that.
+    survey, survey_inner, survey_avx2,
+    [survey: &mut Survey, model: &Model, kind: Kind, example: &Example],
     Avx2
 );
 each_set!(
@@ -262,6 +274,24 @@ impl Machine for Avx2 {
             let weights = _mm256_loadu_si256(weights.as_ptr().cast());
             let sums = std::mem::transmute::<Sums, __m256i>(sums);
             let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), weights));
+            std::mem::transmute::<__m256i, Sums>(sums)
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add_picked(sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums {
+        use std::arch::x86_64::{
+            __m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_permutevar8x32_epi32,
+        };
+        // SAFETY: all arrays have 32 bytes, and any bits are valid in them; of an index the lowest three bits count;
+        // AVX2 is there as above.
+        #[allow(unsafe_code, reason = "vector instructions")]
+        unsafe {
+            let weights = _mm256_loadu_si256(weights.as_ptr().cast());
+            let pairs = _mm256_loadu_si256(pairs.as_ptr().cast());
+            let picked = _mm256_permutevar8x32_epi32(pairs, _mm256_loadu_si256(index.as_ptr().cast()));
+            let sums = std::mem::transmute::<Sums, __m256i>(sums);
+            let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(picked, weights));
             std::mem::transmute::<__m256i, Sums>(sums)
         }
     }

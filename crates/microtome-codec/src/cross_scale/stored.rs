@@ -2,7 +2,9 @@
 //!
 //! The order of the numbers is that of `docs/format/codec-1.md`. Lanes that no place in a block reaches are left out.
 
-use super::model::{BUCKETS, CHECKPOINTS, FLAG_LANE, FRACTIONS, Kind, Lanes, MAX_WIDTH, Model, TABLES};
+use super::model::{
+    AHEAD_AT, AHEAD_PIECES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind, Lanes, MAX_WIDTH, Model, PIECES,
+};
 use super::rans::{SCALE, SYMBOLS};
 use crate::Error;
 
@@ -84,30 +86,42 @@ fn before(k: usize, lane: usize) -> bool {
     if lane < FLAG_LANE { k < lane } else { k < CHECKPOINTS[lane - FLAG_LANE] }
 }
 
-/// A model's weights in their order, told to `each`.
+/// Largest weight of an edge, and of an error within the block: sums of products must fit 32 bits.
+pub(super) const MOST_EDGE: i16 = 16383;
+pub(super) const MOST_AHEAD: i16 = 8191;
+
+/// A model's weights in their order, told to `each` with their bound.
 fn each_weight(
     model: &mut Model,
     kind: Kind,
-    mut each: impl FnMut(&mut i16) -> Result<(), Error>,
+    mut each: impl FnMut(&mut i16, i16) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let mut any = |weight: &mut i16| each(weight, i16::MAX);
     if kind == Kind::Coarser {
-        model.parent.iter_mut().flatten().flatten().flatten().try_for_each(&mut each)?;
+        model.parent.iter_mut().flatten().flatten().flatten().try_for_each(&mut any)?;
     }
-    model.causal.iter_mut().flatten().flatten().try_for_each(&mut each)?;
     if kind == Kind::Finer {
-        model.gain.iter_mut().try_for_each(&mut each)?;
+        model.gain.iter_mut().try_for_each(&mut any)?;
     }
     let Model { bias, own, block, inner, .. } = model;
     let whole = std::iter::once(bias).chain(own).chain(block);
     for lanes in whole {
-        lanes.0[USED].iter_mut().try_for_each(&mut each)?;
+        lanes.0[USED].iter_mut().try_for_each(&mut any)?;
     }
     for (k, Lanes(lanes)) in inner.iter_mut().enumerate() {
-        lanes[USED]
-            .iter_mut()
-            .enumerate()
-            .filter(|(lane, _)| before(k, *lane))
-            .try_for_each(|(_, w)| each(w))?;
+        let behind = lanes[USED].iter_mut().enumerate().filter(|(lane, _)| before(k, *lane));
+        behind.map(|(_, weight)| weight).try_for_each(&mut any)?;
+    }
+    for k in 0..EDGE_TARGETS {
+        for side in &mut model.edges {
+            side[k / 8][k % 8].iter_mut().try_for_each(|weight| each(weight, MOST_EDGE))?;
+        }
+    }
+    for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
+        for source in 0..start {
+            let weights = &mut model.ahead[AHEAD_AT[i] + source / 2][..end - start];
+            weights.iter_mut().try_for_each(|weight| each(&mut weight[source % 2], MOST_AHEAD))?;
+        }
     }
     Ok(())
 }
@@ -116,7 +130,7 @@ fn each_weight(
 pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
     let mut model = model.clone();
     // Writing changes nothing and cannot fail.
-    let _ = each_weight(&mut model, kind, |&mut weight| {
+    let _ = each_weight(&mut model, kind, |&mut weight, _| {
         put_signed(out, weight.into());
         Ok(())
     });
@@ -127,9 +141,9 @@ pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
             last = flag.into();
         }
     }
-    for context in 0..TABLES {
+    for context in 0..model.widths.len() {
         let widths = &model.widths[context];
-        let before = *base(&model, context);
+        let before = *base(&model, kind, context);
         // Most tables are the one before: a byte for those.
         out.push(u8::from(*widths != before));
         if *widths != before {
@@ -139,22 +153,24 @@ pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
 }
 
 /// The widths that a context's own are written as differences from: those of the bucket before.
-fn base(model: &Model, context: usize) -> &[u8; SYMBOLS] {
+fn base(model: &Model, kind: Kind, context: usize) -> &[u8; SYMBOLS] {
     const START: [u8; SYMBOLS] = [80; SYMBOLS];
-    match context / FRACTIONS % BUCKETS {
+    match context / kind.fractions() % BUCKETS {
         0 => &START,
-        _ => &model.widths[context - FRACTIONS],
+        _ => &model.widths[context - kind.fractions()],
     }
 }
 
 /// Reads a model.
 pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
-    let mut model = Model::blank();
-    each_weight(&mut model, kind, |weight| {
+    let mut model = Model::blank(kind);
+    each_weight(&mut model, kind, |weight, most| {
         *weight = input.sixteen()?;
-        Ok(())
+        match most == i16::MAX || weight.saturating_abs() <= most {
+            true => Ok(()),
+            false => Err(input.malformed("a weight outside its range")),
+        }
     })?;
-    check_causal(&model, input)?;
     for flags in &mut model.flags {
         let mut last = i32::from(SCALE / 2);
         for flag in flags {
@@ -165,8 +181,8 @@ pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
                 .ok_or(input.malformed("a probability outside its range"))?;
         }
     }
-    for context in 0..TABLES {
-        let mut widths = *base(&model, context);
+    for context in 0..model.widths.len() {
+        let mut widths = *base(&model, kind, context);
         match input.byte()? {
             0 => {}
             1 => {
@@ -185,14 +201,6 @@ pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
     Ok(model)
 }
 
-/// Sums of products with these weights must fit 32 bits.
-fn check_causal(model: &Model, input: &Input<'_>) -> Result<(), Error> {
-    match model.causal.iter().flatten().flatten().all(|w| (-8191..=8191).contains(w)) {
-        true => Ok(()),
-        false => Err(input.malformed("a neighbour's weight outside its range")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,9 +209,9 @@ mod tests {
     #[test]
     fn a_model_survives_the_round_trip() {
         for kind in Kind::ALL {
-            let mut model = Model::blank();
+            let mut model = Model::blank(kind);
             let mut n = 0_i16;
-            each_weight(&mut model, kind, |w| {
+            each_weight(&mut model, kind, |w, _| {
                 n = n.wrapping_mul(31).wrapping_add(7);
                 *w = n % 8000;
                 Ok(())

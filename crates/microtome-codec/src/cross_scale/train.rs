@@ -3,16 +3,19 @@
 //! Each stage runs the real walk with what the stages before it found, rounded as it will be stored: training sees
 //! just what decoding will see.
 
+use super::ahead::PADDED;
 use super::expect::{Features, MOST};
 use super::model::{
-    BLOCK_FEATURES, BUCKETS, CAUSAL_SOURCES, CAUSAL_TARGETS, CHECKPOINTS, FLAG_LANE, FRACTIONS, Kind,
-    LANE_FEATURES, Model, PARENT_TARGETS, PATCH, TABLES,
+    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind, LANE_FEATURES,
+    Model, PARENT_TARGETS, PATCH, PIECES,
 };
-use super::plane::{self, Scratch};
-use super::predict::{self, Aligned};
-use super::rans::{Plain, SCALE, SYMBOLS, Table};
-use super::regression::Regression;
-use super::simd;
+use super::plane::Scratch;
+use super::predict::Aligned;
+use super::rans::{SCALE, SYMBOLS, Table};
+use super::regression::{Gram, Sum};
+use super::simd::{self, Set};
+use super::stored::{MOST_AHEAD, MOST_EDGE};
+use super::survey::Survey;
 use super::walk::Coder;
 use crate::coefficients::Plane;
 
@@ -23,190 +26,197 @@ pub(super) struct Example {
     pub(super) aligned: Aligned,
 }
 
-/// Trains the model of one kind of plane.
-pub(super) fn train(kind: Kind, examples: &mut [Example]) -> Model {
-    let mut model = Model::blank();
+/// Trains the model of one kind of plane; also what its symbols and flags were on the examples.
+pub(super) fn train(kind: Kind, examples: &mut [Example]) -> (Model, Counter) {
+    let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
-        Kind::Coarser => parent(&mut model, examples),
-        Kind::Finer => gain(&mut model, examples),
+        Kind::Coarser => parent(&mut model, set, examples),
+        Kind::Finer => gain(&mut model, set, examples),
     }
-    causal(&mut model, kind, examples);
-    expectations(&mut model, kind, examples);
-    probabilities(&mut model, kind, examples);
-    model
+    edges(&mut model, kind, set, examples);
+    ahead(&mut model, kind, set, examples);
+    expectations(&mut model, kind, set, examples);
+    let counter = count(&model, kind, examples);
+    probabilities(&mut model, kind, &counter);
+    (model, counter)
 }
 
 fn fixed(value: f64, bits: u32, most: i16) -> i16 {
     (value * f64::from(1_u32 << bits)).round().clamp(-f64::from(most), f64::from(most)) as i16
 }
 
-/// Calls `visit` with each block of the examples: the plane, its samples, column, row.
-fn each_block(examples: &[Example], mut visit: impl FnMut(&Example, usize, usize, &[i16])) {
+/// Goes through the blocks of the examples.
+fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
     for example in examples {
-        for (i, block) in example.plane.coefficients.chunks_exact(64).enumerate() {
-            visit(example, i % example.plane.width, i / example.plane.width, block);
-        }
+        simd::survey(set, &mut survey, model, kind, example);
     }
+    survey
 }
 
-fn parent(model: &mut Model, examples: &[Example]) {
-    let mut regression = Regression::new(PATCH * PATCH, PARENT_TARGETS);
-    each_block(examples, |example, column, row, block| {
-        let patch = (0..PATCH * PATCH).map(|i| {
-            let at = (2 * row + i / PATCH) * example.aligned.width + 2 * column + i % PATCH;
-            (i, f64::from(example.aligned.data[at]) / 8.0)
-        });
-        let targets: [f64; PARENT_TARGETS] =
-            std::array::from_fn(|k| f64::from(block[k]) * f64::from(example.plane.table[k]));
-        regression.observe(&patch.collect::<Vec<_>>(), &targets, 1.0);
-    });
-    for (target, weights) in regression.solve(100.0).iter().enumerate() {
-        for (i, &weight) in weights.iter().enumerate() {
+fn parent(model: &mut Model, set: Set, examples: &[Example]) {
+    const SAMPLES: usize = PATCH * PATCH;
+    let gram = Survey::Parent(Gram::new(SAMPLES, SAMPLES + PARENT_TARGETS));
+    let Survey::Parent(gram) = survey(gram, model, Kind::Coarser, set, examples) else { return };
+    let gram = gram.close();
+    let samples: [[usize; 1]; SAMPLES] = std::array::from_fn(|i| [i]);
+    let samples: Vec<Sum<'_>> = samples.iter().map(|s| &s[..]).collect();
+    for target in 0..PARENT_TARGETS {
+        for (i, weight) in gram.solve(&samples, &[SAMPLES + target], 100.0).into_iter().enumerate() {
             model.parent[i / 2][target / 8][target % 8][i % 2] = fixed(weight, 11, i16::MAX);
         }
     }
 }
 
-fn gain(model: &mut Model, examples: &[Example]) {
-    let mut sums = [(1e4, 1e4); 64];
-    let unit = Model::blank();
-    each_block(examples, |example, column, row, block| {
-        let known = predict::from_finer::<Plain>(&unit, &example.aligned, column, row);
-        for (k, (squares, products)) in sums.iter_mut().enumerate() {
-            let x = f64::from(known[k]) / 16.0;
-            *squares += x * x;
-            *products += x * f64::from(block[k]) * f64::from(example.plane.table[k]);
-        }
-    });
-    for (gain, (squares, products)) in model.gain.iter_mut().zip(sums) {
+fn gain(model: &mut Model, set: Set, examples: &[Example]) {
+    let sums = Survey::Gain(Box::new([(1e4, 1e4); 64]));
+    let Survey::Gain(sums) = survey(sums, model, Kind::Finer, set, examples) else { return };
+    for (gain, (squares, products)) in model.gain.iter_mut().zip(*sums) {
         *gain = fixed(products / squares, 14, i16::MAX);
     }
 }
 
-fn causal(model: &mut Model, kind: Kind, examples: &[Example]) {
-    let mut regression = Regression::new(2 * CAUSAL_SOURCES, CAUSAL_TARGETS);
-    for example in examples {
-        let mut errors = vec![[0; CAUSAL_SOURCES]; example.plane.width];
-        for (i, block) in example.plane.coefficients.chunks_exact(64).enumerate() {
-            let (column, row) = (i % example.plane.width, i / example.plane.width);
-            let known = plane::known::<Plain, CAUSAL_TARGETS>(model, kind, &example.aligned, column, row);
-            let left = column.checked_sub(1).map(|left| errors[left]);
-            let (left, above) = plane::neighbours(kind, left, (row > 0).then(|| errors[column]));
-            let features = left.iter().chain(&above).enumerate().map(|(i, &e)| (i, f64::from(e) / 8.0));
-            let targets: [f64; CAUSAL_TARGETS] = std::array::from_fn(|k| {
-                f64::from(block[k]) * f64::from(example.plane.table[k]) - f64::from(known[k]) / 16.0
-            });
-            regression.observe(&features.collect::<Vec<_>>(), &targets, 1.0);
-            errors[column] = predict::errors(block, &example.plane.table, &known);
-        }
-    }
-    for (target, weights) in regression.solve(1000.0).iter().enumerate() {
-        for (i, &weight) in weights.iter().enumerate() {
-            model.causal[i / 2][target][i % 2] = fixed(weight, 12, 8191);
+fn edges(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
+    let grams = Survey::Edges((0..EDGE_TARGETS).map(|_| Gram::new(4, 5)).collect());
+    let Survey::Edges(grams) = survey(grams, model, kind, set, examples) else { return };
+    for (k, gram) in grams.into_iter().enumerate() {
+        let weights = gram.close().solve(&[&[0], &[1], &[2], &[3]], &[4], 1000.0);
+        for (i, weight) in weights.into_iter().enumerate() {
+            model.edges[i / 2][k / 8][k % 8][i % 2] = fixed(weight, 12, MOST_EDGE);
         }
     }
 }
 
-/// Most blocks that expectations are regressed on: ten times as many gain 0.7 % and take ten times as long.
-const MOST_REGRESSED: usize = 4000;
+fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
+    let last = PIECES[AHEAD_PIECES - 1];
+    let gram = Survey::Ahead(Gram::new(last.0, last.1));
+    let Survey::Ahead(gram) = survey(gram, model, kind, set, examples) else { return };
+    let gram = gram.close();
+    let sources: Vec<[usize; 1]> = (0..last.0).map(|i| [i]).collect();
+    let sources: Vec<Sum<'_>> = sources.iter().map(|s| &s[..]).collect();
+    for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
+        for target in start..end {
+            let weights = gram.solve(&sources[..start], &[target], 1000.0);
+            for (source, weight) in weights.into_iter().enumerate() {
+                let pair = &mut model.ahead[AHEAD_AT[i] + source / 2][target - start];
+                pair[source % 2] = fixed(weight, 12, MOST_AHEAD);
+            }
+        }
+    }
+}
+
+/// Most blocks that expectations are regressed on.
+const MOST_REGRESSED: usize = 32_000;
 
 /// Features of a lane that are not magnitudes of the block itself.
 const OUTER: usize = 1 + LANE_FEATURES + BLOCK_FEATURES;
 
+/// Places of an observation's values: those of all lanes, the flags' own, the magnitudes' own, the magnitudes, and what
+/// follows each checkpoint.
+const REST: usize = 1 + BLOCK_FEATURES;
+const NEAR: usize = REST + 2 * CHECKPOINTS.len();
+const SIZE: usize = NEAR + 64;
+const FRACTION: usize = SIZE + 64;
+const MAGNITUDE: usize = FRACTION + 64;
+const FOLLOWS: usize = MAGNITUDE + 64;
+const VALUES: usize = FOLLOWS + CHECKPOINTS.len();
+
 /// Collects what the lanes' expectations are regressed on.
 pub(super) struct Observer {
-    lanes: Vec<Regression>,
+    gram: Gram,
     /// One block in so many is looked at.
     every: usize,
     seen: usize,
 }
 
-/// The zigzag index a lane stands before.
-fn lane_start(lane: usize) -> usize {
-    if lane < 64 { lane } else { CHECKPOINTS[lane - FLAG_LANE] }
-}
-
-impl Observer {
-    fn new(every: usize) -> Self {
-        let lanes =
-            (0..FLAG_LANE + CHECKPOINTS.len()).map(|lane| Regression::new(OUTER + lane_start(lane), 1));
-        Self { lanes: lanes.collect(), every, seen: 0 }
-    }
-}
-
 impl Coder for Observer {
     const DECODES: bool = false;
     const LOOKS: bool = true;
+    #[inline(always)]
     fn symbol(&mut self, _: usize, _: &Table, symbol: usize) -> usize {
         symbol
     }
+    #[inline(always)]
     fn flag(&mut self, _: usize, _: usize, _: u16, flag: bool) -> bool {
         flag
     }
+    #[inline(always)]
     fn raw(&mut self, _: u32, value: u32) -> u32 {
         value
     }
-    fn block(&mut self, features: &Features, residuals: &[i16; 64]) {
+    #[inline(always)]
+    fn block(&mut self, features: &Features, residuals: &[i16; PADDED]) {
         self.seen += 1;
         if !self.seen.is_multiple_of(self.every) {
             return;
         }
-        let magnitudes = residuals.map(|r| f64::from(r.unsigned_abs().min(MOST.into())));
-        let mut x: Vec<(usize, f64)> = Vec::with_capacity(OUTER + 64);
-        for (lane, regression) in self.lanes.iter_mut().enumerate() {
-            let start = lane_start(lane);
-            x.clear();
-            x.push((0, 1.0));
-            x.extend(
-                features.own.iter().enumerate().map(|(i, own)| (1 + i, f64::from(own.0[lane]) / 1024.0)),
-            );
-            x.extend(
-                features
-                    .block
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &f)| (1 + LANE_FEATURES + i, f64::from(f) / 1024.0)),
-            );
-            x.extend(
-                magnitudes[..start]
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, m)| **m != 0.0)
-                    .map(|(i, &m)| (OUTER + i, m)),
-            );
-            x.retain(|&(_, value)| value != 0.0);
-            let target = if lane < 64 {
-                magnitudes[lane]
-            } else {
-                magnitudes[start..].iter().map(|m| m.min(3.0)).sum::<f64>().min(f64::from(MOST))
-            };
-            regression.observe(&x, &[target], 1.0);
+        let Features { own: [same, _, size, fraction], block, .. } = features;
+        let mut values = [0.0_f32; VALUES];
+        values[0] = 1.0;
+        let scaled = |value: i16| f32::from(value) / 1024.0;
+        for (value, &feature) in values[1..].iter_mut().zip(block) {
+            *value = scaled(feature);
         }
+        for i in 0..CHECKPOINTS.len() {
+            values[REST + 2 * i] = scaled(same.0[FLAG_LANE + i]);
+            values[REST + 2 * i + 1] = scaled(size.0[FLAG_LANE + i]);
+        }
+        for k in 0..64 {
+            values[NEAR + k] = scaled(same.0[k]);
+            values[SIZE + k] = scaled(size.0[k]);
+            values[FRACTION + k] = scaled(fraction.0[k]);
+            values[MAGNITUDE + k] = f32::from(residuals[k].unsigned_abs().min(MOST.into()));
+        }
+        for (i, &start) in CHECKPOINTS.iter().enumerate() {
+            let rest: f32 = values[MAGNITUDE + start..FOLLOWS].iter().map(|m| m.min(3.0)).sum();
+            values[FOLLOWS + i] = rest.min(f32::from(MOST));
+        }
+        self.gram.observe(&values);
     }
 }
 
-fn expectations(model: &mut Model, kind: Kind, examples: &mut [Example]) {
+fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example]) {
     let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    let mut observer = Observer::new(blocks.div_ceil(MOST_REGRESSED).max(1));
-    let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
+    let every = blocks.div_ceil(MOST_REGRESSED).max(1);
+    let mut observer = Observer { gram: Gram::new(FOLLOWS, VALUES), every, seen: 0 };
+    let mut scratch = Scratch::default();
     for example in examples {
         simd::observe(set, &mut observer, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
-    for (lane, regression) in observer.lanes.iter().enumerate() {
-        let weights = &regression.solve(4.0)[0];
-        // Each product's upper half is rounded down.
-        model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(OUTER as i16 / 2);
-        let scaled = |weight: f64| fixed(weight / 1024.0, 24, i16::MAX);
-        for (i, own) in model.own.iter_mut().enumerate() {
-            own.0[lane] = scaled(weights[1 + i]);
-        }
-        for (i, block) in model.block.iter_mut().enumerate() {
-            block.0[lane] = scaled(weights[1 + LANE_FEATURES + i]);
-        }
-        for (k, weight) in weights[OUTER..].iter().enumerate() {
-            model.inner[k].0[lane] = fixed(*weight, 8, 2047);
-        }
+    let gram = observer.gram.close();
+    let places: [[usize; 1]; VALUES] = std::array::from_fn(|i| [i]);
+    for lane in 0..FLAG_LANE + CHECKPOINTS.len() {
+        let beside = [NEAR + if lane == 0 { 2 } else { lane.min(64) - 1 }, NEAR + if lane < 63 { lane + 1 } else { 61 }];
+        let (own, start, target): ([Sum<'_>; LANE_FEATURES], _, _) = match lane.checked_sub(FLAG_LANE) {
+            None => ([&places[NEAR + lane], &beside, &places[SIZE + lane], &places[FRACTION + lane]], lane, MAGNITUDE + lane),
+            // A lane of a flag has two features of its own.
+            Some(i) => {
+                ([&places[REST + 2 * i], &[], &places[REST + 2 * i + 1], &[]], CHECKPOINTS[i], FOLLOWS + i)
+            }
+        };
+        let shared = places[..=BLOCK_FEATURES].iter().map(|p| &p[..]);
+        let inner = places[MAGNITUDE..MAGNITUDE + start].iter().map(|p| &p[..]);
+        let features: Vec<Sum<'_>> = shared.chain(own).chain(inner).collect();
+        lane_weights(model, lane, &gram.solve(&features, &[target], 4.0));
+    }
+}
+
+/// Sets a lane's weights: of 1, of the block's features, of its own, and of the magnitudes before it.
+fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
+    let (block, rest) = weights[1..].split_at(BLOCK_FEATURES);
+    let (own, inner) = rest.split_at(LANE_FEATURES);
+    // Each product's upper half is rounded down.
+    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(OUTER as i16 / 2);
+    let scaled = |weight: f64| fixed(weight / 1024.0, 24, i16::MAX);
+    for (lanes, &weight) in model.block.iter_mut().zip(block) {
+        lanes.0[lane] = scaled(weight);
+    }
+    for (i, (lanes, &weight)) in model.own.iter_mut().zip(own).enumerate() {
+        // The sum of both sides counts half as a feature.
+        lanes.0[lane] = scaled(if i == 1 { 2.0 * weight } else { weight });
+    }
+    for (lanes, &weight) in model.inner.iter_mut().zip(inner) {
+        lanes.0[lane] = fixed(weight, 8, 2047);
     }
 }
 
@@ -222,8 +232,8 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub(super) fn new() -> Self {
-        Self { tables: vec![[0; SYMBOLS]; TABLES], flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS.len()], raw: 0 }
+    fn new(kind: Kind) -> Self {
+        Self { tables: vec![[0; SYMBOLS]; kind.tables()], flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS.len()], raw: 0 }
     }
 }
 
@@ -243,17 +253,23 @@ impl Coder for Counter {
     }
 }
 
-fn probabilities(model: &mut Model, kind: Kind, examples: &mut [Example]) {
-    let mut counter = Counter::new();
-    let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
+/// Counts the symbols and flags of the examples.
+pub(super) fn count(model: &Model, kind: Kind, examples: &mut [Example]) -> Counter {
+    let mut counter = Counter::new(kind);
+    let (mut scratch, set) = (Scratch::default(), Set::detect());
     for example in examples {
         simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
+    counter
+}
+
+fn probabilities(model: &mut Model, kind: Kind, counter: &Counter) {
+    let fractions = kind.fractions();
     // A context that was hardly ever seen takes over from the bucket before.
-    for context in 0..TABLES {
+    for context in 0..kind.tables() {
         let counts = &counter.tables[context];
         let before =
-            context.checked_sub(FRACTIONS).filter(|_| !(context / FRACTIONS).is_multiple_of(BUCKETS));
+            context.checked_sub(fractions).filter(|_| !(context / fractions).is_multiple_of(BUCKETS));
         if counts.iter().sum::<u32>() < FEW {
             if let Some(before) = before {
                 model.widths[context] = model.widths[before];
@@ -277,16 +293,6 @@ fn probabilities(model: &mut Model, kind: Kind, examples: &mut [Example]) {
             *flag = last;
         }
     }
-}
-
-/// The ideal length in bits of the examples under a model.
-pub(super) fn cost(model: &Model, kind: Kind, examples: &mut [Example]) -> f64 {
-    let mut counter = Counter::new();
-    let (mut scratch, set) = (Scratch::default(), simd::Set::detect());
-    for example in examples {
-        simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
-    }
-    bits(model, &counter)
 }
 
 /// The ideal length in bits of what was counted, under a model.

@@ -181,9 +181,10 @@ impl Lesson {
     #[must_use]
     pub fn learn(self, codec: &CrossScale) -> Learnt {
         let Self { kind, component, mut examples, thinned } = self;
-        let model = train::train(kind, &mut examples);
-        let before = train::cost(codec.model(kind, component), kind, &mut examples);
-        let saved = before - train::cost(&model, kind, &mut examples);
+        let (model, counter) = train::train(kind, &mut examples);
+        let built_in = codec.model(kind, component);
+        let before = train::bits(built_in, &train::count(built_in, kind, &mut examples));
+        let saved = before - train::bits(&model, &counter);
         Learnt { kind, component, model, saved: saved * f64::from(1_u32 << thinned) }
     }
 }

@@ -1,7 +1,8 @@
 //! The one walk over a block that encoder, decoder and training share, so that they can't come apart.
 
+use super::ahead::{Ahead, PADDED, Prediction, Scale};
 use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{CHECKPOINTS, CLASS, FLAG_LANE, FRACTIONS, Lanes, Model, bucket, raw_bits};
+use super::model::{BUCKETS, CLASS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, Reader, SYMBOLS, Table, Writer};
 
 /// The last symbol of a table: the value lies outside, and follows.
@@ -23,10 +24,19 @@ pub(super) trait Coder {
     fn raw(&mut self, bits: u32, value: u32) -> u32;
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
-    fn prepare(&mut self, _model: &Model, _features: &Features, _predicted: &[i16], _block: &mut [i16; 64]) {}
-    /// Told of each block before its first symbol.
+    fn prepare<M: Machine>(&mut self, _outlook: &Outlook<'_>, _features: &Features, _block: &mut [i16; 64]) {}
+    /// Told of each block after its last symbol.
     #[inline(always)]
-    fn block(&mut self, _features: &Features, _residuals: &[i16; 64]) {}
+    fn block(&mut self, _features: &Features, _residuals: &[i16; PADDED]) {}
+}
+
+/// What is known of a block before its first symbol, but for its features.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook<'a> {
+    pub(super) model: &'a Model,
+    pub(super) kind: Kind,
+    pub(super) prediction: &'a Prediction,
+    pub(super) scale: &'a Scale,
 }
 
 impl Coder for Writer {
@@ -71,29 +81,19 @@ impl<M: Machine> Coder for Decoder<'_, M> {
     }
 }
 
-/// Bucket of a prediction's fraction in 1/32 step.
-const FRACTION: [u8; 32] = {
-    let mut bucket = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        bucket[i] = match i {
-            0..3 => 0,
-            3..6 => 1,
-            6..10 => 2,
-            10..14 => 3,
-            14..19 => 4,
-            _ => 5,
-        };
-        i += 1;
-    }
-    bucket
-};
+/// Bucket of a prediction's fraction in 1/32 step, of six.
+const COARSE_FRACTION: [u8; 32] =
+    [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
+/// The same, of ten.
+const FINE_FRACTION: [u8; 32] =
+    [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9, 9];
 
 /// Place of a table in the model: class of the coefficient, bucket, bucket of the prediction's fraction.
 #[inline(always)]
-pub(super) fn table_index(k: usize, bucket: usize, fraction: i16) -> usize {
-    let f = usize::from(FRACTION[usize::from(fraction as u16 & 31)]);
-    usize::from(CLASS[k & 63]) + bucket * FRACTIONS + f
+pub(super) fn table_index(kind: Kind, k: usize, bucket: usize, fraction: i16) -> usize {
+    let fractions = if matches!(kind, Kind::Finer) { &FINE_FRACTION } else { &COARSE_FRACTION };
+    let f = usize::from(fractions[usize::from(fraction as u16 & 31)]);
+    (usize::from(CLASS[k & 63]) * BUCKETS + bucket) * kind.fractions() + f
 }
 
 /// A small signed value as the number of a symbol: 0, -1, 1, -2, 2, ...
@@ -136,70 +136,99 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
     if negative == 1 { -magnitude } else { magnitude }
 }
 
-/// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes.
+/// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes, which finds them zero.
 ///
-/// `predicted` is in 1/32 step; a decoder finds `coefficients` zero. The residuals' magnitudes are left in `magnitudes`.
+/// `N` is the number of coefficients predicted. The residuals' magnitudes are left in `magnitudes`.
 #[inline(always)]
 pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     coder: &mut C,
-    model: &Model,
+    outlook: &Outlook<'_>,
     features: &mut Features,
-    predicted: &[i16; N],
     coefficients: &mut [i16; 64],
     magnitudes: &mut Magnitudes,
 ) {
+    let &Outlook { model, prediction, scale, .. } = outlook;
+    let predicted: [i16; N] = std::array::from_fn(|k| prediction.steps[k]);
     let mut expected = Lanes::ZERO;
     expect::expect_flags(model, features, &mut expected);
     if C::LOOKS {
-        features.complete(predicted);
-        coder.prepare(model, features, predicted, coefficients);
+        features.complete(&predicted);
+        coder.prepare::<M>(outlook, features, coefficients);
     }
-    let mut residuals = [0_i16; 64];
+    // What is not coded is what was predicted at first.
     let mut last = 0;
     if C::DECODES {
-        for (coefficient, &predicted) in coefficients.iter_mut().zip(predicted) {
+        for (coefficient, &predicted) in coefficients.iter_mut().zip(&predicted) {
             *coefficient = expect::whole_steps(predicted);
         }
     } else {
-        residuals = *coefficients;
-        for (residual, &predicted) in residuals.iter_mut().zip(predicted) {
-            *residual = residual.wrapping_sub(expect::whole_steps(predicted));
-        }
-        coder.block(features, &residuals);
-        last = residuals.iter().rposition(|&r| r != 0).map_or(0, |last| last + 1);
+        let left = |k: &usize| coefficients[*k] != expect::whole_steps(prediction.steps[*k]);
+        last = (0..64).rev().find(left).map_or(0, |last| last + 1);
     }
     *magnitudes = [0; 64];
-    for (i, &start) in CHECKPOINTS.iter().enumerate() {
-        let at = bucket(expected.0[FLAG_LANE + i]);
-        if !coder.flag(i, at, model.flags[i][at], last > start) {
-            return;
+    let mut residuals = [0; PADDED];
+    let mut ahead = Ahead::NEW;
+    for (i, &(start, end)) in PIECES.iter().enumerate() {
+        if let Some(&zero) = model.flags.get(i).map(|flags| &flags[bucket(expected.0[FLAG_LANE + i])]) {
+            let at = bucket(expected.0[FLAG_LANE + i]);
+            if !coder.flag(i, at, zero, last > start) {
+                break;
+            }
         }
         if i == 0 {
             if !C::LOOKS {
-                features.complete(predicted);
+                features.complete(&predicted);
             }
             expect::expect_magnitudes(model, features, &mut expected);
         }
-        let end = CHECKPOINTS.get(i + 1).copied().unwrap_or(64);
+        let piece = ahead.piece::<M>(model, prediction, scale, i);
+        let known = piece.known();
+        let mut given = [0; 8];
+        if !C::DECODES {
+            for ((given, &coefficient), known) in given.iter_mut().zip(&coefficients[start..end]).zip(known) {
+                *given = coefficient.wrapping_sub(known);
+            }
+        }
+        // Collected in a number: a vector read from memory would wait for each of them.
+        let mut found = 0_u128;
         for k in start..end {
             let at = bucket(expected.0[k]);
-            let (fraction, negative) = match predicted.get(k) {
-                Some(&predicted) => (expect::fraction_of(predicted), predicted < 0),
-                None => (0, false),
-            };
-            let index = table_index(k, at, fraction);
-            let turned = |r: i32| if negative { -r } else { r };
-            let residual = turned(value(coder, model, index, raw_bits(at), turned(residuals[k].into())));
+            let predicted = piece.steps[k - start];
+            let index = table_index(outlook.kind, k, at, expect::fraction_of(predicted));
+            let turned = |r: i32| if predicted < 0 { -r } else { r };
+            let given = turned(given[k - start].into());
+            let residual = turned(value(coder, model, index, raw_bits(at), given));
             if residual != 0 {
-                if C::DECODES {
-                    coefficients[k] = coefficients[k].wrapping_add(residual as i16);
-                }
+                found |= u128::from(residual as u16) << (16 * (k - start));
                 let magnitude = residual.unsigned_abs().min(u32::from(MOST)) as u8;
                 magnitudes[k] = magnitude;
                 expect::learn(model, &mut expected, k, magnitude);
             }
         }
+        let found = lanes(found);
+        let mut values = [0_i16; 8];
+        for ((value, known), found) in values.iter_mut().zip(known).zip(found) {
+            *value = known.wrapping_add(found);
+        }
+        if C::DECODES {
+            let length = end - start;
+            coefficients[start..end].copy_from_slice(&values[..length]);
+        }
+        if C::LOOKS {
+            residuals[start..start + 8].copy_from_slice(&found);
+        }
+        ahead.learn(i, values, &piece, scale);
     }
+    if C::LOOKS {
+        coder.block(features, &residuals);
+    }
+}
+
+/// Eight numbers of 16 bits, the lowest first.
+#[inline(always)]
+fn lanes(number: u128) -> [i16; 8] {
+    let bytes = number.to_le_bytes();
+    std::array::from_fn(|l| i16::from_le_bytes([bytes[2 * l], bytes[2 * l + 1]]))
 }
 
 #[cfg(test)]

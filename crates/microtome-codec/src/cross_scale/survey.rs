@@ -1,0 +1,99 @@
+//! What the predictions of a model are solved from: one look at the blocks of a plane for each stage of training.
+//!
+//! Not here: what is made of the sums (`train`), expectations and probabilities, which follow the walk itself.
+
+use super::ahead::{Ahead, PADDED, Piece, Prediction, Scale, eight};
+use super::edges::{self, Edge, Edges};
+use super::model::{AHEAD_PIECES, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
+use super::plane;
+use super::rans::Machine;
+use super::regression::Gram;
+use super::train::Example;
+
+/// The sums of one stage.
+pub(super) enum Survey {
+    /// Samples of the parent's patch, then coefficients.
+    Parent(Gram),
+    /// Squares of what the finer level predicts, and their products with coefficients.
+    Gain(Box<[(f64, f64); 64]>),
+    /// For each coefficient, what the edges say of it, and its error.
+    Edges(Vec<Gram>),
+    /// Errors that the edges leave.
+    Ahead(Gram),
+}
+
+/// Adds the blocks of an example.
+#[inline(always)]
+pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, example: &Example) {
+    let Example { plane, aligned } = example;
+    let scale = Scale::new(&plane.table);
+    let mut lower = vec![Edges::NONE.lower; plane.width];
+    let mut left = None;
+    for (i, block) in plane.coefficients.as_chunks::<64>().0.iter().enumerate() {
+        let (column, row) = (i % plane.width, i / plane.width);
+        let known = plane::known::<M, 64>(model, kind, aligned, column, row);
+        let value = |k: usize| (i32::from(block[k]) * scale.steps[k]) as f32;
+        match survey {
+            Survey::Parent(gram) => {
+                let mut values = [0.0; PATCH * PATCH + PARENT_TARGETS];
+                for (i, value) in values[..PATCH * PATCH].iter_mut().enumerate() {
+                    let at = (2 * row + i / PATCH) * aligned.width + 2 * column + i % PATCH;
+                    *value = f32::from(aligned.data[at]) / 8.0;
+                }
+                (0..PARENT_TARGETS).for_each(|k| values[PATCH * PATCH + k] = value(k));
+                gram.observe(&values);
+                continue;
+            }
+            Survey::Gain(sums) => {
+                for (k, (squares, products)) in sums.iter_mut().enumerate() {
+                    let x = f64::from(known[k]) / 16.0;
+                    *squares += x * x;
+                    *products += x * f64::from(value(k));
+                }
+                continue;
+            }
+            Survey::Edges(_) | Survey::Ahead(_) => {}
+        }
+        let above = (row > 0).then_some(lower[column]);
+        let sides = plane::neighbours(kind, left.filter(|_| column > 0), above);
+        match survey {
+            Survey::Edges(grams) => see_edges(grams, &sides, &known, value),
+            Survey::Ahead(gram) => gram.observe(&errors::<M>(model, &sides, &known, &scale, block)),
+            _ => {}
+        }
+        let Edges { right, lower: below } = edges::of::<M, 64>(block, &scale.steps, &known);
+        (left, lower[column]) = (Some(right), below);
+    }
+}
+
+#[inline(always)]
+fn see_edges(grams: &mut [Gram], (left, above): &(Edge, Edge), known: &[i16; 64], value: impl Fn(usize) -> f32) {
+    for (k, gram) in grams.iter_mut().enumerate() {
+        let [a, b, c, d] = edges::features(left, above, k).map(|f| f32::from(f) / 8.0);
+        gram.observe(&[a, b, c, d, value(k) - f32::from(known[k]) / 16.0]);
+    }
+}
+
+/// Errors of a block's first coefficients, in units of a coefficient, as later pieces will see them.
+#[inline(always)]
+fn errors<M: Machine>(
+    model: &Model,
+    (left, above): &(Edge, Edge),
+    known: &[i16; 64],
+    scale: &Scale,
+    block: &[i16; 64],
+) -> [f32; PIECES[AHEAD_PIECES - 1].1] {
+    let correction: [i16; EDGE_TARGETS] = edges::correction::<M>(model, left, above);
+    let prediction = Prediction::new(known, &correction, scale);
+    let mut padded = [0; PADDED];
+    padded[..64].copy_from_slice(block);
+    let mut errors = [0.0; PIECES[AHEAD_PIECES - 1].1];
+    for &(start, end) in &PIECES[..AHEAD_PIECES] {
+        let piece = Piece { sixteenths: eight(&prediction.sixteenths, start), steps: [0; 8] };
+        let found = Ahead::errors_of(eight(&padded, start), &piece, &eight(&scale.steps, start));
+        for (error, found) in errors[start..end].iter_mut().zip(found) {
+            *error = f32::from(found) / 16.0;
+        }
+    }
+    errors
+}
