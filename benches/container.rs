@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use microtome_container::header::HEADER_LENGTH;
+use microtome_container::header::MAX_HEADER_LENGTH;
 use microtome_container::index::{Entry, PAGE_LENGTH};
 use microtome_container::reader::Page;
 use microtome_container::{Container, SectionKind};
@@ -67,7 +67,7 @@ mod open {
 
     #[divan::bench]
     fn limit_pread(bencher: Bencher) {
-        bencher.bench(|| pread(&File::open(&FILE.path).expect("opens"), HEADER_LENGTH, 0));
+        bencher.bench(|| pread(&File::open(&FILE.path).expect("opens"), MAX_HEADER_LENGTH, 0));
     }
 
     #[divan::bench]

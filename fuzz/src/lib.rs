@@ -14,7 +14,6 @@ use microtome_codec::jpeg::Colour;
 use microtome_codec::payload::{LevelStream, VERBATIM, VerbatimParams};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_container::geometry::{TileId, coarsest_level, level_length};
-use microtome_container::header::HEADER_LENGTH;
 use microtome_container::index::{PAGE_ENTRIES, PAGE_LENGTH};
 use microtome_container::{Level, NewSection, SectionKind, SlideId, Writer, checksum};
 use microtome_slide::{Grid, Slide};
@@ -115,31 +114,36 @@ pub fn abbreviate(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 // The places of `docs/format/container.md`, read here without the reader, which is what is tested.
+const HEADER_LENGTH: usize = 12;
 const CONTENT_ID: std::ops::Range<usize> = 48..80;
 const LEVEL_COUNT: usize = 96;
 const SECTION_COUNT: usize = 98;
 const LEVELS: usize = 128;
-const CHECKSUM: usize = HEADER_LENGTH - 8;
+
+/// The header block with its tables, as long as it says it is, if it has room for them and is there.
+fn header(file: &mut [u8]) -> Option<&mut [u8]> {
+    let number = |at: usize| Some(usize::from(u16::from_le_bytes([*file.get(at)?, *file.get(at + 1)?])));
+    let tables = LEVELS + 16 * number(LEVEL_COUNT)? + 64 * number(SECTION_COUNT)?;
+    let length = u32::from_le_bytes(file[HEADER_LENGTH..][..4].try_into().expect("4 bytes")) as usize;
+    file.get_mut(..length).filter(|block| block.len() >= tables + 8)
+}
 
 /// Makes content id and checksum of the header right, whatever the header says.
 pub fn seal_header(file: &mut [u8]) {
-    if file.len() < HEADER_LENGTH {
-        return;
-    }
+    let Some((block, sum)) = header(file).and_then(|block| block.split_last_chunk_mut::<8>()) else { return };
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&file[..CONTENT_ID.start]).update(&[0; 32]).update(&file[CONTENT_ID.end..CHECKSUM]);
-    file[CONTENT_ID].copy_from_slice(hasher.finalize().as_bytes());
-    let sum = checksum::header(&file[..CHECKSUM]);
-    file[CHECKSUM..HEADER_LENGTH].copy_from_slice(&sum.to_le_bytes());
+    hasher.update(&block[..CONTENT_ID.start]).update(&[0; 32]).update(&block[CONTENT_ID.end..]);
+    block[CONTENT_ID].copy_from_slice(hasher.finalize().as_bytes());
+    *sum = checksum::header(block).to_le_bytes();
 }
 
 /// Offset of each entry of the section table, and where its section lies, as far as that is inside the file.
-fn sections(file: &[u8]) -> Vec<(usize, std::ops::Range<usize>)> {
-    let number = |at: usize| u16::from_le_bytes([file[at], file[at + 1]]) as usize;
-    let long = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().expect("8 bytes"));
-    if file.len() < HEADER_LENGTH || number(LEVEL_COUNT) > 33 || number(SECTION_COUNT) > 64 {
+fn sections(file: &mut [u8]) -> Vec<(usize, std::ops::Range<usize>)> {
+    if header(file).is_none() {
         return vec![];
     }
+    let number = |at: usize| u16::from_le_bytes([file[at], file[at + 1]]) as usize;
+    let long = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().expect("8 bytes"));
     let first = LEVELS + 16 * number(LEVEL_COUNT);
     let entries = (0..number(SECTION_COUNT)).map(|i| first + 64 * i);
     let with_place = entries.filter_map(|at| {

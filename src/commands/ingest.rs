@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use microtome_codec::turbo::Subsampling;
 use microtome_ingest::{DerivedLevels, Mode, Options, Report};
 
 use crate::failure::{Failure, complain};
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Quantise pixels, 1 to 100 [default: exact where the source's tiles are JPEG, else 80].
     #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
+    /// Chroma of pixels that are quantised: one sample for 2 x 2 pixels, or one for each [default: 420].
+    #[arg(long, value_enum, conflicts_with = "exact")]
+    chroma: Option<Chroma>,
     /// In exact mode: keep the source's levels 1, 3, 5, ... (exact), or reduce them from finer ones (reduced).
     #[arg(long, value_enum, default_value = "exact")]
     derived_levels: DerivedLevelsArgument,
@@ -50,6 +54,14 @@ enum DerivedLevelsArgument {
     Reduced,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Chroma {
+    #[value(name = "420")]
+    Halved,
+    #[value(name = "444")]
+    Full,
+}
+
 impl Arguments {
     fn options(&self) -> Options {
         let mode = match (self.exact, self.quality) {
@@ -61,7 +73,11 @@ impl Arguments {
             DerivedLevelsArgument::Exact => DerivedLevels::Exact,
             DerivedLevelsArgument::Reduced => DerivedLevels::Reduced,
         };
-        Options { mode, derived_levels, jobs: self.jobs }
+        let chroma = self.chroma.map(|chroma| match chroma {
+            Chroma::Halved => Subsampling::Chroma420,
+            Chroma::Full => Subsampling::Chroma444,
+        });
+        Options { mode, derived_levels, chroma, jobs: self.jobs }
     }
 }
 

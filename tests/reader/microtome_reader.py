@@ -65,13 +65,15 @@ def hilbert_rank(x, y, columns, rows):
 class Container:
     def __init__(self, path):
         self.data = data = Path(path).read_bytes()
-        check(len(data) >= 16384 and data[:8] == b"\x89MTM\r\n\x1a\n", "not a container")
-        check(integer(data, 8, 2) == 1 and integer(data, 12, 4) == 16384, "another major version")
+        check(data[:8] == b"\x89MTM\r\n\x1a\n", "not a container")
+        check(integer(data, 8, 2) == 1, "another major version")
         check(integer(data, 16, 8) == 0, "an unknown critical feature")
         check(integer(data, 80, 8) == len(data), "the file is not of its length")
         side, overlap = integer(data, 88, 4), integer(data, 92, 4)
         levels, sections = integer(data, 96, 2), integer(data, 98, 2)
         check(1 <= levels <= 33 and 1 <= sections <= 64, "no levels or sections")
+        header = integer(data, 12, 4)
+        check(136 + 16 * levels + 64 * sections <= header <= 16384 and header % 16 == 0, "a wrong header length")
         check(16 <= side <= 4096 and overlap <= min(64, side // 2), "a wrong tile size")
         self.levels = []
         for at in range(128, 128 + 16 * levels, 16):
@@ -82,7 +84,7 @@ class Container:
         for i in range(sections):
             at = 128 + 16 * levels + 64 * i
             offset, length = integer(data, at + 16, 8), integer(data, at + 24, 8)
-            check(offset >= 16384 and offset + length <= len(data), "a section outside the file")
+            check(offset >= header and offset + length <= len(data), "a section outside the file")
             self.sections.append((data[at : at + 4], integer(data, at + 6, 2), offset, length))
         self.index = self.section(b"INDX")
         codecs = {codec for kind, codec, _, _ in self.sections if kind == b"TILE"}

@@ -51,6 +51,7 @@ impl VerbatimParams {
         let subsampling = match self.derived_subsampling {
             Subsampling::Chroma420 => 0,
             Subsampling::Chroma444 => 1,
+            Subsampling::Chroma422 => 2,
         };
         // A pyramid has at most 32 levels, so their number fits a byte.
         let mut out = vec![self.derived_quality, subsampling, self.streams.len() as u8, 0];
@@ -84,6 +85,7 @@ impl VerbatimParams {
         let derived_subsampling = match subsampling {
             0 => Subsampling::Chroma420,
             1 => Subsampling::Chroma444,
+            2 => Subsampling::Chroma422,
             _ => return Err(malformed(1, "unknown chroma subsampling")),
         };
         let mut streams: Vec<LevelStream> = Vec::new();

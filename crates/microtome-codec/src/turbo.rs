@@ -4,6 +4,7 @@
 //! slide. Not here: which quality to use, and what a stream means in a container.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use turbojpeg::{
     Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformCrop, Transformer,
@@ -18,6 +19,18 @@ pub enum Subsampling {
     Chroma420,
     /// One chroma sample per pixel.
     Chroma444,
+    /// One chroma sample per 2 pixels of a row.
+    Chroma422,
+}
+
+impl fmt::Display for Subsampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chroma420 => "4:2:0",
+            Self::Chroma444 => "4:4:4",
+            Self::Chroma422 => "4:2:2",
+        })
+    }
 }
 
 /// One kind of libjpeg-turbo object of the calling thread, made when first needed.
@@ -100,6 +113,7 @@ pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<
     let subsamp = match subsampling {
         Subsampling::Chroma420 => Subsamp::Sub2x2,
         Subsampling::Chroma444 => Subsamp::None,
+        Subsampling::Chroma422 => Subsamp::Sub2x1,
     };
     let run = |c: &mut Compressor| {
         c.set_quality(i32::from(quality))?;

@@ -1,4 +1,4 @@
-//! The first 16 KiB of a container: identity, level table, section table.
+//! The beginning of a container: identity, level table, section table.
 //!
 //! Byte layout: `docs/format/container.md`, "Header block". Not here: reading files, the tile index.
 
@@ -7,8 +7,8 @@ use std::fmt;
 use crate::checksum;
 use crate::geometry::{Grid, coarsest_level, level_length};
 
-/// Length of the header block in bytes; every section lies behind it.
-pub const HEADER_LENGTH: usize = 16 * 1024;
+/// Longest header block in bytes: reading so many is enough to open any container.
+pub const MAX_HEADER_LENGTH: usize = 16 * 1024;
 /// Format version that this crate writes; it reads any minor version of the same major one.
 pub const VERSION: (u16, u16) = (1, 0);
 /// A pyramid of 32-bit sides has at most 33 levels.
@@ -29,7 +29,7 @@ const MAGIC: [u8; 8] = *b"\x89MTM\r\n\x1a\n";
 const LEVELS_AT: usize = 128;
 const LEVEL_LENGTH: usize = 16;
 const SECTION_LENGTH: usize = 64;
-const CHECKSUM_AT: usize = HEADER_LENGTH - 8;
+const CHECKSUM_LENGTH: usize = 8;
 const CONTENT_ID: std::ops::Range<usize> = 48..80;
 
 /// Names the slide that a record belongs to; part of every checksum.
@@ -144,6 +144,8 @@ impl Section {
 /// The parsed header block. Every value has been checked against the bounds above and the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
+    /// Length of the header block in bytes; every section lies behind it.
+    pub header_length: u32,
     /// Names the slide in checksums.
     pub slide_id: SlideId,
     /// Identity of the file's content.
@@ -169,6 +171,12 @@ pub(crate) enum Refusal {
     Unsupported(String),
 }
 
+/// Length of the shortest header block with so many levels and sections.
+pub(crate) fn shortest_length(levels: usize, sections: usize) -> u32 {
+    let tables = LEVELS_AT + levels * LEVEL_LENGTH + sections * SECTION_LENGTH;
+    (tables + CHECKSUM_LENGTH).next_multiple_of(ALIGNMENT as usize) as u32
+}
+
 impl Header {
     /// Grid of a level, or `None` beyond the coarsest.
     #[must_use]
@@ -179,12 +187,12 @@ impl Header {
 
     /// The header block, with content id and checksum computed; `self.content_id` is set to the result.
     pub(crate) fn seal(&mut self) -> Vec<u8> {
-        let mut block = vec![0; HEADER_LENGTH];
+        let mut block = vec![0; self.header_length as usize];
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &MAGIC);
         put(8, &VERSION.0.to_le_bytes());
         put(10, &VERSION.1.to_le_bytes());
-        put(12, &(HEADER_LENGTH as u32).to_le_bytes());
+        put(12, &self.header_length.to_le_bytes());
         put(32, &self.slide_id.0);
         put(80, &self.file_length.to_le_bytes());
         put(88, &self.tile_size.to_le_bytes());
@@ -207,43 +215,51 @@ impl Header {
             put(at + 32, &section.hash);
             at += SECTION_LENGTH;
         }
-        self.content_id = content_id(&block);
-        block[CONTENT_ID].copy_from_slice(&self.content_id.0);
-        let sum = checksum::header(&block[..CHECKSUM_AT]);
-        block[CHECKSUM_AT..].copy_from_slice(&sum.to_le_bytes());
+        self.content_id = seal_block(&mut block);
         block
     }
 
-    /// Parses and checks a header block of [`HEADER_LENGTH`] bytes.
-    pub(crate) fn parse(block: &[u8]) -> Result<Self, Refusal> {
+    /// Parses and checks the header block at the beginning of a file, whose first bytes these are: all of them, or
+    /// [`MAX_HEADER_LENGTH`].
+    pub(crate) fn parse(file: &[u8]) -> Result<Self, Refusal> {
         let damaged = |what: &str| Err(Refusal::Damaged(what.to_owned()));
-        if block.len() != HEADER_LENGTH {
-            return damaged(
-                "shorter than the 16 KiB of a header: the file is empty, cut off or not a container",
-            );
+        if file.len() < shortest_length(1, 1) as usize {
+            return damaged("shorter than a header: the file is empty, cut off or not a container");
         }
-        if block[..8] != MAGIC {
+        if file[..8] != MAGIC {
             return damaged("not a Microtome container (its first bytes are not a container's)");
         }
-        if u16_at(block, 8) != VERSION.0 {
-            return Err(Refusal::Unsupported(format!("format version {}", u16_at(block, 8))));
+        if u16_at(file, 8) != VERSION.0 {
+            return Err(Refusal::Unsupported(format!("format version {}", u16_at(file, 8))));
         }
-        if u64_at(block, CHECKSUM_AT) != checksum::header(&block[..CHECKSUM_AT]) {
+        let header_length = u32_at(file, 12);
+        let Some(block) = block(file, header_length) else {
+            return Err(Refusal::Damaged(format!(
+                "a header of {header_length} bytes (a multiple of 16, 16,384 at most) is not in the file: it was cut \
+                 off or is damaged"
+            )));
+        };
+        let checksum_at = block.len() - CHECKSUM_LENGTH;
+        if u64_at(block, checksum_at) != checksum::header(&block[..checksum_at]) {
             return damaged("the checksum does not match");
         }
         if u64_at(block, 16) != 0 {
             return Err(Refusal::Unsupported(format!("critical features {:#x}", u64_at(block, 16))));
         }
         let content_id_stored = ContentId(array_at(block, CONTENT_ID.start));
-        if content_id(block) != content_id_stored || u32_at(block, 12) as usize != HEADER_LENGTH {
+        if content_id(block) != content_id_stored {
             return damaged("the content id does not match");
         }
         let (levels, sections) = (usize::from(u16_at(block, 96)), usize::from(u16_at(block, 98)));
         if levels > MAX_LEVELS || sections > MAX_SECTIONS {
             return damaged("more levels or sections than the format allows");
         }
+        if header_length < shortest_length(levels, sections) {
+            return damaged("more levels or sections than its length has room for");
+        }
         let sections_at = LEVELS_AT + levels * LEVEL_LENGTH;
         let header = Self {
+            header_length,
             slide_id: SlideId(array_at(block, 32)),
             content_id: content_id_stored,
             file_length: u64_at(block, 80),
@@ -305,7 +321,7 @@ impl Header {
 
     fn check_sections(&self) -> Result<(), Refusal> {
         let damaged = |what: String| Err(Refusal::Damaged(what));
-        let mut end = HEADER_LENGTH as u64;
+        let mut end = u64::from(self.header_length);
         for section in &self.sections {
             let kind = section.kind;
             if section.critical && !SectionKind::KNOWN.contains(&kind) {
@@ -339,11 +355,30 @@ impl Header {
     }
 }
 
+/// The header block of a length that a file gives, if it can have that length and is there.
+fn block(file: &[u8], length: u32) -> Option<&[u8]> {
+    let possible = length >= shortest_length(1, 1)
+        && length as usize <= MAX_HEADER_LENGTH
+        && u64::from(length).is_multiple_of(ALIGNMENT);
+    if possible { file.get(..length as usize) } else { None }
+}
+
 /// BLAKE3 of the header block without its checksum, the content id's own bytes taken as zero.
 fn content_id(block: &[u8]) -> ContentId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&block[..CONTENT_ID.start]).update(&[0; 32]).update(&block[CONTENT_ID.end..CHECKSUM_AT]);
+    let rest = &block[CONTENT_ID.end..block.len() - CHECKSUM_LENGTH];
+    hasher.update(&block[..CONTENT_ID.start]).update(&[0; 32]).update(rest);
     ContentId(*hasher.finalize().as_bytes())
+}
+
+/// Writes content id and checksum into a header block.
+fn seal_block(block: &mut [u8]) -> ContentId {
+    let id = content_id(block);
+    block[CONTENT_ID].copy_from_slice(&id.0);
+    let checksum_at = block.len() - CHECKSUM_LENGTH;
+    let sum = checksum::header(&block[..checksum_at]);
+    block[checksum_at..].copy_from_slice(&sum.to_le_bytes());
+    id
 }
 
 fn level(bytes: &[u8]) -> Level {
@@ -381,96 +416,4 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header() -> Header {
-        let section =
-            |kind, offset, length| Section { kind, critical: true, codec: 0, offset, length, hash: [3; 32] };
-        Header {
-            slide_id: SlideId([1; 16]),
-            content_id: ContentId([0; 32]),
-            file_length: 17_100,
-            tile_size: 256,
-            overlap: 0,
-            levels: (0..11_u8)
-                .map(|k| Level {
-                    // Levels 2 and 3 are rounded down, the others up.
-                    width: if (2..4).contains(&k) { 1001 >> k } else { level_length(1001, k) },
-                    height: level_length(700, k),
-                    stored: k % 2 == 0,
-                })
-                .collect(),
-            sections: vec![section(SectionKind::INDEX, 16_384, 616), section(SectionKind::TILES, 17_008, 92)],
-        }
-    }
-
-    #[test]
-    fn a_header_survives_the_round_trip() {
-        let mut header = header();
-        let block = header.seal();
-        assert_eq!(Header::parse(&block), Ok(header));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let block = header().seal();
-        for at in 0..block.len() {
-            for bit in 0..8 {
-                let mut flipped = block.clone();
-                flipped[at] ^= 1 << bit;
-                assert!(Header::parse(&flipped).is_err(), "byte {at} bit {bit}");
-            }
-        }
-    }
-
-    #[test]
-    fn lies_with_a_right_checksum_are_refused() {
-        type Lie = fn(&mut Header);
-        let lies: [(&str, Lie); 13] = [
-            ("tile size 0", |h| h.tile_size = 0),
-            ("overlap 129", |h| h.overlap = 129),
-            ("level 0 is not stored", |h| h.levels.clear()),
-            ("level 0 is not stored", |h| h.levels[0].stored = false),
-            ("0 x 700 px", |h| h.levels[0].width = 0),
-            ("10 levels where", |h| h.levels.truncate(10)),
-            ("level 1 of 300 x", |h| h.levels[1].width = 300),
-            ("levels 1 and 2", |h| h.levels[2].stored = false),
-            ("derived level 1 is not half", |h| h.levels[1].width = 500),
-            ("TILE does not follow", |h| h.sections[1].length = u64::MAX),
-            ("TILE does not follow", |h| h.sections[1].offset += 16),
-            ("the file should be", |h| h.file_length += 1),
-            ("no section INDX", |h| h.sections[0].kind = SectionKind::TILES),
-        ];
-        for (word, lie) in lies {
-            let mut header = header();
-            lie(&mut header);
-            let refusal = Header::parse(&header.seal());
-            assert!(
-                matches!(&refusal, Err(Refusal::Damaged(what)) if what.contains(word)),
-                "{word}: {refusal:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn sections_of_which_there_is_one_are_not_taken_twice() {
-        for (kind, taken) in [(SectionKind::METADATA, false), (SectionKind::ASSOCIATED, true)] {
-            let mut header = header();
-            let twice =
-                |offset| Section { kind, critical: false, codec: 0, offset, length: 16, hash: [0; 32] };
-            header.sections.extend([twice(17_104), twice(17_120)]);
-            header.file_length = 17_136;
-            assert_eq!(Header::parse(&header.seal()).is_ok(), taken, "{kind}");
-        }
-    }
-
-    #[test]
-    fn unknown_critical_sections_are_refused_and_ancillary_ones_skipped() {
-        let mut header = header();
-        header.sections[1].kind = SectionKind(*b"WHAT");
-        assert!(matches!(Header::parse(&header.seal()), Err(Refusal::Unsupported(_))));
-        header.sections[1].critical = false;
-        assert!(Header::parse(&header.seal()).is_ok());
-    }
-}
+mod tests;

@@ -262,6 +262,7 @@ mod tests {
             })
             .collect();
         Layout::new(&Header {
+            header_length: 0,
             slide_id: SlideId([0; 16]),
             content_id: ContentId([0; 32]),
             file_length: 0,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::checksum;
 use crate::error::{self, Error};
 use crate::geometry::TileId;
-use crate::header::{HEADER_LENGTH, Header, Refusal, Section, SectionKind, u64_at};
+use crate::header::{Header, MAX_HEADER_LENGTH, Refusal, Section, SectionKind, u64_at};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
 
 /// Longest section that [`Container::read_section`] loads into memory: metadata, profiles, associated images.
@@ -46,7 +46,7 @@ impl Page {
 }
 
 impl Container {
-    /// Opens a container and checks its header: one read of 16 KiB.
+    /// Opens a container and checks its header: one read of 16 KiB at most.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Damaged`] or [`Error::Unsupported`].
@@ -61,9 +61,9 @@ impl Container {
         let file = File::open(path).map_err(error::io(path, "open"))?;
         let metadata = file.metadata().map_err(error::io(path, "read"))?;
         let length = metadata.len();
-        let mut block = vec![0; HEADER_LENGTH.min(usize::try_from(length).unwrap_or(HEADER_LENGTH))];
-        read_exact_at(&file, &mut block, 0).map_err(error::io(path, "read the header of"))?;
-        let header = Header::parse(&block).map_err(|refusal| match refusal {
+        let mut start = vec![0; length.min(MAX_HEADER_LENGTH as u64) as usize];
+        read_exact_at(&file, &mut start, 0).map_err(error::io(path, "read the header of"))?;
+        let header = Header::parse(&start).map_err(|refusal| match refusal {
             Refusal::Damaged(what) => damaged("header", what),
             Refusal::Unsupported(what) => Error::Unsupported { path: path.to_owned(), what },
         })?;

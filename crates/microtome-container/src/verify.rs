@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::Container;
 use crate::error::Error;
 use crate::geometry::TileId;
-use crate::header::{HEADER_LENGTH, SectionKind};
+use crate::header::SectionKind;
 use crate::reader::Page;
 
 /// What a verification visited.
@@ -85,7 +85,7 @@ fn verify_sections(
         what: what.to_owned(),
     };
     let mut buffer = vec![0; 1 << 20];
-    let mut end = HEADER_LENGTH as u64;
+    let mut end = u64::from(container.header().header_length);
     for section in &container.header().sections {
         // Opening has seen to it that the gap is the padding to the next multiple of 16.
         let gap = &mut buffer[..(section.offset - end) as usize];

@@ -93,6 +93,7 @@ impl Writer {
         levels: Vec<Level>,
     ) -> Result<Self, Error> {
         let header = Header {
+            header_length: 0,
             slide_id: SlideId([0; 16]),
             content_id: ContentId([0; 32]),
             file_length: 0,

@@ -9,7 +9,6 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use microtome_container::geometry::TileId;
-use microtome_container::header::HEADER_LENGTH;
 use microtome_container::{Container, Error, SectionKind, SlideId, checksum};
 use support::{
     Sample, all_tiles, entry, entry_offset, findings, read, record_range, reseal_index, section, the_section,
@@ -96,9 +95,7 @@ fn every_flipped_bit_is_found_and_never_read_as_another_picture() {
     assert!(padding > 0, "the sample has padding");
     let file = fs::OpenOptions::new().write(true).open(&fixture.path).expect("opens");
     for (at, &byte) in fixture.bytes.iter().enumerate() {
-        // The header's reserved tail is long and all alike: one bit of each of its bytes.
-        let bits = if (1024..HEADER_LENGTH - 8).contains(&at) { at % 8..at % 8 + 1 } else { 0..8 };
-        for bit in bits {
+        for bit in 0..8 {
             let place = format!("byte {at} bit {bit}");
             file.write_all_at(&[byte ^ 1 << bit], at as u64).expect("written");
             fixture.must_be_found(&place);
@@ -112,10 +109,7 @@ fn every_flipped_bit_is_found_and_never_read_as_another_picture() {
 #[test]
 fn a_file_cut_off_anywhere_does_not_open() {
     let fixture = small();
-    let length = fixture.bytes.len();
-    let near_the_end = length - 300..length;
-    let around_the_header = HEADER_LENGTH - 20..HEADER_LENGTH + 20;
-    for cut in (0..length).step_by(331).chain(near_the_end).chain(around_the_header) {
+    for cut in 0..fixture.bytes.len() {
         fixture.replace(&fixture.bytes[..cut]);
         let error = Container::open(&fixture.path).expect_err("cut off");
         assert!(error.to_string().starts_with(&format!("{}: header: ", fixture.path.display())), "{error}");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_codec::cross_scale::CROSS_SCALE;
+use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::payload::VerbatimParams;
 use microtome_codec::turbo::Subsampling;
 use microtome_container::header::SectionKind;
@@ -20,7 +21,7 @@ use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made, mode_name};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
-use crate::source::{self, Content, Source};
+use crate::source::{self, Content, Source, Tiles};
 use crate::training::Training;
 
 /// Quality of levels that are made or derived beside tiles kept verbatim.
@@ -55,6 +56,9 @@ pub struct Options {
     pub mode: Mode,
     /// What becomes of the levels in between.
     pub derived_levels: DerivedLevels,
+    /// Chroma resolution of pixels that are quantised, 4:2:0 if not said. Not for tiles that are kept: levels that are made
+    /// beside these have theirs.
+    pub chroma: Option<Subsampling>,
     /// Threads; 0 is one per core.
     pub jobs: usize,
 }
@@ -114,7 +118,7 @@ pub fn ingest(
     let quality = choose_quality(spec, &source, options.mode)?;
     let source = if quality.is_some() { source.into_pixels() } else { source };
     let plan = Plan::new(&source, options.derived_levels);
-    let params = parameters(&source, &plan, quality);
+    let params = parameters(spec, &source, &plan, quality, options.chroma)?;
     let writer = Writer::create(target, CROSS_SCALE, plan.tile_size, plan.overlap, plan.levels.clone())?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.jobs)
@@ -190,7 +194,7 @@ pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<b
     let source = if quality.is_some() { source.into_pixels() } else { source };
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
-    let params = parameters(&source, &plan, quality);
+    let params = parameters(spec, &source, &plan, quality, options.chroma)?;
     let expected = fingerprint::slide_id(&record, &mode_name(quality), CROSS_SCALE, &params);
     if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
         return Ok(false);
@@ -219,7 +223,23 @@ fn choose_quality(spec: &str, source: &Source, mode: Mode) -> Result<Option<u8>,
     }
 }
 
-fn parameters(source: &Source, plan: &Plan, quality: Option<u8>) -> VerbatimParams {
+fn parameters(
+    spec: &str,
+    source: &Source,
+    plan: &Plan,
+    quality: Option<u8>,
+    chroma: Option<Subsampling>,
+) -> Result<VerbatimParams, Error> {
+    let derived_subsampling = match (&source.content, chroma) {
+        (Content::Pixels(_), chroma) => chroma.unwrap_or(Subsampling::Chroma420),
+        (Content::Tiles(tiles), None) => tiles_chroma(tiles.as_ref())?,
+        (Content::Tiles(_), Some(_)) => {
+            return Err(Error::Usage(format!(
+                "{spec}: its tiles are kept with the chroma that they have; leave out --chroma, or choose --quality \
+                 1..100"
+            )));
+        }
+    };
     let mut streams = vec![];
     if let Content::Tiles(tiles) = &source.content {
         for origin in &plan.origins {
@@ -227,11 +247,26 @@ fn parameters(source: &Source, plan: &Plan, quality: Option<u8>) -> VerbatimPara
             streams.push(tiles.levels()[index].stream(tiles.tile_size()));
         }
     }
-    VerbatimParams {
-        derived_quality: quality.unwrap_or(EXACT_MODE_QUALITY),
-        derived_subsampling: Subsampling::Chroma420,
-        streams,
-    }
+    let derived_quality = quality.unwrap_or(EXACT_MODE_QUALITY);
+    Ok(VerbatimParams { derived_quality, derived_subsampling, streams })
+}
+
+/// The chroma resolution for levels that are made beside kept tiles: that of level 0, whose tiles can then be predicted
+/// from a level that was made. 4:2:0 beside tiles in RGB, since what is made is YCbCr.
+fn tiles_chroma(tiles: &dyn Tiles) -> Result<Subsampling, Error> {
+    let first = tiles.tile(0, 0, 0)?;
+    // What is wrong with a tile is said when it is coded.
+    let Ok(header) = jpeg::inspect(&first) else { return Ok(Subsampling::Chroma420) };
+    let colour = match tiles.levels()[0].colour {
+        Colour::AsStored => header.assumed_colour(),
+        said => said,
+    };
+    let factors: Vec<_> = header.components.iter().map(|c| [c.horizontal, c.vertical]).collect();
+    Ok(match (colour, &factors[..]) {
+        (Colour::YCbCr, [[1, 1], [1, 1], [1, 1]]) => Subsampling::Chroma444,
+        (Colour::YCbCr, [[2, 1], [1, 1], [1, 1]]) => Subsampling::Chroma422,
+        _ => Subsampling::Chroma420,
+    })
 }
 
 fn publish(

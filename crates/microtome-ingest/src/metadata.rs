@@ -86,8 +86,8 @@ impl Made<'_> {
 
     /// What was done to get the tiles of a level.
     fn method(&self, source: &Source, origin: Origin) -> String {
-        let quality = self.params.derived_quality;
-        let jpeg = format!("JPEG baseline, quality {quality}, 4:2:0 (rate-distortion optimised)");
+        let VerbatimParams { derived_quality: quality, derived_subsampling: chroma, .. } = self.params;
+        let jpeg = format!("JPEG baseline, quality {quality}, {chroma} (rate-distortion optimised)");
         let of_pixels = matches!(source.content, Content::Pixels(_));
         match origin {
             Origin::Verbatim(_) => "the source's JPEG tiles, byte for byte".to_owned(),

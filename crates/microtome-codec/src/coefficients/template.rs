@@ -201,6 +201,7 @@ impl Template {
         let sampling = match subsampling {
             Subsampling::Chroma420 => 0x22,
             Subsampling::Chroma444 => 0x11,
+            Subsampling::Chroma422 => 0x21,
         };
         head.extend_from_slice(&[
             0xFF, 0xC0, 0, 17, 8, 0, 0, 0, 0, 3, 1, sampling, 0, 2, 0x11, 1, 3, 0x11, 1,

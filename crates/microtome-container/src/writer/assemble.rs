@@ -9,7 +9,7 @@ use std::path::Path;
 use super::{NewSection, Published, Spooled, Writer};
 use crate::checksum;
 use crate::error::{self, Error};
-use crate::header::{ALIGNMENT, HEADER_LENGTH, Header, MAX_SECTIONS, Section, SectionKind, SlideId};
+use crate::header::{ALIGNMENT, Header, MAX_SECTIONS, Section, SectionKind, SlideId, shortest_length};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES};
 use crate::reader::read_exact_at;
 
@@ -28,8 +28,10 @@ pub(super) fn assemble(
     advance: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Published, Error> {
     let Writer { target, mut header, layout, codec, spool, spool_reader } = writer;
-    if sections.len() + 2 > MAX_SECTIONS {
-        return Err(Error::OutOfBounds(format!("{} sections (at most {MAX_SECTIONS})", sections.len() + 2)));
+    // With the index and the tiles.
+    let section_count = sections.len() + 2;
+    if section_count > MAX_SECTIONS {
+        return Err(Error::OutOfBounds(format!("{section_count} sections (at most {MAX_SECTIONS})")));
     }
     if let Some(own) = sections.iter().find(|s| matches!(s.kind, SectionKind::INDEX | SectionKind::TILES)) {
         return Err(Error::OutOfBounds(format!("section {}: the writer makes it itself", own.kind)));
@@ -38,7 +40,8 @@ pub(super) fn assemble(
     let by_slot = spool.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).by_slot;
     let plan = plan(&header, &layout, &by_slot, sections.len() as u16 + 1)?;
 
-    let mut out = Output::new(file, &target)?;
+    header.header_length = shortest_length(header.levels.len(), section_count);
+    let mut out = Output::new(file, &target, header.header_length)?;
     for section in sections {
         out.begin(section.kind, section.critical, section.codec)?;
         out.write(&section.bytes)?;
@@ -130,16 +133,11 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(file: &'a mut File, target: &'a Path) -> Result<Self, Error> {
-        let mut file = BufWriter::with_capacity(1 << 20, file);
-        file.write_all(&[0; HEADER_LENGTH]).map_err(error::io(target, "write"))?;
-        Ok(Self {
-            file,
-            target,
-            position: HEADER_LENGTH as u64,
-            hasher: blake3::Hasher::new(),
-            sections: vec![],
-        })
+    fn new(file: &'a mut File, target: &'a Path, header_length: u32) -> Result<Self, Error> {
+        let file = BufWriter::with_capacity(1 << 20, file);
+        let mut out = Self { file, target, position: 0, hasher: blake3::Hasher::new(), sections: vec![] };
+        out.raw(&vec![0; header_length as usize])?;
+        Ok(out)
     }
 
     fn begin(&mut self, kind: SectionKind, critical: bool, codec: u16) -> Result<(), Error> {
