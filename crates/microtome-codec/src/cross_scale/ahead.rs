@@ -6,7 +6,7 @@
 use super::model::{AHEAD_AT, AHEAD_PIECES, Model, PIECES};
 use super::predict;
 use super::rans::Machine;
-use super::expect::whole_steps;
+use super::expect::{fraction_of, whole_steps};
 
 /// Coefficients of a block and room for a vector to reach beyond them.
 pub(super) const PADDED: usize = 72;
@@ -53,24 +53,56 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// The first `N` predictions in 1/32 of a step; `N` is at most 64.
+    #[inline(always)]
+    pub(super) fn first<const N: usize>(&self) -> &[i16; N] {
+        self.steps.first_chunk().unwrap_or(const { &[0; N] })
+    }
+}
+
 /// Eight values from a place on.
 #[inline(always)]
 pub(super) fn eight<T: Copy + Default>(values: &[T], start: usize) -> [T; 8] {
     values.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
 
+/// All ones where a lane lies within a piece.
+pub(super) static MASKS: [[i16; 8]; PIECES.len()] = {
+    let mut masks = [[0; 8]; PIECES.len()];
+    let mut i = 0;
+    while i < PIECES.len() {
+        let mut l = 0;
+        while l < PIECES[i].1 - PIECES[i].0 {
+            masks[i][l] = -1;
+            l += 1;
+        }
+        i += 1;
+    }
+    masks
+};
+
 /// The prediction of a piece; what lies beyond the piece means nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     pub(super) sixteenths: [i16; 8],
+    /// In 1/32 of a step.
     pub(super) steps: [i16; 8],
+    /// Whole steps.
+    pub(super) known: [i16; 8],
+    /// What is left of its size, in 1/32 of a step.
+    pub(super) fraction: [i16; 8],
 }
 
 impl Piece {
-    /// Its whole steps.
     #[inline(always)]
-    pub(super) fn known(&self) -> [i16; 8] {
-        self.steps.map(whole_steps)
+    fn new(sixteenths: [i16; 8], steps: [i16; 8]) -> Self {
+        let (mut known, mut fraction) = ([0; 8], [0; 8]);
+        for l in 0..8 {
+            known[l] = whole_steps(steps[l]);
+            fraction[l] = fraction_of(steps[l]);
+        }
+        Self { sixteenths, steps, known, fraction }
     }
 }
 
@@ -93,47 +125,48 @@ impl Ahead {
         i: usize,
     ) -> Piece {
         let (start, _) = PIECES[i];
-        let mut piece =
-            Piece { sixteenths: eight(&prediction.sixteenths, start), steps: eight(&prediction.steps, start) };
-        if !(1..AHEAD_PIECES).contains(&i) {
-            return piece;
+        let mut sixteenths: [i16; 8] = eight(&prediction.sixteenths, start);
+        let mut steps: [i16; 8] = eight(&prediction.steps, start);
+        if (1..AHEAD_PIECES).contains(&i) {
+            let mut sums = [1 << 11; 8];
+            let pairs = self.errors.as_chunks::<2>().0;
+            for (&pair, weights) in pairs.iter().zip(&model.ahead[AHEAD_AT[i]..AHEAD_AT[i + 1]]) {
+                sums = M::multiply_add(sums, pair, weights);
+            }
+            let reciprocals: [i32; 8] = eight(&scale.reciprocals, start);
+            for l in 0..8 {
+                let sum = i32::from(sixteenths[l]) + (sums[l] >> 12);
+                sixteenths[l] = sum.clamp(-32768, 32767) as i16;
+            }
+            for l in 0..8 {
+                steps[l] = predict::in_steps(sixteenths[l], reciprocals[l]);
+            }
         }
-        let mut sums = [1 << 11; 8];
-        let pairs = self.errors.as_chunks::<2>().0;
-        for (&pair, weights) in pairs.iter().zip(&model.ahead[AHEAD_AT[i]..AHEAD_AT[i + 1]]) {
-            sums = M::multiply_add(sums, pair, weights);
-        }
-        let reciprocals: [i32; 8] = eight(&scale.reciprocals, start);
-        for l in 0..8 {
-            let sum = i32::from(piece.sixteenths[l]) + (sums[l] >> 12);
-            piece.sixteenths[l] = sum.clamp(-32768, 32767) as i16;
-            piece.steps[l] = predict::in_steps(piece.sixteenths[l], reciprocals[l]);
-        }
-        piece
+        Piece::new(sixteenths, steps)
     }
 
     /// Takes in the coefficients of piece `i`, predicted as `piece`.
     #[inline(always)]
     pub(super) fn learn(&mut self, i: usize, coefficients: [i16; 8], piece: &Piece, scale: &Scale) {
-        let (start, end) = PIECES[i];
+        let (start, _) = PIECES[i];
         if i + 1 >= AHEAD_PIECES {
             return;
         }
-        let mut errors = Self::errors_of(coefficients, piece, &eight(&scale.steps, start));
-        for (l, error) in errors.iter_mut().enumerate() {
+        let mut errors = Self::errors_of(coefficients, &piece.sixteenths, &eight(&scale.steps, start));
+        for l in 0..8 {
             // What lies beyond the piece is not known yet.
-            *error = if l < end - start { *error } else { 0 };
+            errors[l] &= MASKS[i][l];
         }
         self.errors[start..start + 8].copy_from_slice(&errors);
     }
 
     /// How far coefficients are off their prediction, in sixteenths.
     #[inline(always)]
-    pub(super) fn errors_of(coefficients: [i16; 8], piece: &Piece, steps: &[i32; 8]) -> [i16; 8] {
+    pub(super) fn errors_of(coefficients: [i16; 8], predicted: &[i16; 8], steps: &[i32; 8]) -> [i16; 8] {
         let mut errors = [0; 8];
         for l in 0..8 {
             let value = (i32::from(coefficients[l]) * steps[l]).clamp(-2047, 2047) * 16;
-            errors[l] = (value - i32::from(piece.sixteenths[l])).clamp(-8191, 8191) as i16;
+            errors[l] = (value - i32::from(predicted[l])).clamp(-8191, 8191) as i16;
         }
         errors
     }

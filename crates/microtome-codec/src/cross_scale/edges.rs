@@ -65,15 +65,13 @@ static ALONG: [[[u32; 8]; EDGE_GROUPS]; 2] = {
     out
 };
 
-/// Errors of a block decoded to `coefficients`, in eighths: `known` (sixteenths) was predicted from another scale.
+/// Errors of eight coefficients decoded, in eighths, of which `known` (sixteenths) was predicted from another scale.
 #[inline(always)]
-fn errors<const N: usize>(coefficients: &[i16; 64], steps: &[i32], known: &[i16; N]) -> [i16; 64] {
-    let mut errors = [0; 64];
-    for ((error, &coefficient), &step) in errors.iter_mut().zip(coefficients).zip(steps) {
-        *error = ((i32::from(coefficient) * step).clamp(-1023, 1023) * 8) as i16;
-    }
-    for (error, &known) in errors.iter_mut().zip(known) {
-        *error = (i32::from(*error) - i32::from(known >> 1)).clamp(-8191, 8191) as i16;
+fn errors(coefficients: &[i16; 8], steps: &[i32; 8], known: &[i16; 8]) -> [i16; 8] {
+    let mut errors = [0; 8];
+    for l in 0..8 {
+        let value = (i32::from(coefficients[l]) * steps[l]).clamp(-1023, 1023) * 8;
+        errors[l] = (value - i32::from(known[l] >> 1)).clamp(-8191, 8191) as i16;
     }
     errors
 }
@@ -85,14 +83,17 @@ pub(super) fn of<M: Machine, const N: usize>(
     steps: &[i32],
     known: &[i16; N],
 ) -> Edges {
-    let errors = errors(coefficients, steps, known);
     let mut sums = [[1 << 12; 8]; 4];
-    for (eight, ends) in errors.as_chunks::<8>().0.iter().zip(ENDS_OF.as_chunks::<4>().0) {
+    let steps = steps.as_chunks::<8>().0;
+    let groups = coefficients.as_chunks::<8>().0.iter().zip(steps).zip(ENDS_OF.as_chunks::<4>().0);
+    for (group, ((coefficients, steps), ends)) in groups.enumerate() {
+        let known = known.as_chunks::<8>().0.get(group).unwrap_or(&[0; 8]);
         // Most blocks have nothing at high frequencies.
-        if *eight == [0; 8] {
+        if *coefficients == [0; 8] && *known == [0; 8] {
             continue;
         }
-        for (&pair, ends) in eight.as_chunks::<2>().0.iter().zip(ends) {
+        let errors = errors(coefficients, steps, known);
+        for (&pair, ends) in errors.as_chunks::<2>().0.iter().zip(ends) {
             for (sums, ends) in sums.iter_mut().zip(ends) {
                 *sums = M::multiply_add(*sums, pair, ends);
             }

@@ -34,16 +34,11 @@ impl Features {
         left: Option<&Magnitudes>,
         above: Option<&Magnitudes>,
         predicted: &[i16; N],
-        brightness: i16,
     ) {
         const NONE: Magnitudes = [0; 64];
         let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
         for ((near, left), above) in self.near.iter_mut().zip(left).zip(above) {
             *near = left + above;
-        }
-        let mut sizes = [0_i16; N];
-        for (sizes, &predicted) in sizes.iter_mut().zip(predicted) {
-            *sizes = predicted.saturating_abs().min(1023);
         }
         let Self { own: [same, _, size, _], near, .. } = self;
         // What is left from each eighth of the block on.
@@ -53,8 +48,11 @@ impl Features {
             let sum = u64::from_le_bytes(*eight).wrapping_mul(0x0101_0101_0101_0101) >> 56;
             rest[group] = rest[group + 1] + sum as u16;
         }
-        for (group, eight) in sizes.as_chunks::<8>().0.iter().enumerate().rev() {
-            let sum: u16 = eight.iter().map(|&p| p as u16 >> 2).sum();
+        for (group, eight) in predicted.as_chunks::<8>().0.iter().enumerate().rev() {
+            let mut sum = 0;
+            for &predicted in eight {
+                sum += size_of(predicted) as u16 >> 2;
+            }
             rest_size[group] = rest_size[group + 1] + sum;
         }
         // The checkpoints lie in the eighths 0 0 0 0 1 1 2 3 4.
@@ -64,20 +62,8 @@ impl Features {
                 size.0[FLAG_LANE + lane] = (rest_size[eighth].min(1023) as i16) << 5;
             }
         }
-        let some = |index: [usize; 5]| -> i16 {
-            (index.iter().map(|&k| sizes.get(k).map_or(0, |s| s >> 2)).sum::<i16>().min(1023)) << 5
-        };
         let group = |g: usize| ((rest_size[g] - rest_size[g + 1]).min(1023) as i16) << 5;
-        self.block = [
-            (rest[0].min(255) as i16) << 7,
-            group(0),
-            group(1),
-            group(2),
-            // The lowest horizontal frequencies, and the lowest vertical ones.
-            some([1, 5, 6, 14, 15]),
-            some([2, 3, 9, 10, 20]),
-            brightness.clamp(0, 255) << 7,
-        ];
+        self.block = [(rest[0].min(255) as i16) << 7, group(0), group(1), group(2)];
     }
 
     /// Fills in the features of the magnitudes' lanes, after [`Self::fill`]: many a block ends before it needs them.
@@ -93,7 +79,7 @@ impl Features {
         beside.0[0] = i16::from(near[1] + near[2]) << 9;
         beside.0[63] = i16::from(near[61] + near[62]) << 9;
         for (size, &predicted) in size.0.iter_mut().zip(predicted) {
-            *size = predicted.saturating_abs().min(1023) << 5;
+            *size = size_of(predicted) << 5;
         }
         for (fraction, &predicted) in fraction.0.iter_mut().zip(predicted) {
             *fraction = fraction_of(predicted) << 10;
@@ -101,18 +87,31 @@ impl Features {
     }
 }
 
+/// A prediction's size; predictions are within -32767 to 32767. Without a branch, so that many are had at once.
+#[inline(always)]
+fn magnitude(predicted: i16) -> i16 {
+    let sign = predicted >> 15;
+    (predicted ^ sign).wrapping_sub(sign)
+}
+
+/// A prediction's size in 1/32 step, as a feature.
+#[inline(always)]
+fn size_of(predicted: i16) -> i16 {
+    magnitude(predicted).min(1023)
+}
+
 /// What is left of a prediction's size in 1/32 step beyond whole steps: 0 to 31.
 #[inline(always)]
 pub(super) fn fraction_of(predicted: i16) -> i16 {
-    predicted.saturating_abs() & 31
+    magnitude(predicted) & 31
 }
 
 /// The whole steps of a prediction in 1/32 step. Rounded to zero, not to the nearest: where a prediction is weak, the
 /// coefficient is zero more often than not, and the fraction tells the tables how often.
 #[inline(always)]
 pub(super) fn whole_steps(predicted: i16) -> i16 {
-    let steps = predicted.saturating_abs() >> 5;
-    if predicted < 0 { -steps } else { steps }
+    let (steps, sign) = (magnitude(predicted) >> 5, predicted >> 15);
+    (steps ^ sign).wrapping_sub(sign)
 }
 
 /// The upper half of a product.

@@ -79,7 +79,7 @@ pub(super) const FLAG_LANE: usize = 64;
 /// Features that each lane has of its own.
 pub(super) const LANE_FEATURES: usize = 4;
 /// Features that all lanes of a block share.
-pub(super) const BLOCK_FEATURES: usize = 7;
+pub(super) const BLOCK_FEATURES: usize = 4;
 /// Buckets of expected magnitude, four an octave.
 pub(super) const BUCKETS: usize = 53;
 /// Classes of coefficients with tables of their own: by zigzag index.
@@ -186,12 +186,30 @@ fn table(widths: &[u8; SYMBOLS]) -> Table {
     Table { ends }
 }
 
+/// Buckets of expected magnitudes below 4.
+static BELOW_FOUR: [u8; 1024] = {
+    let mut buckets = [0; 1024];
+    let mut e = 0;
+    while e < 1024 {
+        buckets[e] = bucket_of(if e < 4 { 4 } else { e as u32 }) as u8;
+        e += 1;
+    }
+    buckets
+};
+
 /// Bucket of an expected magnitude in 1/256: linear steps, four an octave, from 1/64 up.
 #[inline(always)]
 pub(super) fn bucket(expected: i16) -> usize {
-    let e = u32::from(expected.max(4) as u16);
-    let octave = 31 - e.leading_zeros();
-    ((octave - 2) * 4 + ((e >> (octave - 2)) & 3)) as usize
+    match expected {
+        1024.. => bucket_of(expected as u32),
+        _ => usize::from(BELOW_FOUR[usize::from(expected.max(0) as u16 & 1023)]),
+    }
+}
+
+#[inline(always)]
+const fn bucket_of(expected: u32) -> usize {
+    let octave = 31 - expected.leading_zeros();
+    ((octave - 2) * 4 + ((expected >> (octave - 2)) & 3)) as usize
 }
 
 /// Low bits of a magnitude that are not worth a probability in a bucket: half the octaves above 4.

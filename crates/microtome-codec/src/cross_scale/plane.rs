@@ -104,9 +104,8 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
             let correction = edges::correction::<M>(model, &left, &above);
             let prediction = Prediction::new(&known, &correction, &scale);
             let outlook = Outlook { model, kind, prediction: &prediction, scale: &scale };
-            let predicted: [i16; N] = std::array::from_fn(|k| prediction.steps[k]);
             let above = (row > 0).then_some(&*magnitudes);
-            features.fill(left_magnitudes, above, &predicted, brightness(prediction.sixteenths[0]));
+            features.fill(left_magnitudes, above, prediction.first::<N>());
             walk::block::<M, C, N>(coder, &outlook, features, block, magnitudes);
             let Edges { right, lower } = edges::of::<M, N>(block, &scale.steps, &known);
             *edge = lower;
@@ -114,13 +113,6 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
             left_magnitudes = Some(&*magnitudes);
         }
     }
-}
-
-/// Mean of a block as far as it is known, 0 to 255 and a bit.
-#[inline(always)]
-fn brightness(predicted: i16) -> i16 {
-    // Sixteenths of a coefficient that is eight times the mean.
-    (predicted >> 7) + 128
 }
 
 /// Edges on the left and above, without an error where there is no block. In a tile on its own they are the samples

@@ -228,14 +228,13 @@ impl<'a> Chooser<'a> {
                 break;
             }
             let piece = ahead.piece::<M>(model, prediction, scale, i);
-            let known = piece.known();
             let mut values = [0; 8];
             for k in start..end {
                 let at = k - start;
                 let (chosen, cost) = self.one(outlook, &expected, k, piece.steps[at], target[k]);
                 (values[at], block[k]) = (chosen as i16, chosen as i16);
                 sum += cost;
-                let residual = chosen - i32::from(known[at]);
+                let residual = chosen - i32::from(piece.known[at]);
                 if residual != 0 {
                     expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
                 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: what is made of the sums (`train`), expectations and probabilities, which follow the walk itself.
 
-use super::ahead::{Ahead, PADDED, Piece, Prediction, Scale, eight};
+use super::ahead::{Ahead, PADDED, Prediction, Scale, eight};
 use super::edges::{self, Edge, Edges};
 use super::model::{AHEAD_PIECES, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
 use super::plane;
@@ -89,8 +89,8 @@ fn errors<M: Machine>(
     padded[..64].copy_from_slice(block);
     let mut errors = [0.0; PIECES[AHEAD_PIECES - 1].1];
     for &(start, end) in &PIECES[..AHEAD_PIECES] {
-        let piece = Piece { sixteenths: eight(&prediction.sixteenths, start), steps: [0; 8] };
-        let found = Ahead::errors_of(eight(&padded, start), &piece, &eight(&scale.steps, start));
+        let predicted = eight(&prediction.sixteenths, start);
+        let found = Ahead::errors_of(eight(&padded, start), &predicted, &eight(&scale.steps, start));
         for (error, found) in errors[start..end].iter_mut().zip(found) {
             *error = f32::from(found) / 16.0;
         }

@@ -1,6 +1,6 @@
 //! The one walk over a block that encoder, decoder and training share, so that they can't come apart.
 
-use super::ahead::{Ahead, PADDED, Prediction, Scale};
+use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, eight};
 use super::expect::{self, Features, MOST, Magnitudes};
 use super::model::{BUCKETS, CLASS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, Reader, SYMBOLS, Table, Writer};
@@ -88,12 +88,28 @@ const COARSE_FRACTION: [u8; 32] =
 const FINE_FRACTION: [u8; 32] =
     [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9, 9];
 
+/// First table of the class of each zigzag index, by the number of fractions.
+const fn first_tables(fractions: usize) -> [u16; 64] {
+    let mut first = [0; 64];
+    let mut k = 0;
+    while k < 64 {
+        first[k] = CLASS[k] * (BUCKETS * fractions) as u16;
+        k += 1;
+    }
+    first
+}
+
 /// Place of a table in the model: class of the coefficient, bucket, bucket of the prediction's fraction.
 #[inline(always)]
 pub(super) fn table_index(kind: Kind, k: usize, bucket: usize, fraction: i16) -> usize {
-    let fractions = if matches!(kind, Kind::Finer) { &FINE_FRACTION } else { &COARSE_FRACTION };
+    static COARSE: [u16; 64] = first_tables(Kind::Coarser.fractions());
+    static FINE: [u16; 64] = first_tables(Kind::Finer.fractions());
+    let (fractions, first) = match kind {
+        Kind::Finer => (&FINE_FRACTION, &FINE),
+        Kind::Alone | Kind::Coarser => (&COARSE_FRACTION, &COARSE),
+    };
     let f = usize::from(fractions[usize::from(fraction as u16 & 31)]);
-    (usize::from(CLASS[k & 63]) * BUCKETS + bucket) * kind.fractions() + f
+    usize::from(first[k & 63]) + bucket * kind.fractions() + f
 }
 
 /// A small signed value as the number of a symbol: 0, -1, 1, -2, 2, ...
@@ -115,6 +131,9 @@ fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: 
     let inside = (-7..=7).contains(&top);
     let table = &model.tables[index];
     let symbol = coder.symbol(index, table, if inside { fold(top) } else { ESCAPE });
+    if symbol == 0 && raw == 0 {
+        return 0;
+    }
     let top = if symbol == ESCAPE { escaped(coder, top) } else { unfold(symbol) };
     if raw == 0 {
         return top;
@@ -136,7 +155,7 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
     if negative == 1 { -magnitude } else { magnitude }
 }
 
-/// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes, which finds them zero.
+/// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes.
 ///
 /// `N` is the number of coefficients predicted. The residuals' magnitudes are left in `magnitudes`.
 #[inline(always)]
@@ -148,87 +167,128 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     magnitudes: &mut Magnitudes,
 ) {
     let &Outlook { model, prediction, scale, .. } = outlook;
-    let predicted: [i16; N] = std::array::from_fn(|k| prediction.steps[k]);
+    let predicted = prediction.first::<N>();
     let mut expected = Lanes::ZERO;
     expect::expect_flags(model, features, &mut expected);
     if C::LOOKS {
-        features.complete(&predicted);
+        features.complete(predicted);
         coder.prepare::<M>(outlook, features, coefficients);
     }
-    // What is not coded is what was predicted at first.
-    let mut last = 0;
-    if C::DECODES {
-        for (coefficient, &predicted) in coefficients.iter_mut().zip(&predicted) {
-            *coefficient = expect::whole_steps(predicted);
-        }
-    } else {
-        let left = |k: &usize| coefficients[*k] != expect::whole_steps(prediction.steps[*k]);
-        last = (0..64).rev().find(left).map_or(0, |last| last + 1);
-    }
+    let mut coded = Coded::NEW;
+    let last = if C::DECODES { 0 } else { coded.start(coefficients, prediction) };
     *magnitudes = [0; 64];
-    let mut residuals = [0; PADDED];
     let mut ahead = Ahead::NEW;
+    let mut before = None;
     for (i, &(start, end)) in PIECES.iter().enumerate() {
-        if let Some(&zero) = model.flags.get(i).map(|flags| &flags[bucket(expected.0[FLAG_LANE + i])]) {
+        if let Some(flags) = model.flags.get(i) {
             let at = bucket(expected.0[FLAG_LANE + i]);
-            if !coder.flag(i, at, zero, last > start) {
+            if !coder.flag(i, at, flags[at], last > start) {
                 break;
             }
         }
-        if i == 0 {
-            if !C::LOOKS {
-                features.complete(&predicted);
+        match before {
+            None => {
+                if !C::LOOKS {
+                    features.complete(predicted);
+                }
+                expect::expect_magnitudes(model, features, &mut expected);
             }
-            expect::expect_magnitudes(model, features, &mut expected);
+            Some(ref piece) => ahead.learn(i - 1, coded.piece::<C>(i - 1, piece), piece, scale),
         }
         let piece = ahead.piece::<M>(model, prediction, scale, i);
-        let known = piece.known();
-        let mut given = [0; 8];
         if !C::DECODES {
-            for ((given, &coefficient), known) in given.iter_mut().zip(&coefficients[start..end]).zip(known) {
-                *given = coefficient.wrapping_sub(known);
-            }
+            coded.compare(i, &piece);
         }
-        // Collected in a number: a vector read from memory would wait for each of them.
-        let mut found = 0_u128;
         for k in start..end {
-            let at = bucket(expected.0[k]);
-            let predicted = piece.steps[k - start];
-            let index = table_index(outlook.kind, k, at, expect::fraction_of(predicted));
-            let turned = |r: i32| if predicted < 0 { -r } else { r };
-            let given = turned(given[k - start].into());
-            let residual = turned(value(coder, model, index, raw_bits(at), given));
+            let (at, l) = (bucket(expected.0[k]), k - start);
+            let index = table_index(outlook.kind, k, at, piece.fraction[l]);
+            let turned = |r: i32| if piece.steps[l] < 0 { -r } else { r };
+            let given = if C::DECODES { 0 } else { turned(coded.residuals[k].into()) };
+            let residual = value(coder, model, index, raw_bits(at), given);
             if residual != 0 {
-                found |= u128::from(residual as u16) << (16 * (k - start));
+                if C::DECODES {
+                    coded.residuals[k] = turned(residual) as i16;
+                }
                 let magnitude = residual.unsigned_abs().min(u32::from(MOST)) as u8;
                 magnitudes[k] = magnitude;
                 expect::learn(model, &mut expected, k, magnitude);
             }
         }
-        let found = lanes(found);
-        let mut values = [0_i16; 8];
-        for ((value, known), found) in values.iter_mut().zip(known).zip(found) {
-            *value = known.wrapping_add(found);
+        (before, coded.end) = (Some(piece), end as i16);
+        if C::DECODES && i + 1 == PIECES.len() {
+            break;
         }
-        if C::DECODES {
-            let length = end - start;
-            coefficients[start..end].copy_from_slice(&values[..length]);
-        }
-        if C::LOOKS {
-            residuals[start..start + 8].copy_from_slice(&found);
-        }
-        ahead.learn(i, values, &piece, scale);
     }
-    if C::LOOKS {
-        coder.block(features, &residuals);
+    if C::DECODES {
+        coded.finish(before.as_ref(), prediction, coefficients);
+    } else if C::LOOKS {
+        coder.block(features, &coded.residuals);
     }
 }
 
-/// Eight numbers of 16 bits, the lowest first.
-#[inline(always)]
-fn lanes(number: u128) -> [i16; 8] {
-    let bytes = number.to_le_bytes();
-    std::array::from_fn(|l| i16::from_le_bytes([bytes[2 * l], bytes[2 * l + 1]]))
+/// What of a block is coded.
+struct Coded {
+    values: [i16; PADDED],
+    residuals: [i16; PADDED],
+    /// Coefficients coded; the others are what was predicted at first.
+    end: i16,
+}
+
+impl Coded {
+    const NEW: Self = Self { values: [0; PADDED], residuals: [0; PADDED], end: 0 };
+
+    /// Takes the coefficients to be coded; returns how many have to be.
+    #[inline(always)]
+    fn start(&mut self, coefficients: &[i16; 64], prediction: &Prediction) -> usize {
+        self.values[..64].copy_from_slice(coefficients);
+        let mut last = 0;
+        for k in 0..64 {
+            let differs = coefficients[k] != expect::whole_steps(prediction.steps[k]);
+            last = if differs { k as u16 + 1 } else { last };
+        }
+        last.into()
+    }
+
+    /// The residuals of a piece, from its values.
+    #[inline(always)]
+    fn compare(&mut self, i: usize, piece: &Piece) {
+        let (start, _) = PIECES[i];
+        for l in 0..8 {
+            self.residuals[start + l] = (self.values[start + l].wrapping_sub(piece.known[l])) & MASKS[i][l];
+        }
+    }
+
+    /// The values of a piece; from its residuals, if the coder decodes.
+    #[inline(always)]
+    fn piece<C: Coder>(&mut self, i: usize, piece: &Piece) -> [i16; 8] {
+        let (start, _) = PIECES[i];
+        let mut values: [i16; 8] = eight(&self.values, start);
+        if C::DECODES {
+            let residuals: [i16; 8] = eight(&self.residuals, start);
+            for l in 0..8 {
+                values[l] = piece.known[l].wrapping_add(residuals[l]);
+            }
+            // What lies beyond the piece will be written over.
+            self.values[start..start + 8].copy_from_slice(&values);
+        }
+        values
+    }
+
+    /// The coefficients of a block decoded up to a piece.
+    #[inline(always)]
+    fn finish(&mut self, last: Option<&Piece>, prediction: &Prediction, coefficients: &mut [i16; 64]) {
+        if let Some(piece) = last {
+            let i = PIECES.iter().position(|&(_, end)| end as i16 == self.end).unwrap_or(0);
+            let (start, _) = PIECES[i];
+            for l in 0..8 {
+                self.values[start + l] = piece.known[l].wrapping_add(self.residuals[start + l]);
+            }
+        }
+        for k in 0..64 {
+            let rest = expect::whole_steps(prediction.steps[k]);
+            coefficients[k] = if (k as i16) < self.end { self.values[k] } else { rest };
+        }
+    }
 }
 
 #[cfg(test)]
