@@ -25,6 +25,8 @@ mod plane;
 mod predict;
 mod quantise;
 mod rans;
+#[cfg(target_arch = "x86_64")]
+mod reduce_avx2;
 mod regression;
 mod simd;
 mod stored;

@@ -163,7 +163,7 @@ fn coarser_inner<M: Machine>(
 
 #[inline(always)]
 fn finer_inner<M: Machine>(aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]) {
-    aligned.finer(children, size);
+    aligned.finer::<M>(children, size);
 }
 
 each_set!(
@@ -290,6 +290,15 @@ impl Machine for Avx2 {
         #[allow(unsafe_code, reason = "a function of these vector instructions")]
         unsafe {
             super::colour_avx2::weigh(pixels, weights, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn reduce<const X: bool, const Y: bool>(rows: [&[u8]; 3], from: usize, out: &mut [i16]) {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::reduce_avx2::inner::<X, Y>(rows, from, out);
         }
     }
 }
