@@ -1,6 +1,7 @@
 //! The same code for each instruction set: what the compiler makes of it differs, the integers do not.
 //!
-//! Only the search in a table is written by hand. On other machines than x86-64 the baseline already has vectors.
+//! What compilers do not see is written by hand: the steps below, and the kernels in the files named `_avx2`. On other
+//! machines than x86-64 the baseline already has vectors.
 
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
