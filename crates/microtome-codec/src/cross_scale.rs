@@ -6,7 +6,8 @@
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
 //! Files from the outside in: `tile` (payloads), `plane` and `walk` (blocks), `predict` and `expect` (what is known
-//! before a coefficient is read), `rans` (bytes), `train`. Not here: which tile is whose reference (geometry), I/O,
+//! before a coefficient is read), `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
+//! `predict`, and once more by hand in the files named `_avx2`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
 
 mod ahead;
@@ -27,6 +28,8 @@ mod plane;
 mod predict;
 mod quantise;
 mod rans;
+#[cfg(target_arch = "x86_64")]
+mod reduce_avx2;
 mod regression;
 mod simd;
 mod stored;

@@ -19,25 +19,32 @@ const _: () = assert!(64 * 32767 * (MAX_STEP as i64) < 1 << 31);
 /// One register for each place in a row or column of two blocks.
 type Eight = [__m256i; 8];
 
+/// Quantiser steps, as they are and for two blocks. Lies in memory and is aligned, and with it the stack, on which
+/// registers have to wait: where that lies badly the transform takes half as long again.
+struct Steps {
+    plain: [u16; 64],
+    both: Eight,
+}
+
 // Loops rather than `map` and `from_fn`, which do not know what their closures need.
 
 /// As [`dct::inverse_row`].
 #[target_feature(enable = "avx2")]
 pub(super) fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
     let width = 8 * blocks.len();
-    let mut in_both = [_mm256_setzero_si256(); 8];
-    for (to, eight) in in_both.iter_mut().zip(steps.as_chunks::<8>().0) {
-        *to = _mm256_broadcastsi128_si256(load(&eight.map(u16::cast_signed)));
+    let mut steps = Steps { plain: *steps, both: [_mm256_setzero_si256(); 8] };
+    for (both, eight) in steps.both.iter_mut().zip(steps.plain.as_chunks::<8>().0) {
+        *both = _mm256_broadcastsi128_si256(load(&eight.map(u16::cast_signed)));
     }
-    let (pairs, others) = match steps.iter().all(|&step| step <= MAX_STEP) {
+    let (pairs, others) = match steps.plain.iter().all(|&step| step <= MAX_STEP) {
         true => blocks.as_chunks::<2>(),
         false => (&[][..], blocks),
     };
     for (i, [a, b]) in pairs.iter().enumerate() {
         let blocks = two(a, b);
         let rows = match has_ac(&blocks) {
-            false => Some([flat([a[0], b[0]], steps[0]); 8]),
-            true => inverse_pair(&blocks, &in_both),
+            false => Some([flat([a[0], b[0]], steps.plain[0]); 8]),
+            true => inverse_pair(&blocks, &steps.both),
         };
         if let Some(rows) = rows {
             for (line, row) in lines.chunks_exact_mut(width).zip(rows) {
@@ -46,20 +53,20 @@ pub(super) fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [
                 }
             }
         } else {
-            plainly(a, steps, lines, width, 2 * i);
-            plainly(b, steps, lines, width, 2 * i + 1);
+            plainly(a, &steps, lines, width, 2 * i);
+            plainly(b, &steps, lines, width, 2 * i + 1);
         }
     }
     for (i, block) in others.iter().enumerate() {
-        plainly(block, steps, lines, width, 2 * pairs.len() + i);
+        plainly(block, &steps, lines, width, 2 * pairs.len() + i);
     }
 }
 
 /// What is left to the plain transform.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
-fn plainly(block: &[i16; 64], steps: &[u16; 64], lines: &mut [u8], width: usize, column: usize) {
-    dct::inverse_into(block, steps, lines, width, column);
+fn plainly(block: &[i16; 64], steps: &Steps, lines: &mut [u8], width: usize, column: usize) {
+    dct::inverse_into(block, &steps.plain, lines, width, column);
 }
 
 /// Two blocks, eight coefficients of each in a register.

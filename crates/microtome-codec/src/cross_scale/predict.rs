@@ -113,13 +113,13 @@ impl Aligned {
 
     /// The finer samples under a tile of `size` samples, reduced by two, in quarters around 0: from up to four tiles.
     #[inline(always)]
-    pub(super) fn finer(&mut self, children: &[Child<'_>], size: [usize; 2]) {
+    pub(super) fn finer<M: Machine>(&mut self, children: &[Child<'_>], size: [usize; 2]) {
         let [width, height] = size;
         self.width = width;
         self.data.clear();
         self.data.resize(width * height, 0);
         for child in children {
-            child.reduce_into(&mut self.data, size);
+            child.reduce_into::<M>(&mut self.data, size);
         }
     }
 }
@@ -137,7 +137,7 @@ pub(super) struct Child<'a> {
 
 impl Child<'_> {
     #[inline(always)]
-    fn reduce_into(&self, out: &mut [i16], [width, height]: [usize; 2]) {
+    fn reduce_into<M: Machine>(&self, out: &mut [i16], [width, height]: [usize; 2]) {
         let half = self.origin.map(|o| o.rem_euclid(2) == 1);
         let [x0, y0] = self.origin.map(|o| o.div_euclid(2));
         let (from, to) = (self.from[0], self.to[0].min(width));
@@ -145,67 +145,79 @@ impl Child<'_> {
             return;
         }
         for y in self.from[1]..self.to[1].min(height) {
-            let rows = [0, 1, 2].map(|i| self.samples.row(y0 + 2 * y as i64 + i));
+            let row = |i: i64| self.samples.row(y0 + 2 * y as i64 + i);
+            let rows = [row(0), row(1), row(2)];
             let line = &mut out[y * width + from..y * width + to];
             let start = x0 + 2 * from as i64;
             match half {
-                [false, false] => reduce::<false, false>(rows, start, line),
-                [false, true] => reduce::<false, true>(rows, start, line),
-                [true, false] => reduce::<true, false>(rows, start, line),
-                [true, true] => reduce::<true, true>(rows, start, line),
+                [false, false] => reduce::<M, false, false>(rows, start, line),
+                [false, true] => reduce::<M, false, true>(rows, start, line),
+                [true, false] => reduce::<M, true, false>(rows, start, line),
+                [true, true] => reduce::<M, true, true>(rows, start, line),
             }
         }
     }
 }
 
 /// Samples reduced at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// Reduces three rows from their samples at `start` on, which may lie beyond an edge. `X` and `Y` say for each axis
 /// whether the grids are half a sample apart.
 #[inline(always)]
-fn reduce<const X: bool, const Y: bool>(rows: [&[u8]; 3], start: i64, out: &mut [i16]) {
+fn reduce<M: Machine, const X: bool, const Y: bool>(rows: [&[u8]; 3], start: i64, out: &mut [i16]) {
     let (all, length) = (out.len(), rows[0].len() as i64);
     // Those whose samples lie within the rows.
     let first = (1 - start).div_euclid(2).clamp(0, all as i64) as usize;
     let last = (length - i64::from(X) - start).div_euclid(2).clamp(first as i64, all as i64) as usize;
     let (first, last) = if last - first < AT_ONCE { (all, all) } else { (first, last) };
-    for i in (first..last).step_by(AT_ONCE) {
+    if first < last {
+        let at = |i: usize| (start + 2 * i as i64) as usize;
+        M::reduce::<X, Y>(rows, at(first), &mut out[first..last]);
         // The last ones once more, rather than one by one.
-        let i = i.min(last - AT_ONCE);
-        let from = (start + 2 * i as i64) as usize;
-        let near = |from: usize| rows.map(|row| pairs(&row[from..]));
-        out[i..i + AT_ONCE].copy_from_slice(&reduced::<X, Y, _>(near(from), near(from + usize::from(X))));
+        M::reduce::<X, Y>(rows, at(last - AT_ONCE), &mut out[last - AT_ONCE..last]);
     }
     for i in (0..first).chain(last..all) {
-        let near = |x: i64| rows.map(|row| [[at(row, x), at(row, x + 1)]]);
         let x = start + 2 * i as i64;
-        [out[i]] = reduced::<X, Y, 1>(near(x), near(x + 1));
+        let near = |row: &[u8]| ([[at(row, x), at(row, x + 1)]], [[at(row, x + 1), at(row, x + 2)]]);
+        let ((a, d), (b, e), (c, f)) = (near(rows[0]), near(rows[1]), near(rows[2]));
+        [out[i]] = reduced::<X, Y, 1>([&a, &b, &c], [&d, &e, &f]);
     }
 }
 
-/// The first pairs of a row that has enough.
+/// Reduces as many of samples that all lie within the rows as can be at once; some may be left.
 #[inline(always)]
-fn pairs(row: &[u8]) -> [[u8; 2]; AT_ONCE] {
-    let mut pairs = [[0; 2]; AT_ONCE];
-    pairs.as_flattened_mut().copy_from_slice(&row[..2 * AT_ONCE]);
-    pairs
+pub(super) fn inner<const X: bool, const Y: bool>([a, b, c]: [&[u8]; 3], from: usize, out: &mut [i16]) {
+    let rows = pairs(a, from).zip(pairs(b, from)).zip(pairs(c, from));
+    let from = from + usize::from(X);
+    let next = pairs(a, from).zip(pairs(b, from)).zip(pairs(c, from));
+    let out = out.as_chunks_mut().0.iter_mut();
+    for ((out, ((a, b), c)), ((d, e), f)) in out.zip(rows).zip(next) {
+        *out = reduced::<X, Y, AT_ONCE>([a, b, c], [d, e, f]);
+    }
+}
+
+/// The pairs of a row from a place on.
+#[inline(always)]
+fn pairs(row: &[u8], from: usize) -> std::slice::Iter<'_, [[u8; 2]; AT_ONCE]> {
+    row[from..].as_chunks().0.as_chunks().0.iter()
 }
 
 /// Samples of two or three in each of two or three rows: the first pair and the second, which overlap.
 #[inline(always)]
 fn reduced<const X: bool, const Y: bool, const N: usize>(
-    ab: [[[u8; 2]; N]; 3],
-    bc: [[[u8; 2]; N]; 3],
+    ab: [&[[u8; 2]; N]; 3],
+    bc: [&[[u8; 2]; N]; 3],
 ) -> [i16; N] {
     // Both of a pair in 16 bits at once, as the compiler likes it.
     let sum = |pair: [u8; 2]| (u16::from_le_bytes(pair) & 255) + (u16::from_le_bytes(pair) >> 8);
-    std::array::from_fn(|i| {
-        let [a, b, c] =
-            std::array::from_fn(|row| sum(ab[row][i]) + sum(if X { bc[row][i] } else { ab[row][i] }));
-        let all = if Y { a + 2 * b + c } else { 2 * (a + b) };
-        ((all + 2) >> 2) as i16 - 512
-    })
+    let mut out = [0; N];
+    for i in 0..N {
+        let row = |row: usize| sum(ab[row][i]) + sum(if X { bc[row][i] } else { ab[row][i] });
+        let all = if Y { row(0) + 2 * row(1) + row(2) } else { 2 * (row(0) + row(1)) };
+        out[i] = ((all + 2) >> 2) as i16 - 512;
+    }
+    out
 }
 
 /// Reciprocals of quantiser steps, in 2^-16.
@@ -267,6 +279,7 @@ pub(super) fn in_steps(sixteenths: i16, reciprocal: i32) -> i16 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::simd::{self, Set};
     use super::*;
 
     /// The specification's sum for a sample of a tile.
@@ -296,12 +309,14 @@ mod tests {
             let samples = Samples { width, height, data };
             let size = [64, 8];
             let child = Child { samples: &samples, origin, from, to: size };
-            let mut aligned = Aligned::default();
-            aligned.finer(&[child], size);
-            for (i, &sample) in aligned.data.iter().enumerate() {
-                let (x, y) = (i % 64, i / 64);
-                let inside = x >= from[0] && y >= from[1];
-                prop_assert_eq!(sample, if inside { plainly(&child, x, y) } else { 0 });
+            for set in [Set::BASELINE, Set::detect()] {
+                let mut aligned = Aligned::default();
+                simd::finer(set, &mut aligned, &[child], size);
+                for (i, &sample) in aligned.data.iter().enumerate() {
+                    let (x, y) = (i % 64, i / 64);
+                    let inside = x >= from[0] && y >= from[1];
+                    prop_assert_eq!(sample, if inside { plainly(&child, x, y) } else { 0 });
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! ends where the encoder began, in the state [`LOW`] with no byte left: anything else is damage.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
-use super::{colour, dct};
+use super::{colour, dct, predict};
 use crate::Error;
 
 /// Probabilities are counted in 1/2^14.
@@ -60,6 +60,11 @@ pub(super) trait Machine: Copy {
     #[inline(always)]
     fn weigh(pixels: &[[u8; 3]], weights: [i32; 4], sums: &mut [i32]) {
         colour::weigh(pixels, weights, sums);
+    }
+    /// Reduces samples, as [`predict::inner`] says.
+    #[inline(always)]
+    fn reduce<const X: bool, const Y: bool>(rows: [&[u8]; 3], from: usize, out: &mut [i16]) {
+        predict::inner::<X, Y>(rows, from, out);
     }
 }
 

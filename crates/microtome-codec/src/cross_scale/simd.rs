@@ -1,6 +1,7 @@
 //! The same code for each instruction set: what the compiler makes of it differs, the integers do not.
 //!
-//! Only the search in a table is written by hand. On other machines than x86-64 the baseline already has vectors.
+//! What compilers do not see is written by hand: the steps below, and the kernels in the files named `_avx2`. On other
+//! machines than x86-64 the baseline already has vectors.
 
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
@@ -169,7 +170,7 @@ fn coarser_inner<M: Machine>(
 
 #[inline(always)]
 fn finer_inner<M: Machine>(aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]) {
-    aligned.finer(children, size);
+    aligned.finer::<M>(children, size);
 }
 
 each_set!(
@@ -320,6 +321,15 @@ impl Machine for Avx2 {
         #[allow(unsafe_code, reason = "a function of these vector instructions")]
         unsafe {
             super::colour_avx2::weigh(pixels, weights, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn reduce<const X: bool, const Y: bool>(rows: [&[u8]; 3], from: usize, out: &mut [i16]) {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::reduce_avx2::inner::<X, Y>(rows, from, out);
         }
     }
 }
