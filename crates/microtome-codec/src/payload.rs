@@ -239,6 +239,16 @@ impl PayloadCodec {
         }
     }
 
+    /// The samples of the tile that was decoded last, as [`Self::picture`] gives them: right after [`Self::record`] with
+    /// the same workspace they cost no second decoding.
+    #[must_use]
+    pub fn picture_in(&self, workspace: &Workspace) -> Option<Picture> {
+        match self {
+            Self::Verbatim(_) => None,
+            Self::CrossScale(codec) => codec.picture_in(workspace),
+        }
+    }
+
     /// A tile of the derived `level` from the samples of the finer tiles, as a complete stream.
     ///
     /// # Errors
