@@ -239,13 +239,13 @@ impl PayloadCodec {
         }
     }
 
-    /// The samples of the tile that was decoded last, as [`Self::picture`] gives them: right after [`Self::record`] with
-    /// the same workspace they cost no second decoding.
+    /// The samples of the tile that was decoded last, as [`Self::picture`] gives them, in the buffers of another picture:
+    /// right after [`Self::record`] with the same workspace they cost no second decoding. False if there are none.
     #[must_use]
-    pub fn picture_in(&self, workspace: &Workspace) -> Option<Picture> {
+    pub fn picture_into(&self, workspace: &Workspace, picture: &mut Picture) -> bool {
         match self {
-            Self::Verbatim(_) => None,
-            Self::CrossScale(codec) => codec.picture_in(workspace),
+            Self::Verbatim(_) => false,
+            Self::CrossScale(codec) => codec.picture_into(workspace, picture),
         }
     }
 

@@ -20,6 +20,12 @@ pub(crate) struct Decoder<'a> {
     pictures: Vec<(TileId, Option<Arc<Picture>>)>,
 }
 
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        workspace::give_back(self.pictures.drain(..).filter_map(|(_, picture)| picture));
+    }
+}
+
 impl<'a> Decoder<'a> {
     pub(crate) fn new(gathered: &'a Gathered) -> Self {
         let pictures = gathered.pictures.iter().map(|(tile, picture)| (*tile, Some(Arc::clone(picture))));
@@ -59,7 +65,8 @@ impl<'a> Decoder<'a> {
         let record = self.against(tile, |record, reference, workspace| {
             let Record { tile, size, payload, codec } = record;
             let decoded = codec.record(tile.level, *size, payload, reference, workspace);
-            picture = is_needed.then(|| codec.picture_in(workspace)).flatten();
+            let mut samples = is_needed.then(workspace::picture);
+            picture = samples.take_if(|samples| codec.picture_into(workspace, samples));
             decoded
         });
         // A tile may have samples and still none of the codes that its stream needs: others can be made from it.
