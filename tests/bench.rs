@@ -161,6 +161,11 @@ fn tiles_and_families_are_timed() {
     // 4 x 3 tiles of level 0 and 2 x 2 of level 1: no family is whole.
     assert_eq!((number(family, "/families"), number(family, "/tiles")), (1.0, 16.0));
     assert_eq!(target(family, "family of 20, ms")["value"], Value::Null);
+    for part in ["all", "densest_quarter"] {
+        for time in ["family_ms", "family_p90_ms", "turbo_ms"] {
+            assert!(number(family, &format!("/{part}/{time}")) > 0.0, "{part}: {time}");
+        }
+    }
     assert!(succeed(["bench", "family", path(&container)]).contains("median"));
     let tiny = folder.path().join("b.mtm");
     succeed(["ingest", "synthetic:2x2", "-o", path(&tiny)]);

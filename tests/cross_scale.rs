@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use microtome_codec::turbo::{self, Subsampling};
-use microtome_slide::{Rect, Slide, TileId};
+use microtome_slide::{Grid, Rect, Slide, TileId};
 use support::{folder, microtome, names, psnr, succeed, tissue, write_deep_zoom, write_png};
 
 fn path(path: &Path) -> &str {
@@ -37,6 +37,27 @@ fn tile(level: u8, column: u32, row: u32) -> TileId {
     TileId { level, column, row }
 }
 
+/// Checks that all families give the tiles that are got one by one, and each tile that is asked for first.
+fn check_families(container: &Path) {
+    let slide = Slide::open(container).unwrap();
+    let bases = slide.levels()[2];
+    let mut tiles = 0;
+    for (column, row) in (0..bases.tiles()).map(|index| bases.position(index)) {
+        let base = tile(2, column, row);
+        let family = Slide::open(container).unwrap().fetch_family(base).unwrap();
+        for (tile, jpeg) in family.decode(base) {
+            assert_eq!(jpeg.unwrap(), slide.tile(tile).unwrap(), "{tile}");
+            assert_eq!(
+                family.decode(tile).next().unwrap().1.unwrap(),
+                slide.tile(tile).unwrap(),
+                "{tile} first"
+            );
+            tiles += 1;
+        }
+    }
+    assert_eq!(tiles, slide.levels()[..3].iter().map(Grid::tiles).sum::<u64>());
+}
+
 /// A Deep Zoom slide of four families, and the folder of its level 0.
 fn slide_of_four_families(folder: &Path) -> (PathBuf, PathBuf) {
     let source = write_deep_zoom(folder, &tissue(1200, 1100, 1), 254, 1, "jpg");
@@ -59,6 +80,7 @@ fn tissue_comes_back_byte_for_byte_on_grids_with_and_without_overlap() {
         assert_eq!((verbatim, predicted), (0, tiles(0) + odd), "level 0 and those in between");
         assert_eq!(alone + predicted, report["tiles"].as_u64().unwrap());
         succeed(["verify", path(&container), "--source", path(&source)]);
+        check_families(&container);
         let exported = folder.path().join("back.dzi");
         succeed(["export", path(&container), "-o", path(&exported)]);
         let (ours, theirs) = (folder.path().join("back_files"), folder.path().join("slide_files"));
@@ -102,6 +124,7 @@ fn reduced_levels_are_made_of_samples_and_look_like_averages() {
                 );
             }
             succeed(["verify", path(&container)]);
+            check_families(&container);
         }
     }
 }
@@ -131,6 +154,7 @@ fn progressive_tiles_are_kept_as_they_are_and_counted() {
         let notice = report["metadata"]["notices"][0].as_str().unwrap();
         assert!(notice.starts_with(&format!("{kept} of ")), "{notice}");
         succeed(["verify", path(&container), "--source", path(&source)]);
+        check_families(&container);
         let slide = Slide::open(&container).unwrap();
         for column in 0..5 {
             let served = slide.tile(tile(0, column, 0)).unwrap();
@@ -170,6 +194,8 @@ fn a_damaged_base_tile_is_named_by_all_that_need_it_and_by_no_other() {
         let error = slide.tile(needing).expect_err("its base tile is damaged").to_string();
         assert!(error.contains("level 2 column 0 row 0"), "{needing}: {error}");
     }
+    let error = slide.fetch_family(tile(2, 0, 0)).expect_err("it is damaged").to_string();
+    assert!(error.contains("level 2 column 0 row 0"), "{error}");
     for other in [tile(0, 4, 0), tile(1, 2, 1), tile(2, 1, 0)] {
         assert_eq!(slide.tile(other).unwrap(), whole.tile(other).unwrap());
     }

@@ -241,6 +241,16 @@ impl PayloadCodec {
         }
     }
 
+    /// The samples of the tile that was decoded last, as [`Self::picture`] gives them, in the buffers of another picture:
+    /// right after [`Self::record`] with the same workspace they cost no second decoding. False if there are none.
+    #[must_use]
+    pub fn picture_into(&self, workspace: &Workspace, picture: &mut Picture) -> bool {
+        match self {
+            Self::Verbatim(_) => false,
+            Self::CrossScale(codec) => codec.picture_into(workspace, picture),
+        }
+    }
+
     /// A tile of the derived `level` from the samples of the finer tiles, as a complete stream.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use microtome_codec::Rgb;
 use microtome_codec::coefficients::Template;
-use microtome_codec::cross_scale::{Coding, CrossScale, Picture, Reference};
+use microtome_codec::cross_scale::{Coding, CrossScale, Kind, Picture, Reference, Workspace};
 use microtome_container::geometry::{Rect, TileId};
 use microtome_slide::workspace;
 
@@ -30,7 +30,7 @@ pub struct Codings {
 /// A coded tile.
 pub(crate) struct Coded {
     pub(crate) payload: Bytes,
-    /// Its samples, for others to be predicted from, if it was not kept verbatim.
+    /// Its samples, if others of its family are predicted from them and it was not kept verbatim.
     pub(crate) picture: Option<Arc<Picture>>,
 }
 
@@ -93,10 +93,10 @@ impl<'a> Coder<'a> {
         let coded = workspace::with(|workspace| {
             let mut payload = vec![];
             let coding = codec.quantise(self.own, level, pixels, reference, workspace, &mut payload)?;
-            let (payload, picture) = (Bytes::from(payload), codec.picture_in(workspace));
+            let (payload, tile) = (Bytes::from(payload), workspace.tile().cloned());
             let record = codec.record(level, [width, height], &payload, reference, workspace)?;
-            match picture == codec.picture_in(workspace) {
-                true => Ok((coding, Coded { payload, picture: picture.map(Arc::new) }, record)),
+            match tile.as_ref() == workspace.tile() {
+                true => Ok((coding, Coded { payload, picture: self.picture(level, workspace) }, record)),
                 false => {
                     Err(microtome_codec::Error::Undecodable("the codec does not undo itself".to_owned()))
                 }
@@ -130,8 +130,7 @@ impl<'a> Coder<'a> {
             let payload = Bytes::from(payload);
             let back = self.codec.record(level, size, &payload, reference, workspace);
             let proven = coding != Coding::Verbatim && back.is_ok_and(|back| back == *record);
-            proven
-                .then(|| (coding, Coded { payload, picture: self.codec.picture_in(workspace).map(Arc::new) }))
+            proven.then(|| (coding, Coded { payload, picture: self.picture(level, workspace) }))
         });
         let (coding, coded) = match coded {
             Some(coded) => {
@@ -146,6 +145,18 @@ impl<'a> Coder<'a> {
         };
         self.count(coding);
         Ok(coded)
+    }
+
+    /// The samples of the tile of `level` in the workspace, if others of its family are predicted from it.
+    fn picture(&self, level: u8, workspace: &Workspace) -> Option<Arc<Picture>> {
+        let is_stored = |level: usize| self.materials.plan.levels.get(level).is_some_and(|l| l.stored);
+        let is_needed = match level {
+            2 => self.codec.kind(0) == Kind::Coarser,
+            0 => is_stored(1) && self.codec.kind(1) == Kind::Finer,
+            _ => false,
+        };
+        let mut picture = is_needed.then(workspace::picture)?;
+        self.codec.picture_into(workspace, &mut picture).then(|| Arc::new(picture))
     }
 
     fn measure(&self, tile: TileId, pixels: &Rgb, record: &Bytes) -> Result<(), Error> {

@@ -63,6 +63,7 @@ impl Pyramid<'_> {
                 pictures.push((tile, picture));
             }
         }
+        workspace::give_back(pictures.into_iter().filter_map(|(_, picture)| picture));
         Ok(())
     }
 
@@ -78,7 +79,7 @@ impl Pyramid<'_> {
         self.store(tile, material, |tile| self.read_picture(tile)).map(drop)
     }
 
-    /// Codes and stores a tile, given the pictures of others, and returns its own.
+    /// Codes and stores a tile, given the pictures of others, and returns its own if there is a use for it.
     fn store(
         &self,
         tile: TileId,

@@ -45,6 +45,26 @@ pub fn relatives(kind: Kind, levels: &[Grid], tile: TileId) -> Vec<Relative> {
     }
 }
 
+/// The tiles below `base` on the next two finer levels, the finest first: with it they are a family. None if the slide
+/// has no such tile.
+#[must_use]
+pub fn descendants(levels: &[Grid], base: TileId) -> Vec<TileId> {
+    let grid = levels.get(usize::from(base.level));
+    if grid.and_then(|grid| grid.tile_rect(base.column, base.row)).is_none() {
+        return vec![];
+    }
+    let mut found = vec![];
+    for level in base.level.saturating_sub(2)..base.level {
+        let (grid, scale) = (levels[usize::from(level)], 1 << (base.level - level));
+        let range = |index: u32, end: u32| index * scale..((index + 1) * scale).min(end);
+        for row in range(base.row, grid.rows()) {
+            let columns = range(base.column, grid.columns());
+            found.extend(columns.map(|column| TileId { level, column, row }));
+        }
+    }
+    found
+}
+
 /// Calls `run` with what `tile` is predicted from, given the `picture` of each of its relatives; with nothing if one of
 /// them has none.
 ///
@@ -105,6 +125,22 @@ mod tests {
             .map(|(column, offset)| Relative { tile: tile(0, column, 4), offset });
         assert_eq!(found, expected);
         assert_eq!(relatives(Kind::Finer, &levels(0), tile(1, 0, 0))[3].offset, [254, 254]);
+    }
+
+    #[test]
+    fn a_family_ends_where_the_slide_does() {
+        let levels = levels(1);
+        let whole = descendants(&levels, tile(2, 0, 0));
+        assert_eq!(
+            (whole.len(), whole[0], whole[5], whole[16]),
+            (20, tile(0, 0, 0), tile(0, 1, 1), tile(1, 0, 0))
+        );
+        // Level 0 has 5 rows, level 1 has 3.
+        let below = descendants(&levels, tile(2, 0, 1));
+        assert_eq!(below.iter().map(|t| t.row).collect::<Vec<_>>(), [4, 4, 4, 4, 2, 2]);
+        assert_eq!(descendants(&levels, tile(0, 0, 0)), []);
+        assert_eq!(descendants(&levels, tile(2, 3, u32::MAX)), []);
+        assert_eq!(descendants(&levels, tile(3, 0, 0)), []);
     }
 
     #[test]

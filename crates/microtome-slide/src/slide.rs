@@ -14,7 +14,8 @@ use microtome_container::reader::Page;
 use microtome_container::{Container, ContentId};
 
 use crate::error::Error;
-use crate::fetch::{FetchedTile, Record};
+use crate::fetch::{FetchedFamily, FetchedTile};
+use crate::gather::Record;
 use crate::metadata::{self, Metadata};
 use crate::mosaic;
 
@@ -110,9 +111,17 @@ impl Slide {
     /// # Errors
     /// [`Error::OutsideSlide`], or [`Error::Container`] naming the damaged record.
     pub fn fetch(&self, tile: TileId) -> Result<FetchedTile, Error> {
-        let grid = self.levels().get(usize::from(tile.level));
-        let rect = grid.and_then(|grid| grid.tile_rect(tile.column, tile.row));
-        FetchedTile::fetch(self, tile, rect.ok_or(Error::OutsideSlide(tile))?)
+        FetchedTile::fetch(self, tile)
+    }
+
+    /// Reads the records that a base tile (of level 2) and its descendants (4 of level 1, 16 of level 0, fewer at the
+    /// slide's edge) need, and checks them. Blocking I/O, no decoding. Together they are decoded in a fraction of the
+    /// time that they take one by one.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`]; the other tiles of a family with a damaged record can still be fetched one by one.
+    pub fn fetch_family(&self, base: TileId) -> Result<FetchedFamily, Error> {
+        FetchedFamily::fetch(self, base)
     }
 
     /// A tile as JPEG: [`Self::fetch`] and [`FetchedTile::decode`] in one. Blocks and decodes.

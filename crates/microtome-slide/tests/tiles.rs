@@ -2,10 +2,12 @@
 
 mod support;
 
+use bytes::Bytes;
 use microtome_codec::cross_scale::Kind;
 use microtome_codec::{Rgb, turbo};
+use microtome_container::Level;
 use microtome_container::geometry::{Rect, TileId};
-use microtome_slide::{Error, Slide};
+use microtome_slide::{Error, Slide, reference};
 use support::{Sample, half, picture, section};
 
 const SHAPES: [(u32, u32, u32, u32); 6] =
@@ -72,6 +74,39 @@ fn derived_tiles_are_the_exact_average_of_the_decoded_finer_level() {
 }
 
 #[test]
+fn a_family_is_its_tiles_wherever_it_lies_and_whichever_is_first() {
+    for (w, h, tile_size, overlap) in SHAPES {
+        let sample = Sample::new(w, h, tile_size, overlap);
+        for kept in 0..2 {
+            // Level 2 stored and level 1 derived, or the other way round.
+            let levels = sample
+                .levels
+                .iter()
+                .zip(0..)
+                .map(|(level, k)| Level { stored: k == 0 || k % 2 == kept, ..*level });
+            let (_folder, slide) = Sample { levels: levels.collect(), ..sample.clone() }.slide();
+            for base in tiles(&slide) {
+                let family = slide.fetch_family(base).expect("fetched");
+                let mut expected = reference::descendants(slide.levels(), base);
+                expected.push(base);
+                expected.sort();
+                for first in expected.iter().copied() {
+                    let decoded: Vec<_> = family.decode(first).collect();
+                    assert_eq!(decoded[0].0, first);
+                    for (tile, jpeg) in &decoded {
+                        let alone = slide.tile(*tile).expect("decodes");
+                        assert_eq!(jpeg.as_ref().expect("decodes"), &alone, "{w} x {h}: {tile} of {base}");
+                    }
+                    let mut found: Vec<_> = decoded.into_iter().map(|(tile, _)| tile).collect();
+                    found.sort();
+                    assert_eq!(found, expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_region_is_the_crop_of_the_whole_level() {
     for (w, h, tile_size, overlap) in SHAPES {
         let (_folder, slide) = Sample::new(w, h, tile_size, overlap).slide();
@@ -103,6 +138,7 @@ fn what_is_outside_the_slide_is_the_callers_mistake() {
     for tile in [(0, 4, 0), (0, 0, 3), (coarsest, 0, 0), (255, 0, 0), (0, u32::MAX, u32::MAX)] {
         let tile = TileId { level: tile.0, column: tile.1, row: tile.2 };
         assert!(matches!(slide.fetch(tile), Err(Error::OutsideSlide(t)) if t == tile), "{tile}");
+        assert!(matches!(slide.fetch_family(tile), Err(Error::OutsideSlide(t)) if t == tile), "{tile}");
     }
 }
 
@@ -127,6 +163,11 @@ fn an_intact_record_that_is_no_jpeg_of_the_right_size_is_undecodable_and_named()
             let error = slide.fetch(tile).expect("intact").decode().expect_err(name);
             assert!(matches!(&error, Error::Undecodable { tile, .. } if *tile == bad), "{name}: {error}");
             assert!(error.to_string().starts_with(&format!("{path}: {bad}: ")), "{name}: {error}");
+        }
+        let base = TileId { level: 2, column: 0, row: 0 };
+        for (tile, decoded) in slide.fetch_family(base).expect("intact").decode(base) {
+            let words = |jpeg: Result<Bytes, Error>| jpeg.map_err(|error| error.to_string());
+            assert_eq!(words(decoded), words(slide.tile(tile)), "{name}: {tile}");
         }
         let other = TileId { level: 0, column: 3, row: 0 };
         assert_eq!(slide.tile(other).expect("another tile is none the worse"), sample.jpeg(other));

@@ -19,7 +19,7 @@ const SEED: u64 = 1;
 /// Runs of each tile; the median counts.
 const REPEATS: usize = 5;
 /// Quality that the rival encodes at.
-const QUALITY: u8 = 80;
+pub(super) const QUALITY: u8 = 80;
 
 /// Time single tiles of level 0: from container bytes to JPEG, against decoding and encoding them anew.
 #[derive(clap::Args)]

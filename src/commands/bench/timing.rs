@@ -13,6 +13,12 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     }
 }
 
+/// The smallest value that nine in ten are not above.
+pub(super) fn ninetieth(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get((9 * values.len()).div_ceil(10).saturating_sub(1)).copied()
+}
+
 /// The geometric mean of positive values.
 pub(super) fn geometric_mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let (mut sum, mut count) = (0.0, 0_u32);
@@ -60,6 +66,9 @@ mod tests {
         assert_eq!(median(&mut []), None);
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(ninetieth(&mut []), None);
+        assert_eq!(ninetieth(&mut [3.0]), Some(3.0));
+        assert_eq!(ninetieth(&mut [5.0, 9.0, 1.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0, 10.0]), Some(9.0));
         assert_eq!(geometric_mean([]), None);
         assert!((geometric_mean([0.5, 2.0]).expect("a mean") - 1.0).abs() < 1e-12);
     }

@@ -103,6 +103,12 @@ impl Workspace {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// The coefficients that were coded or decoded last; `None` if the tile was verbatim.
+    #[must_use]
+    pub fn tile(&self) -> Option<&Tile> {
+        self.holds.then_some(&self.tile)
+    }
 }
 
 impl Workspace {
@@ -294,13 +300,25 @@ impl CrossScale {
     /// The samples of the tile that was coded or decoded last; `None` if that was verbatim.
     #[must_use]
     pub fn picture_in(&self, workspace: &Workspace) -> Option<Picture> {
+        let mut picture = Picture::default();
+        self.picture_into(workspace, &mut picture).then_some(picture)
+    }
+
+    /// As [`Self::picture_in`], in the buffers of another picture; whether there are such samples.
+    #[must_use]
+    pub fn picture_into(&self, workspace: &Workspace, picture: &mut Picture) -> bool {
+        if !workspace.holds {
+            return false;
+        }
         let Tile { width, height, planes } = &workspace.tile;
-        let planes = planes.iter().map(|plane| {
-            let mut samples = Samples::default();
-            simd::samples(self.set, plane, &mut samples);
-            Component { sampling: [plane.horizontal, plane.vertical], samples }
-        });
-        workspace.holds.then(|| Picture { width: *width, height: *height, planes: planes.collect() })
+        (picture.width, picture.height) = (*width, *height);
+        let empty = || Component { sampling: [1; 2], samples: Samples::default() };
+        picture.planes.resize_with(planes.len(), empty);
+        for (component, plane) in picture.planes.iter_mut().zip(planes) {
+            component.sampling = [plane.horizontal, plane.vertical];
+            simd::samples(self.set, plane, &mut component.samples);
+        }
+        true
     }
 
     fn decode<'a>(

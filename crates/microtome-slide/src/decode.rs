@@ -1,0 +1,163 @@
+//! Decoding of what was gathered: records, samples and streams, each made once however many tiles need it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use microtome_codec::cross_scale::{Kind, Picture, Reference, Workspace};
+use microtome_codec::payload::PayloadCodec;
+use microtome_codec::{Rgb, turbo};
+use microtome_container::geometry::{Rect, TileId};
+
+use crate::error::Error;
+use crate::gather::{Content, Gathered, Record, Wanted};
+use crate::{mosaic, reference, workspace};
+
+/// Makes tiles in any order; what one is made from is decoded with it, and kept for the others.
+pub(crate) struct Decoder<'a> {
+    gathered: &'a Gathered,
+    /// Decoded records of wanted tiles.
+    records: Vec<(TileId, Bytes)>,
+    pictures: Vec<(TileId, Option<Arc<Picture>>)>,
+}
+
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        workspace::give_back(self.pictures.drain(..).filter_map(|(_, picture)| picture));
+    }
+}
+
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(gathered: &'a Gathered) -> Self {
+        let pictures = gathered.pictures.iter().map(|(tile, picture)| (*tile, Some(Arc::clone(picture))));
+        Self { gathered, records: vec![], pictures: pictures.collect() }
+    }
+
+    /// A tile as a complete JPEG stream.
+    pub(crate) fn jpeg(&mut self, wanted: &Wanted) -> Result<Bytes, Error> {
+        let Content::Derived { area, codec } = &wanted.content else { return self.stored(wanted.tile) };
+        match self.derive(wanted, codec)? {
+            Some(jpeg) => Ok(jpeg),
+            None => {
+                let pixels = self.reduced(wanted, *area)?;
+                codec.encode_derived(&pixels).map_err(|e| self.gathered.undecodable(wanted.tile, e))
+            }
+        }
+    }
+
+    /// A tile's pixels; of a derived tile that is made from pixels, those before it is encoded.
+    pub(crate) fn pixels(&mut self, wanted: &Wanted) -> Result<Rgb, Error> {
+        let Wanted { tile, rect, content } = wanted;
+        let Content::Derived { area, codec } = content else { return self.stored_pixels(*tile) };
+        match self.derive(wanted, codec)? {
+            Some(jpeg) => turbo::decode(&jpeg, u64::from(rect.width) * u64::from(rect.height))
+                .map_err(|e| self.gathered.undecodable(*tile, e)),
+            None => self.reduced(wanted, *area),
+        }
+    }
+
+    /// The record of a stored tile, and in the same go its samples where other tiles need them.
+    pub(crate) fn record(&mut self, tile: TileId) -> Result<Bytes, Error> {
+        if let Some((_, record)) = self.records.iter().find(|(known, _)| *known == tile) {
+            return Ok(record.clone());
+        }
+        let is_needed = self.gathered.is_reference(tile) && self.known(tile).is_none();
+        let mut picture = None;
+        let record = self.against(tile, |record, reference, workspace| {
+            let Record { tile, size, payload, codec } = record;
+            let decoded = codec.record(tile.level, *size, payload, reference, workspace);
+            let mut samples = is_needed.then(workspace::picture);
+            picture = samples.take_if(|samples| codec.picture_into(workspace, samples));
+            decoded
+        });
+        // A tile may have samples and still none of the codes that its stream needs: others can be made from it.
+        if is_needed && (record.is_ok() || picture.is_some()) {
+            self.keep(tile, picture);
+        }
+        let record = record?;
+        self.records.push((tile, record.clone()));
+        Ok(record)
+    }
+
+    fn stored(&mut self, tile: TileId) -> Result<Bytes, Error> {
+        let record = self.record(tile)?;
+        let Record { size: [width, height], codec, .. } = self.gathered.find(tile);
+        let complete = codec.params().to_jpeg(tile.level, *width, *height, &record);
+        complete.map_err(|e| self.gathered.undecodable(tile, e))
+    }
+
+    fn stored_pixels(&mut self, tile: TileId) -> Result<Rgb, Error> {
+        let [width, height] = self.gathered.find(tile).size;
+        turbo::decode(&self.stored(tile)?, u64::from(width) * u64::from(height))
+            .map_err(|e| self.gathered.undecodable(tile, e))
+    }
+
+    /// The samples of a tile that others are predicted from.
+    fn picture(&mut self, tile: TileId) -> Result<Option<Arc<Picture>>, Error> {
+        if let Some(picture) = self.known(tile) {
+            return Ok(picture);
+        }
+        if self.gathered.is_wanted(tile) {
+            let record = self.record(tile);
+            return self.known(tile).map_or_else(|| record.map(|_| None), Ok);
+        }
+        let picture = self.against(tile, |record, reference, workspace| {
+            let Record { tile, size, payload, codec } = record;
+            codec.picture(tile.level, *size, payload, reference, workspace)
+        })?;
+        Ok(self.keep(tile, picture))
+    }
+
+    fn known(&self, tile: TileId) -> Option<Option<Arc<Picture>>> {
+        let found = self.pictures.iter().find(|(known, _)| *known == tile);
+        found.map(|(_, picture)| picture.clone())
+    }
+
+    fn keep(&mut self, tile: TileId, picture: Option<Picture>) -> Option<Arc<Picture>> {
+        let picture = picture.map(Arc::new);
+        if let Some(picture) = &picture {
+            self.gathered.slide.keep_picture(tile, picture);
+        }
+        self.pictures.push((tile, picture.clone()));
+        picture
+    }
+
+    /// The derived tile made of samples; `None` where those below it do not lend themselves to that.
+    fn derive(&mut self, wanted: &Wanted, codec: &PayloadCodec) -> Result<Option<Bytes>, Error> {
+        let PayloadCodec::CrossScale(_) = codec else { return Ok(None) };
+        let Wanted { tile, rect, .. } = *wanted;
+        let derive = |reference: Reference<'_>| match reference {
+            Reference::Finer(finer) => {
+                workspace::with(|w| codec.derive(tile.level, [rect.width, rect.height], finer, w).ok())
+            }
+            _ => None,
+        };
+        let levels = self.gathered.slide.levels();
+        reference::with(Kind::Finer, levels, tile, |tile| self.picture(tile), derive)
+    }
+
+    /// The pixels of a derived tile: `area` of the finer level at half size.
+    fn reduced(&mut self, wanted: &Wanted, area: Rect) -> Result<Rgb, Error> {
+        let Wanted { tile, rect, .. } = *wanted;
+        let level = tile.level - 1;
+        let grid = self.gathered.slide.levels()[usize::from(level)];
+        let region =
+            mosaic::assemble(&grid, area, |column, row| self.stored_pixels(TileId { level, column, row }))?;
+        let reduced = region.reduced();
+        let own = self.gathered.own_area(tile, rect);
+        let is_own = (reduced.width(), reduced.height()) == (own.width, own.height);
+        Ok(if is_own { mosaic::extended(&reduced, own, rect) } else { reduced })
+    }
+
+    /// Runs with a tile's record and what it is predicted from.
+    fn against<R>(
+        &mut self,
+        tile: TileId,
+        run: impl FnOnce(&Record, Reference<'_>, &mut Workspace) -> Result<R, microtome_codec::Error>,
+    ) -> Result<R, Error> {
+        let Gathered { slide, .. } = self.gathered;
+        let record = self.gathered.find(tile);
+        let run = |reference: Reference<'_>| workspace::with(|w| run(record, reference, w));
+        let result = reference::with(record.kind(), slide.levels(), tile, |tile| self.picture(tile), run)?;
+        result.map_err(|e| self.gathered.undecodable(tile, e))
+    }
+}
