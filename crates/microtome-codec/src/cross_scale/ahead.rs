@@ -3,10 +3,10 @@
 //! Where a prediction from another scale or along an edge was off at one frequency it is off at others too, most of all
 //! at every second one along the same row or column. So a block is coded in *pieces*, each with its own prediction.
 
+use super::expect::{fraction_of, whole_steps};
 use super::model::{AHEAD_AT, AHEAD_PIECES, Model, PIECES};
 use super::predict;
 use super::rans::Machine;
-use super::expect::{fraction_of, whole_steps};
 
 /// Coefficients of a block and room for a vector to reach beyond them.
 pub(super) const PADDED: usize = 72;

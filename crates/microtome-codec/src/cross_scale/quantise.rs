@@ -3,10 +3,10 @@
 //! Quality counts as libjpeg's: a picture of the same number looks as good or a little better. A coefficient may lie a step off where that spares more bits than the
 //! error is worth, and the rest of a block may be left to its prediction. Whoever decodes need not know.
 
+use super::ahead::Ahead;
 use super::colour;
 use super::dct;
 use super::expect::{self, Features, MOST};
-use super::ahead::Ahead;
 use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
 use super::simd::{self, Set};
@@ -275,8 +275,8 @@ impl<'a> Chooser<'a> {
         for value in &candidates[..count] {
             let value = (*value).clamp(-most, most);
             let turned = if predicted < 0 { known - value } else { value - known };
-            let cost = self.error(k, target, value)
-                + Self::bits(self.cost(outlook.model, index, raw, turned));
+            let cost =
+                self.error(k, target, value) + Self::bits(self.cost(outlook.model, index, raw, turned));
             if cost < best.1 {
                 best = (value, cost);
             }

@@ -384,7 +384,7 @@ mod tests {
         let mut samples = Samples::default();
         super::samples(set, &plane, &mut samples);
         if kind == Kind::Finer {
-            round(set, &Model::blank(), &aligned, &mut decoded);
+            round(set, &Model::blank(Kind::Finer), &aligned, &mut decoded);
         }
         (bytes, decoded.coefficients, samples)
     }

@@ -3,7 +3,8 @@
 //! The order of the numbers is that of `docs/format/codec-1.md`. Lanes that no place in a block reaches are left out.
 
 use super::model::{
-    AHEAD_AT, AHEAD_PIECES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind, Lanes, MAX_WIDTH, Model, PIECES,
+    AHEAD_AT, AHEAD_PIECES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind, Lanes, MAX_WIDTH, Model,
+    PIECES,
 };
 use super::rans::{SCALE, SYMBOLS};
 use crate::Error;

@@ -67,7 +67,12 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
 }
 
 #[inline(always)]
-fn see_edges(grams: &mut [Gram], (left, above): &(Edge, Edge), known: &[i16; 64], value: impl Fn(usize) -> f32) {
+fn see_edges(
+    grams: &mut [Gram],
+    (left, above): &(Edge, Edge),
+    known: &[i16; 64],
+    value: impl Fn(usize) -> f32,
+) {
     for (k, gram) in grams.iter_mut().enumerate() {
         let [a, b, c, d] = edges::features(left, above, k).map(|f| f32::from(f) / 8.0);
         gram.observe(&[a, b, c, d, value(k) - f32::from(known[k]) / 16.0]);

@@ -6,8 +6,8 @@
 use super::ahead::PADDED;
 use super::expect::{Features, MOST};
 use super::model::{
-    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind, LANE_FEATURES,
-    Model, PARENT_TARGETS, PATCH, PIECES,
+    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind,
+    LANE_FEATURES, Model, PARENT_TARGETS, PATCH, PIECES,
 };
 use super::plane::Scratch;
 use super::predict::Aligned;
@@ -186,9 +186,16 @@ fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example
     let gram = observer.gram.close();
     let places: [[usize; 1]; VALUES] = std::array::from_fn(|i| [i]);
     for lane in 0..FLAG_LANE + CHECKPOINTS.len() {
-        let beside = [NEAR + if lane == 0 { 2 } else { lane.min(64) - 1 }, NEAR + if lane < 63 { lane + 1 } else { 61 }];
+        let beside = [
+            NEAR + if lane == 0 { 2 } else { lane.min(64) - 1 },
+            NEAR + if lane < 63 { lane + 1 } else { 61 },
+        ];
         let (own, start, target): ([Sum<'_>; LANE_FEATURES], _, _) = match lane.checked_sub(FLAG_LANE) {
-            None => ([&places[NEAR + lane], &beside, &places[SIZE + lane], &places[FRACTION + lane]], lane, MAGNITUDE + lane),
+            None => (
+                [&places[NEAR + lane], &beside, &places[SIZE + lane], &places[FRACTION + lane]],
+                lane,
+                MAGNITUDE + lane,
+            ),
             // A lane of a flag has two features of its own.
             Some(i) => {
                 ([&places[REST + 2 * i], &[], &places[REST + 2 * i + 1], &[]], CHECKPOINTS[i], FOLLOWS + i)
@@ -233,7 +240,11 @@ pub(super) struct Counter {
 
 impl Counter {
     fn new(kind: Kind) -> Self {
-        Self { tables: vec![[0; SYMBOLS]; kind.tables()], flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS.len()], raw: 0 }
+        Self {
+            tables: vec![[0; SYMBOLS]; kind.tables()],
+            flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS.len()],
+            raw: 0,
+        }
     }
 }
 
