@@ -24,6 +24,8 @@ mod forward_avx2;
 mod inverse_avx2;
 mod model;
 mod params;
+#[cfg(target_arch = "x86_64")]
+mod piece_avx2;
 mod plane;
 mod predict;
 mod quantise;

@@ -1,28 +1,35 @@
-//! A block's diagonals, one after the other: what those decoded say about the ones to come.
+//! A block's pieces, one after the other: what those decoded say about the ones to come.
 //!
 //! Where a prediction from another scale or along an edge was off at one frequency it is off at others too, most of all
 //! at every second one along the same row or column. So a block is coded in *pieces*, each with its own prediction.
 
 use super::expect::{fraction_of, whole_steps};
-use super::model::{AHEAD_AT, AHEAD_PIECES, Model, PIECES};
+use super::model::{AHEAD_AT, AHEAD_PIECES, EDGE_TARGETS, Model, PIECES};
 use super::predict;
-use super::rans::Machine;
+use super::rans::{Machine, Sums};
 
 /// Coefficients of a block and room for a vector to reach beyond them.
-pub(super) const PADDED: usize = 72;
+pub(super) const PADDED: usize = 80;
+
+/// Values of sixteen coefficients.
+pub(super) type Sixteen = [i16; 16];
 
 /// Quantiser steps of a plane and their reciprocals in 2^-16, in zigzag order.
 #[derive(Debug, Clone)]
 pub(super) struct Scale {
-    pub(super) steps: [i32; PADDED],
+    /// At most [`MOST_STEP`], which is as good as more.
+    pub(super) steps: [i16; PADDED],
     pub(super) reciprocals: [i32; PADDED],
 }
+
+/// Beyond it, one step is more than any error that counts.
+const MOST_STEP: u16 = 2047;
 
 impl Scale {
     pub(super) fn new(table: &[u16; 64]) -> Self {
         let (mut steps, mut reciprocals) = ([1; PADDED], [1 << 16; PADDED]);
         for (k, (&step, reciprocal)) in table.iter().zip(predict::reciprocals(table)).enumerate() {
-            (steps[k], reciprocals[k]) = (step.into(), reciprocal);
+            (steps[k], reciprocals[k]) = (step.min(MOST_STEP) as i16, reciprocal);
         }
         Self { steps, reciprocals }
     }
@@ -31,17 +38,24 @@ impl Scale {
 /// A block's prediction, before anything of it is decoded.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
-    /// In sixteenths of a coefficient.
+    /// From another scale, in sixteenths of a coefficient.
+    pub(super) known: [i16; PADDED],
+    /// Corrected along the edges.
     pub(super) sixteenths: [i16; PADDED],
-    /// In 1/32 of a step.
+    /// The same in 1/32 of a step.
     pub(super) steps: [i16; PADDED],
 }
 
 impl Prediction {
-    /// The first `N` coefficients: `known` from another scale, the first of them corrected.
+    /// The prediction of the first `N` coefficients.
     #[inline(always)]
-    pub(super) fn new<const N: usize>(known: &[i16; N], correction: &[i16], scale: &Scale) -> Self {
-        let mut prediction = Self { sixteenths: [0; PADDED], steps: [0; PADDED] };
+    pub(super) fn new<const N: usize>(
+        known: &[i16; N],
+        correction: &[i16; EDGE_TARGETS],
+        scale: &Scale,
+    ) -> Self {
+        let mut prediction = Self { known: [0; PADDED], sixteenths: [0; PADDED], steps: [0; PADDED] };
+        prediction.known[..N].copy_from_slice(known);
         prediction.sixteenths[..N].copy_from_slice(known);
         for (sixteenths, &correction) in prediction.sixteenths.iter_mut().zip(correction) {
             *sixteenths = sixteenths.saturating_add(correction);
@@ -51,9 +65,7 @@ impl Prediction {
         }
         prediction
     }
-}
 
-impl Prediction {
     /// The first `N` predictions in 1/32 of a step; `N` is at most 64.
     #[inline(always)]
     pub(super) fn first<const N: usize>(&self) -> &[i16; N] {
@@ -61,15 +73,16 @@ impl Prediction {
     }
 }
 
-/// Eight values from a place on.
+/// Sixteen values from a place on.
 #[inline(always)]
-pub(super) fn eight<T: Copy + Default>(values: &[T], start: usize) -> [T; 8] {
-    values.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+pub(super) fn sixteen<T: Copy>(values: &[T; PADDED], start: usize) -> &[T; 16] {
+    // Pieces begin where sixteen values are left.
+    values.split_at(start.min(PADDED - 16)).1.first_chunk().unwrap_or_else(|| unreachable!())
 }
 
 /// All ones where a lane lies within a piece.
-pub(super) static MASKS: [[i16; 8]; PIECES.len()] = {
-    let mut masks = [[0; 8]; PIECES.len()];
+pub(super) static MASKS: [Sixteen; PIECES.len()] = {
+    let mut masks = [[0; 16]; PIECES.len()];
     let mut i = 0;
     while i < PIECES.len() {
         let mut l = 0;
@@ -83,37 +96,59 @@ pub(super) static MASKS: [[i16; 8]; PIECES.len()] = {
 };
 
 /// The prediction of a piece; what lies beyond the piece means nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
 pub(super) struct Piece {
-    pub(super) sixteenths: [i16; 8],
+    pub(super) sixteenths: Sixteen,
     /// In 1/32 of a step.
-    pub(super) steps: [i16; 8],
+    pub(super) steps: Sixteen,
     /// Whole steps.
-    pub(super) known: [i16; 8],
+    pub(super) known: Sixteen,
     /// What is left of its size, in 1/32 of a step.
-    pub(super) fraction: [i16; 8],
+    pub(super) fraction: Sixteen,
 }
 
 impl Piece {
+    pub(super) const NONE: Self =
+        Self { sixteenths: [0; 16], steps: [0; 16], known: [0; 16], fraction: [0; 16] };
+
+    /// A prediction to which sums in 2^-12 sixteenths are added.
     #[inline(always)]
-    fn new(sixteenths: [i16; 8], steps: [i16; 8]) -> Self {
-        let (mut known, mut fraction) = ([0; 8], [0; 8]);
-        for l in 0..8 {
-            known[l] = whole_steps(steps[l]);
-            fraction[l] = fraction_of(steps[l]);
+    pub(super) fn new(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Self {
+        let mut piece = Self::NONE;
+        for l in 0..16 {
+            let sum = (sums[l / 8][l % 8] >> 12).clamp(-32768, 32767) as i16;
+            piece.sixteenths[l] = sixteenths[l].saturating_add(sum);
+            piece.steps[l] = predict::in_steps(piece.sixteenths[l], reciprocals[l]);
+            piece.known[l] = whole_steps(piece.steps[l]);
+            piece.fraction[l] = fraction_of(piece.steps[l]);
         }
-        Self { sixteenths, steps, known, fraction }
+        piece
     }
+}
+
+/// How far values in steps are off `predicted`, in units of 1/2^`BITS`; values count up to `most`, errors up to 8191.
+#[inline(always)]
+pub(super) fn errors<const BITS: i32>(
+    values: &Sixteen,
+    steps: &Sixteen,
+    predicted: &Sixteen,
+    most: i16,
+) -> Sixteen {
+    std::array::from_fn(|l| {
+        let value = (i32::from(values[l]) * i32::from(steps[l])).clamp(-i32::from(most), most.into());
+        ((value << BITS) - i32::from(predicted[l])).clamp(-8191, 8191) as i16
+    })
 }
 
 /// Errors of a block so far, in sixteenths: of the pieces that others are predicted from.
 #[derive(Debug, Clone)]
 pub(super) struct Ahead {
-    errors: [i16; 40],
+    errors: [i16; 48],
 }
 
 impl Ahead {
-    pub(super) const NEW: Self = Self { errors: [0; 40] };
+    pub(super) const NEW: Self = Self { errors: [0; 48] };
 
     /// The prediction of piece `i`, once all before it are decoded.
     #[inline(always)]
@@ -125,49 +160,28 @@ impl Ahead {
         i: usize,
     ) -> Piece {
         let (start, _) = PIECES[i];
-        let mut sixteenths: [i16; 8] = eight(&prediction.sixteenths, start);
-        let mut steps: [i16; 8] = eight(&prediction.steps, start);
+        let mut sums = [[1 << 11; 8]; 2];
         if (1..AHEAD_PIECES).contains(&i) {
-            let mut sums = [1 << 11; 8];
             let pairs = self.errors.as_chunks::<2>().0;
             for (&pair, weights) in pairs.iter().zip(&model.ahead[AHEAD_AT[i]..AHEAD_AT[i + 1]]) {
-                sums = M::multiply_add(sums, pair, weights);
-            }
-            let reciprocals: [i32; 8] = eight(&scale.reciprocals, start);
-            for l in 0..8 {
-                let sum = i32::from(sixteenths[l]) + (sums[l] >> 12);
-                sixteenths[l] = sum.clamp(-32768, 32767) as i16;
-            }
-            for l in 0..8 {
-                steps[l] = predict::in_steps(sixteenths[l], reciprocals[l]);
+                for (sums, weights) in sums.iter_mut().zip(weights) {
+                    *sums = M::multiply_add(*sums, pair, weights);
+                }
             }
         }
-        Piece::new(sixteenths, steps)
+        M::piece(sixteen(&prediction.sixteenths, start), &sums, sixteen(&scale.reciprocals, start))
     }
 
     /// Takes in the coefficients of piece `i`, predicted as `piece`.
     #[inline(always)]
-    pub(super) fn learn(&mut self, i: usize, coefficients: [i16; 8], piece: &Piece, scale: &Scale) {
-        let (start, _) = PIECES[i];
-        if i + 1 >= AHEAD_PIECES {
-            return;
+    pub(super) fn learn<M: Machine>(&mut self, i: usize, values: &Sixteen, piece: &Piece, scale: &Scale) {
+        if i + 1 < AHEAD_PIECES {
+            let (start, _) = PIECES[i];
+            let found = M::errors::<4>(values, sixteen(&scale.steps, start), &piece.sixteenths, 2047);
+            for ((error, found), mask) in self.errors[start..start + 16].iter_mut().zip(found).zip(MASKS[i]) {
+                // What lies beyond the piece is not known yet.
+                *error = found & mask;
+            }
         }
-        let mut errors = Self::errors_of(coefficients, &piece.sixteenths, &eight(&scale.steps, start));
-        for l in 0..8 {
-            // What lies beyond the piece is not known yet.
-            errors[l] &= MASKS[i][l];
-        }
-        self.errors[start..start + 8].copy_from_slice(&errors);
-    }
-
-    /// How far coefficients are off their prediction, in sixteenths.
-    #[inline(always)]
-    pub(super) fn errors_of(coefficients: [i16; 8], predicted: &[i16; 8], steps: &[i32; 8]) -> [i16; 8] {
-        let mut errors = [0; 8];
-        for l in 0..8 {
-            let value = (i32::from(coefficients[l]) * steps[l]).clamp(-2047, 2047) * 16;
-            errors[l] = (value - i32::from(predicted[l])).clamp(-8191, 8191) as i16;
-        }
-        errors
     }
 }

@@ -4,6 +4,7 @@
 //! described by frequency along it: the error's height at the last sample, and its slope there. Everything is normative
 //! (`docs/format/codec-1.md`, "Edges").
 
+use super::ahead::{PADDED, Scale, sixteen};
 use super::dct::NATURAL;
 use super::model::{EDGE_GROUPS, EDGE_TARGETS, Model};
 use super::rans::{Machine, Pairs};
@@ -65,37 +66,30 @@ static ALONG: [[[u32; 8]; EDGE_GROUPS]; 2] = {
     out
 };
 
-/// Errors of eight coefficients decoded, in eighths, of which `known` (sixteenths) was predicted from another scale.
+/// The edges of a decoded block; `known` (sixteenths) was predicted from another scale.
 #[inline(always)]
-fn errors(coefficients: &[i16; 8], steps: &[i32; 8], known: &[i16; 8]) -> [i16; 8] {
-    let mut errors = [0; 8];
-    for l in 0..8 {
-        let value = (i32::from(coefficients[l]) * steps[l]).clamp(-1023, 1023) * 8;
-        errors[l] = (value - i32::from(known[l] >> 1)).clamp(-8191, 8191) as i16;
-    }
-    errors
-}
-
-/// The edges of a decoded block.
-#[inline(always)]
-pub(super) fn of<M: Machine, const N: usize>(
-    coefficients: &[i16; 64],
-    steps: &[i32],
-    known: &[i16; N],
-) -> Edges {
+pub(super) fn of<M: Machine>(coefficients: &[i16; 64], scale: &Scale, known: &[i16; PADDED]) -> Edges {
     let mut sums = [[1 << 12; 8]; 4];
-    let steps = steps.as_chunks::<8>().0;
-    let groups = coefficients.as_chunks::<8>().0.iter().zip(steps).zip(ENDS_OF.as_chunks::<4>().0);
-    for (group, ((coefficients, steps), ends)) in groups.enumerate() {
-        let known = known.as_chunks::<8>().0.get(group).unwrap_or(&[0; 8]);
+    for (group, values) in coefficients.as_chunks::<16>().0.iter().enumerate() {
+        let known = sixteen(known, 16 * group);
         // Most blocks have nothing at high frequencies.
-        if *coefficients == [0; 8] && *known == [0; 8] {
+        if *values == [0; 16] && *known == [0; 16] {
             continue;
         }
-        let errors = errors(coefficients, steps, known);
-        for (&pair, ends) in errors.as_chunks::<2>().0.iter().zip(ends) {
-            for (sums, ends) in sums.iter_mut().zip(ends) {
-                *sums = M::multiply_add(*sums, pair, ends);
+        let mut halves = [0; 16];
+        for (half, known) in halves.iter_mut().zip(known) {
+            *half = known >> 1;
+        }
+        let errors = M::errors::<3>(values, sixteen(&scale.steps, 16 * group), &halves, 1023);
+        for (half, eight) in errors.as_chunks::<8>().0.iter().enumerate() {
+            if *eight == [0; 8] {
+                continue;
+            }
+            let ends = &ENDS_OF[8 * group + 4 * half..][..4];
+            for (&pair, ends) in eight.as_chunks::<2>().0.iter().zip(ends) {
+                for (sums, ends) in sums.iter_mut().zip(ends) {
+                    *sums = M::multiply_add(*sums, pair, ends);
+                }
             }
         }
     }
@@ -156,7 +150,7 @@ mod tests {
     fn a_flat_error_has_height_and_no_slope() {
         let mut coefficients = [0; 64];
         coefficients[0] = 80;
-        let edges = of::<Plain, 0>(&coefficients, &[1; 64], &[]);
+        let edges = of::<Plain>(&coefficients, &Scale::new(&[1; 64]), &[0; PADDED]);
         // 80 is 10 levels a sample, and a constant's coefficient along the edge is sqrt(8) times that; in eighths.
         assert_eq!(edges.right[0], [226, 0]);
         assert_eq!(edges.lower[0], [226, 0]);
@@ -167,8 +161,8 @@ mod tests {
     fn an_error_as_predicted_is_none() {
         let mut coefficients = [0; 64];
         (coefficients[0], coefficients[5]) = (3, -2);
-        let mut known = [0; 24];
+        let mut known = [0; PADDED];
         (known[0], known[5]) = (3 * 16 * 10, -2 * 16 * 10);
-        assert_eq!(of::<Plain, 24>(&coefficients, &[10; 64], &known), Edges::NONE);
+        assert_eq!(of::<Plain>(&coefficients, &Scale::new(&[10; 64]), &known), Edges::NONE);
     }
 }

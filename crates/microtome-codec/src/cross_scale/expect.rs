@@ -3,7 +3,7 @@
 //! Each lane is a weighted sum of features, scaled so that every product's upper half counts: the same integers on
 //! every machine, sixteen at a time where the machine can.
 
-use super::model::{BLOCK_FEATURES, FLAG_LANE, LANE_FEATURES, LANES, Lanes, Model};
+use super::model::{BLOCK_FEATURES, FLAG_LANE, Lanes, Model};
 
 /// Largest magnitude that counts as a feature.
 pub(super) const MOST: u8 = 15;
@@ -11,79 +11,45 @@ pub(super) const MOST: u8 = 15;
 /// Magnitudes of a block's residuals, at most [`MOST`] each, in zigzag order.
 pub(super) type Magnitudes = [u8; 64];
 
-/// What a block's expectation is made from.
+/// What a block's expectation is made from, but for its prediction.
 #[derive(Debug, Clone)]
 pub(super) struct Features {
-    /// For each lane: magnitudes on the left and above; those of the neighbouring frequencies; the prediction's size;
-    /// the size of its fraction.
-    pub(super) own: [Lanes; LANE_FEATURES],
+    /// Magnitudes on the left and above, together; a zero before them and zeros behind.
+    near: [u8; 80],
+    /// The sum of these; and of the prediction's sizes, eight by eight.
     pub(super) block: [i16; BLOCK_FEATURES],
-    /// Magnitudes on the left and above, together.
-    near: Magnitudes,
 }
 
 impl Features {
-    pub(super) const ZERO: Self =
-        Self { own: [Lanes::ZERO; LANE_FEATURES], block: [0; BLOCK_FEATURES], near: [0; 64] };
-
-    /// Fills in the features of a block from its neighbours' magnitudes (an absent one stands in for the other) and
-    /// from its predictions in 1/32 step.
+    /// The features of a block from its neighbours' magnitudes (an absent one stands in for the other) and from its
+    /// predictions in 1/32 step.
     #[inline(always)]
-    pub(super) fn fill<const N: usize>(
-        &mut self,
+    pub(super) fn new<const N: usize>(
         left: Option<&Magnitudes>,
         above: Option<&Magnitudes>,
         predicted: &[i16; N],
-    ) {
+    ) -> Self {
         const NONE: Magnitudes = [0; 64];
         let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
-        for ((near, left), above) in self.near.iter_mut().zip(left).zip(above) {
+        let mut features = Self { near: [0; 80], block: [0; BLOCK_FEATURES] };
+        for ((near, left), above) in features.near[1..].iter_mut().zip(left).zip(above) {
             *near = left + above;
         }
-        let Self { own: [same, _, size, _], near, .. } = self;
-        // What is left from each eighth of the block on.
-        let (mut rest, mut rest_size) = ([0_u16; 9], [0_u16; 9]);
-        for (group, eight) in near.as_chunks::<8>().0.iter().enumerate().rev() {
-            // Eight bytes of at most 30 each: the product's top byte is their sum.
-            let sum = u64::from_le_bytes(*eight).wrapping_mul(0x0101_0101_0101_0101) >> 56;
-            rest[group] = rest[group + 1] + sum as u16;
-        }
-        for (group, eight) in predicted.as_chunks::<8>().0.iter().enumerate().rev() {
+        let sum: u32 = features.near.iter().map(|&near| u32::from(near)).sum();
+        features.block[0] = (sum.min(255) as i16) << 7;
+        for (feature, eight) in features.block[1..].iter_mut().zip(predicted.as_chunks::<8>().0) {
             let mut sum = 0;
             for &predicted in eight {
-                sum += size_of(predicted) as u16 >> 2;
+                sum += size_of(predicted) >> 2;
             }
-            rest_size[group] = rest_size[group + 1] + sum;
+            *feature = sum.min(1023) << 5;
         }
-        // The checkpoints lie in the eighths 0 0 0 0 1 1 2 3 4.
-        for (eighth, lanes) in [(0, 0..4), (1, 4..6), (2, 6..7), (3, 7..8), (4, 8..9)] {
-            for lane in lanes {
-                same.0[FLAG_LANE + lane] = (rest[eighth].min(255) as i16) << 7;
-                size.0[FLAG_LANE + lane] = (rest_size[eighth].min(1023) as i16) << 5;
-            }
-        }
-        let group = |g: usize| ((rest_size[g] - rest_size[g + 1]).min(1023) as i16) << 5;
-        self.block = [(rest[0].min(255) as i16) << 7, group(0), group(1), group(2)];
+        features
     }
 
-    /// Fills in the features of the magnitudes' lanes, after [`Self::fill`]: many a block ends before it needs them.
-    #[inline(always)]
-    pub(super) fn complete<const N: usize>(&mut self, predicted: &[i16; N]) {
-        let Self { own: [same, beside, size, fraction], near, .. } = self;
-        for (same, &near) in same.0.iter_mut().zip(&*near) {
-            *same = i16::from(near) << 10;
-        }
-        for (beside, near) in beside.0[1..].iter_mut().zip(near.windows(3)) {
-            *beside = i16::from(near[0] + near[2]) << 9;
-        }
-        beside.0[0] = i16::from(near[1] + near[2]) << 9;
-        beside.0[63] = i16::from(near[61] + near[62]) << 9;
-        for (size, &predicted) in size.0.iter_mut().zip(predicted) {
-            *size = size_of(predicted) << 5;
-        }
-        for (fraction, &predicted) in fraction.0.iter_mut().zip(predicted) {
-            *fraction = fraction_of(predicted) << 10;
-        }
+    /// Magnitudes on the left and above, together, at a zigzag index.
+    pub(super) fn near(&self, k: usize) -> u8 {
+        self.near[k + 1]
     }
 }
 
@@ -96,7 +62,7 @@ fn magnitude(predicted: i16) -> i16 {
 
 /// A prediction's size in 1/32 step, as a feature.
 #[inline(always)]
-fn size_of(predicted: i16) -> i16 {
+pub(super) fn size_of(predicted: i16) -> i16 {
     magnitude(predicted).min(1023)
 }
 
@@ -120,44 +86,91 @@ pub(super) fn upper(feature: i16, weight: i16) -> i16 {
     ((i32::from(feature) * i32::from(weight)) >> 16) as i16
 }
 
-/// Expected magnitudes in 1/256 of sixteen lanes, before anything of the block is known.
+/// Expectations of the checkpoints, in 1/256.
 #[inline(always)]
-fn sixteen(model: &Model, features: &Features, chunk: usize, out: &mut Lanes) {
-    let part = |lanes: &Lanes| lanes.0.as_chunks::<16>().0[chunk];
-    let mut sums = part(&model.bias);
-    for (feature, weights) in features.own.iter().zip(&model.own) {
-        for ((sum, feature), weight) in sums.iter_mut().zip(part(feature)).zip(part(weights)) {
-            *sum = sum.saturating_add(upper(feature, weight));
-        }
-    }
+pub(super) fn expect_flags(model: &Model, features: &Features, expected: &mut Lanes) {
+    let sums = shared(model, features, FLAG_LANE / 16);
+    expected.0.as_chunks_mut::<16>().0[FLAG_LANE / 16] = sums;
+}
+
+/// What all lanes of sixteen owe to the block.
+#[inline(always)]
+fn shared(model: &Model, features: &Features, chunk: usize) -> [i16; 16] {
+    let mut sums = part(&model.bias, chunk);
     for (&feature, weights) in features.block.iter().zip(&model.block) {
-        for (sum, weight) in sums.iter_mut().zip(part(weights)) {
+        for (sum, weight) in sums.iter_mut().zip(part(weights, chunk)) {
             *sum = sum.saturating_add(upper(feature, weight));
         }
     }
-    out.0.as_chunks_mut::<16>().0[chunk] = sums;
+    sums
 }
 
-/// Expectations of the checkpoints, from features as [`Features::fill`] leaves them.
 #[inline(always)]
-pub(super) fn expect_flags(model: &Model, features: &Features, out: &mut Lanes) {
-    sixteen(model, features, FLAG_LANE / 16, out);
+fn part(lanes: &Lanes, chunk: usize) -> [i16; 16] {
+    lanes.0.as_chunks::<16>().0[chunk]
 }
 
-/// Expectations of the magnitudes, from complete features.
+/// Adds to sixteen lanes of magnitudes what is expected without the magnitudes of the block itself, in 1/256: their
+/// turn comes when the first of them is about to be coded, and many a block ends before.
 #[inline(always)]
-pub(super) fn expect_magnitudes(model: &Model, features: &Features, out: &mut Lanes) {
-    for chunk in 0..FLAG_LANE / 16 {
-        sixteen(model, features, chunk, out);
+pub(super) fn begin<const N: usize>(
+    model: &Model,
+    features: &Features,
+    predicted: &[i16; N],
+    chunk: usize,
+    expected: &mut Lanes,
+) {
+    let mut sums = shared(model, features, chunk);
+    let mut add = |own: usize, values: &[i16; 16]| {
+        for ((sum, value), weight) in sums.iter_mut().zip(values).zip(part(&model.own[own], chunk)) {
+            *sum = sum.saturating_add(upper(*value, weight));
+        }
+    };
+    let near = |offset: usize| -> [u8; 16] {
+        features.near.get(16 * chunk + offset..).and_then(|n| n.first_chunk()).copied().unwrap_or_default()
+    };
+    let (before, same, behind) = (near(0), near(1), near(2));
+    let mut values = [0; 16];
+    for (value, same) in values.iter_mut().zip(same) {
+        *value = i16::from(same) << 10;
+    }
+    add(0, &values);
+    for ((value, before), behind) in values.iter_mut().zip(before).zip(behind) {
+        *value = i16::from(before + behind) << 9;
+    }
+    add(1, &values);
+    if let Some(predicted) = predicted.get(16 * chunk..) {
+        let mut sixteen = [0; 16];
+        for (sixteen, &predicted) in sixteen.iter_mut().zip(predicted) {
+            *sixteen = predicted;
+        }
+        for (value, predicted) in values.iter_mut().zip(sixteen) {
+            *value = size_of(predicted) << 5;
+        }
+        add(2, &values);
+        for (value, predicted) in values.iter_mut().zip(sixteen) {
+            *value = fraction_of(predicted) << 10;
+        }
+        add(3, &values);
+    }
+    for (expected, sum) in expected.0.as_chunks_mut::<16>().0[chunk].iter_mut().zip(sums) {
+        *expected = expected.saturating_add(sum);
     }
 }
 
-/// Tells the lanes that the residual at zigzag index `k` has this magnitude.
+/// Tells the lanes that the residual at zigzag index `k` has this magnitude, which is not 0.
 #[inline(always)]
 pub(super) fn learn(model: &Model, expected: &mut Lanes, k: usize, magnitude: u8) {
-    let magnitude = i16::from(magnitude);
     let weights = &model.inner[k & 63];
-    for k in 0..LANES {
-        expected.0[k] = expected.0[k].saturating_add(weights.0[k].wrapping_mul(magnitude));
+    // Most are 1: with a branch for them the machine need not wait for the others to be told apart.
+    if magnitude == 1 {
+        for (expected, &weight) in expected.0.iter_mut().zip(&weights.0) {
+            *expected = expected.saturating_add(weight);
+        }
+        return;
+    }
+    let magnitude = i16::from(magnitude);
+    for (expected, &weight) in expected.0.iter_mut().zip(&weights.0) {
+        *expected = expected.saturating_add(weight.wrapping_mul(magnitude));
     }
 }

@@ -51,32 +51,19 @@ pub(super) const PARENT_TARGETS: usize = 24;
 /// Coefficients that the edges of the blocks on the left and above correct, in groups of eight.
 pub(super) const EDGE_TARGETS: usize = 8 * EDGE_GROUPS;
 pub(super) const EDGE_GROUPS: usize = 5;
-/// Places in a block, in zigzag order, where a flag says whether anything follows: before each diagonal.
-pub(super) const CHECKPOINTS: [usize; 9] = [0, 1, 3, 6, 10, 15, 21, 28, 36];
-/// Pieces of a block that are coded one after the other: the first eight diagonals, and the rest in eights.
-pub(super) const PIECES: [(usize, usize); 12] = [
-    (0, 1),
-    (1, 3),
-    (3, 6),
-    (6, 10),
-    (10, 15),
-    (15, 21),
-    (21, 28),
-    (28, 36),
-    (36, 44),
-    (44, 52),
-    (52, 60),
-    (60, 64),
-];
+/// Pieces of a block that are coded one after the other, from a zigzag index up to another one.
+pub(super) const PIECES: [(usize, usize); 6] = [(0, 3), (3, 10), (10, 21), (21, 36), (36, 52), (52, 64)];
+/// Pieces, the first among them, before which a flag says whether anything follows.
+pub(super) const CHECKPOINTS: usize = 5;
 /// Pieces, the first among them, that errors within the block are looked at for.
-pub(super) const AHEAD_PIECES: usize = 8;
+pub(super) const AHEAD_PIECES: usize = 5;
 /// Where the weights of each piece begin: a pair of errors before it each.
-pub(super) const AHEAD_AT: [usize; AHEAD_PIECES + 1] = [0, 0, 1, 3, 6, 11, 19, 30, 44];
+pub(super) const AHEAD_AT: [usize; AHEAD_PIECES + 1] = [0, 0, 2, 7, 18, 36];
 /// Quantities of a block that are expected: its 64 magnitudes, and what is left at each checkpoint.
 pub(super) const LANES: usize = 80;
 /// First lane of the checkpoints.
 pub(super) const FLAG_LANE: usize = 64;
-/// Features that each lane has of its own.
+/// Features that each magnitude's lane has of its own.
 pub(super) const LANE_FEATURES: usize = 4;
 /// Features that all lanes of a block share.
 pub(super) const BLOCK_FEATURES: usize = 4;
@@ -121,7 +108,7 @@ pub(super) struct Model {
     /// From height and slope of the error along the left edge, and along the upper one, to coefficients, 2^12 is 1.
     pub(super) edges: [[Pairs; EDGE_GROUPS]; 2],
     /// From pairs of errors in the block to the coefficients of each of [`PIECES`], 2^12 is 1.
-    pub(super) ahead: [Pairs; AHEAD_AT[AHEAD_PIECES]],
+    pub(super) ahead: [[Pairs; 2]; AHEAD_AT[AHEAD_PIECES]],
     /// Factor of each coefficient predicted from the finer level, 2^14 is 1.
     pub(super) gain: [i16; 64],
     /// Expected magnitude with nothing known, in 1/256.
@@ -133,7 +120,7 @@ pub(super) struct Model {
     /// What a magnitude of 1 at a zigzag index adds to the lanes behind it, in 1/256.
     pub(super) inner: [Lanes; 64],
     /// Probability of "nothing follows" at each checkpoint by bucket, of [`SCALE`], never 0 nor [`SCALE`].
-    pub(super) flags: [[u16; BUCKETS]; CHECKPOINTS.len()],
+    pub(super) flags: [[u16; BUCKETS]; CHECKPOINTS],
     /// Widths of the symbol tables' intervals, as logarithms, by class, bucket and fraction.
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
@@ -146,13 +133,13 @@ impl Model {
         let mut model = Self {
             parent: [[[[0; 2]; 8]; PARENT_TARGETS / 8]; PATCH_PAIRS],
             edges: [[[[0; 2]; 8]; EDGE_GROUPS]; 2],
-            ahead: [[[0; 2]; 8]; AHEAD_AT[AHEAD_PIECES]],
+            ahead: [[[[0; 2]; 8]; 2]; AHEAD_AT[AHEAD_PIECES]],
             gain: [1 << 14; 64],
             bias: Lanes::ZERO,
             own: [Lanes::ZERO; LANE_FEATURES],
             block: [Lanes::ZERO; BLOCK_FEATURES],
             inner: [Lanes::ZERO; 64],
-            flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS.len()],
+            flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
         };

@@ -10,18 +10,11 @@ use super::walk::{self, Coder, Outlook};
 use crate::coefficients::{MAX_AC, MAX_DC, Plane};
 
 /// What coding a plane needs besides; kept from plane to plane so that nothing is allocated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
-    features: Features,
     /// Lower edges of the row above, up to the block on the left, which is of this row.
     edges: Vec<Edge>,
     magnitudes: Vec<Magnitudes>,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { features: Features::ZERO, edges: vec![], magnitudes: vec![] }
-    }
 }
 
 /// A block's prediction before its neighbours are asked, in sixteenths: its first `N` coefficients.
@@ -87,8 +80,7 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
 ) {
     let kind = Kind::ALL[KIND as usize];
     let scale = Scale::new(&plane.table);
-    let Scratch { features, edges, magnitudes } = scratch;
-    *features = Features::ZERO;
+    let Scratch { edges, magnitudes } = scratch;
     edges.clear();
     edges.resize(plane.width, [[0; 2]; 8]);
     magnitudes.clear();
@@ -103,11 +95,12 @@ fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
             let (left, above) = neighbours(kind, left_edge, (row > 0).then_some(*edge));
             let correction = edges::correction::<M>(model, &left, &above);
             let prediction = Prediction::new(&known, &correction, &scale);
-            let outlook = Outlook { model, kind, prediction: &prediction, scale: &scale };
             let above = (row > 0).then_some(&*magnitudes);
-            features.fill(left_magnitudes, above, prediction.first::<N>());
-            walk::block::<M, C, N>(coder, &outlook, features, block, magnitudes);
-            let Edges { right, lower } = edges::of::<M, N>(block, &scale.steps, &known);
+            let features = Features::new(left_magnitudes, above, prediction.first::<N>());
+            let outlook =
+                Outlook { model, kind, prediction: &prediction, features: &features, scale: &scale };
+            walk::block::<M, C, N>(coder, &outlook, block, magnitudes);
+            let Edges { right, lower } = edges::of::<M>(block, &scale, &prediction.known);
             *edge = lower;
             left_edge = Some(right);
             left_magnitudes = Some(&*magnitudes);

@@ -6,12 +6,12 @@
 use super::ahead::Ahead;
 use super::colour;
 use super::dct;
-use super::expect::{self, Features, MOST};
+use super::expect::{self, MOST};
 use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
 use super::simd::{self, Set};
 use super::tile::Workspace;
-use super::walk::{self, Coder, ESCAPE, Outlook};
+use super::walk::{self, BEGINS, Coder, ESCAPE, Outlook};
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
@@ -195,17 +195,15 @@ impl<'a> Chooser<'a> {
     }
 
     #[inline(always)]
-    fn choose<M: Machine>(
+    fn choose<M: Machine, const N: usize>(
         &self,
         outlook: &Outlook<'_>,
-        features: &Features,
         target: &[i16; 64],
         block: &mut [i16; 64],
     ) {
-        let &Outlook { model, prediction, scale, .. } = outlook;
+        let &Outlook { model, prediction, features, scale, .. } = outlook;
         let mut expected = Lanes::ZERO;
         expect::expect_flags(model, features, &mut expected);
-        expect::expect_magnitudes(model, features, &mut expected);
         let rest: [i16; 64] = std::array::from_fn(|k| expect::whole_steps(prediction.steps[k]));
         // Error from each place on, if the rest is left to its prediction.
         let mut left = [0_i64; 65];
@@ -227,8 +225,11 @@ impl<'a> Chooser<'a> {
             if sum >= best.0 {
                 break;
             }
+            if let Some(chunk) = BEGINS[i] {
+                expect::begin(model, features, prediction.first::<N>(), chunk, &mut expected);
+            }
             let piece = ahead.piece::<M>(model, prediction, scale, i);
-            let mut values = [0; 8];
+            let mut values = [0; 16];
             for k in start..end {
                 let at = k - start;
                 let (chosen, cost) = self.one(outlook, &expected, k, piece.steps[at], target[k]);
@@ -239,7 +240,7 @@ impl<'a> Chooser<'a> {
                     expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
                 }
             }
-            ahead.learn(i, values, &piece, scale);
+            ahead.learn::<M>(i, &values, &piece, scale);
         }
         let from = if sum < best.0 { 64 } else { best.1 };
         block[from..].copy_from_slice(&rest[from..]);
@@ -287,7 +288,6 @@ impl<'a> Chooser<'a> {
 
 impl Coder for Chooser<'_> {
     const DECODES: bool = false;
-    const LOOKS: bool = true;
     #[inline(always)]
     fn symbol(&mut self, index: usize, table: &super::rans::Table, symbol: usize) -> usize {
         Coder::symbol(self.writer, index, table, symbol)
@@ -301,9 +301,9 @@ impl Coder for Chooser<'_> {
         Coder::raw(self.writer, bits, value)
     }
     #[inline(always)]
-    fn prepare<M: Machine>(&mut self, outlook: &Outlook<'_>, features: &Features, block: &mut [i16; 64]) {
+    fn prepare<M: Machine, const N: usize>(&mut self, outlook: &Outlook<'_>, block: &mut [i16; 64]) {
         if let Some(target) = self.targets.next() {
-            self.choose::<M>(outlook, features, target, block);
+            self.choose::<M, N>(outlook, target, block);
         }
     }
 }

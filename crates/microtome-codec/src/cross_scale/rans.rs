@@ -4,7 +4,8 @@
 //! ends where the encoder began, in the state [`LOW`] with no byte left: anything else is damage.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
-use super::{colour, dct, predict};
+use super::ahead::{Piece, Sixteen};
+use super::{ahead, colour, dct, predict};
 use crate::Error;
 
 /// Probabilities are counted in 1/2^14.
@@ -46,6 +47,16 @@ pub(super) trait Machine: Copy {
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
     /// Adds to each sum the pair that its index (0 to 7) names times its weights. Sums stay within 32 bits.
     fn multiply_add_picked(sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums;
+    /// A piece's prediction, as [`Piece::new`] says.
+    #[inline(always)]
+    fn piece(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Piece {
+        Piece::new(sixteenths, sums, reciprocals)
+    }
+    /// Errors of coefficients, as [`ahead::errors`] says.
+    #[inline(always)]
+    fn errors<const BITS: i32>(values: &Sixteen, steps: &Sixteen, predicted: &Sixteen, most: i16) -> Sixteen {
+        ahead::errors::<BITS>(values, steps, predicted, most)
+    }
     /// Samples of a row of blocks, eight lines of them, from quantised coefficients and steps in zigzag order.
     #[inline(always)]
     fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
@@ -160,6 +171,13 @@ impl<'a> Reader<'a> {
         if slot < table.ends[0] {
             self.advance(0, table.ends[0]);
             return 0;
+        }
+        // The next ones are -1 and 1. A branch lets the machine go on before it knows which of them it is.
+        if slot < table.ends[2] {
+            let symbol = if slot < table.ends[1] { 1 } else { 2 };
+            let (start, width) = table.interval(symbol);
+            self.advance(start, width);
+            return symbol;
         }
         let symbol = S::find(&table.ends, slot).min(SYMBOLS - 1);
         let (start, width) = table.interval(symbol);

@@ -3,6 +3,7 @@
 //! What compilers do not see is written by hand: the steps below, and the kernels in the files named `_avx2`. On other
 //! machines than x86-64 the baseline already has vectors.
 
+use super::ahead::{Piece, Sixteen};
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
 use super::predict::{Aligned, Child, Samples};
@@ -294,6 +295,24 @@ impl Machine for Avx2 {
             let sums = std::mem::transmute::<Sums, __m256i>(sums);
             let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(picked, weights));
             std::mem::transmute::<__m256i, Sums>(sums)
+        }
+    }
+
+    #[inline(always)]
+    fn piece(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Piece {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::piece_avx2::piece(sixteenths, sums, reciprocals)
+        }
+    }
+
+    #[inline(always)]
+    fn errors<const BITS: i32>(values: &Sixteen, steps: &Sixteen, predicted: &Sixteen, most: i16) -> Sixteen {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::piece_avx2::errors::<BITS>(values, steps, predicted, most)
         }
     }
 

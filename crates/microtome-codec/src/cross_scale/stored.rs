@@ -80,11 +80,11 @@ fn put_signed(out: &mut Vec<u8>, value: i32) {
 }
 
 /// Lanes in use: the magnitudes and the checkpoints.
-const USED: std::ops::Range<usize> = 0..FLAG_LANE + CHECKPOINTS.len();
+const USED: std::ops::Range<usize> = 0..FLAG_LANE + CHECKPOINTS;
 
 /// Whether what is at zigzag index `k` comes before the lane.
 fn before(k: usize, lane: usize) -> bool {
-    if lane < FLAG_LANE { k < lane } else { k < CHECKPOINTS[lane - FLAG_LANE] }
+    if lane < FLAG_LANE { k < lane } else { k < PIECES[lane - FLAG_LANE].0 }
 }
 
 /// Largest weight of an edge, and of an error within the block: sums of products must fit 32 bits.
@@ -105,9 +105,11 @@ fn each_weight(
         model.gain.iter_mut().try_for_each(&mut any)?;
     }
     let Model { bias, own, block, inner, .. } = model;
-    let whole = std::iter::once(bias).chain(own).chain(block);
-    for lanes in whole {
+    for lanes in std::iter::once(bias).chain(block) {
         lanes.0[USED].iter_mut().try_for_each(&mut any)?;
+    }
+    for lanes in own {
+        lanes.0[..FLAG_LANE].iter_mut().try_for_each(&mut any)?;
     }
     for (k, Lanes(lanes)) in inner.iter_mut().enumerate() {
         let behind = lanes[USED].iter_mut().enumerate().filter(|(lane, _)| before(k, *lane));
@@ -120,8 +122,9 @@ fn each_weight(
     }
     for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
         for source in 0..start {
-            let weights = &mut model.ahead[AHEAD_AT[i] + source / 2][..end - start];
-            weights.iter_mut().try_for_each(|weight| each(&mut weight[source % 2], MOST_AHEAD))?;
+            let weights = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
+            let mut inside = weights[..end - start].iter_mut();
+            inside.try_for_each(|weight| each(&mut weight[source % 2], MOST_AHEAD))?;
         }
     }
     Ok(())

@@ -2,9 +2,9 @@
 //!
 //! Not here: what is made of the sums (`train`), expectations and probabilities, which follow the walk itself.
 
-use super::ahead::{Ahead, PADDED, Prediction, Scale, eight};
+use super::ahead::{PADDED, Prediction, Scale, sixteen};
 use super::edges::{self, Edge, Edges};
-use super::model::{AHEAD_PIECES, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
+use super::model::{AHEAD_PIECES, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
 use super::plane;
 use super::rans::Machine;
 use super::regression::Gram;
@@ -32,7 +32,7 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
     for (i, block) in plane.coefficients.as_chunks::<64>().0.iter().enumerate() {
         let (column, row) = (i % plane.width, i / plane.width);
         let known = plane::known::<M, 64>(model, kind, aligned, column, row);
-        let value = |k: usize| (i32::from(block[k]) * scale.steps[k]) as f32;
+        let value = |k: usize| f32::from(block[k]) * f32::from(plane.table[k]);
         match survey {
             Survey::Parent(gram) => {
                 let mut values = [0.0; PATCH * PATCH + PARENT_TARGETS];
@@ -61,7 +61,7 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
             Survey::Ahead(gram) => gram.observe(&errors::<M>(model, &sides, &known, &scale, block)),
             _ => {}
         }
-        let Edges { right, lower: below } = edges::of::<M, 64>(block, &scale.steps, &known);
+        let Edges { right, lower: below } = edges::of::<M>(block, &scale, &padded(&known));
         (left, lower[column]) = (Some(right), below);
     }
 }
@@ -88,17 +88,23 @@ fn errors<M: Machine>(
     scale: &Scale,
     block: &[i16; 64],
 ) -> [f32; PIECES[AHEAD_PIECES - 1].1] {
-    let correction: [i16; EDGE_TARGETS] = edges::correction::<M>(model, left, above);
+    let correction = edges::correction::<M>(model, left, above);
     let prediction = Prediction::new(known, &correction, scale);
-    let mut padded = [0; PADDED];
-    padded[..64].copy_from_slice(block);
+    let block = padded(block);
     let mut errors = [0.0; PIECES[AHEAD_PIECES - 1].1];
-    for &(start, end) in &PIECES[..AHEAD_PIECES] {
-        let predicted = eight(&prediction.sixteenths, start);
-        let found = Ahead::errors_of(eight(&padded, start), &predicted, &eight(&scale.steps, start));
-        for (error, found) in errors[start..end].iter_mut().zip(found) {
+    for (i, sixteen_errors) in errors.chunks_mut(16).enumerate() {
+        let predicted = sixteen(&prediction.sixteenths, 16 * i);
+        let found = M::errors::<4>(sixteen(&block, 16 * i), sixteen(&scale.steps, 16 * i), predicted, 2047);
+        for (error, found) in sixteen_errors.iter_mut().zip(found) {
             *error = f32::from(found) / 16.0;
         }
     }
     errors
+}
+
+#[inline(always)]
+fn padded(values: &[i16; 64]) -> [i16; PADDED] {
+    let mut padded = [0; PADDED];
+    padded[..64].copy_from_slice(values);
+    padded
 }

@@ -4,7 +4,7 @@
 //! just what decoding will see.
 
 use super::ahead::PADDED;
-use super::expect::{Features, MOST};
+use super::expect::{self, MOST};
 use super::model::{
     AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind,
     LANE_FEATURES, Model, PARENT_TARGETS, PATCH, PIECES,
@@ -16,7 +16,7 @@ use super::regression::{Gram, Sum};
 use super::simd::{self, Set};
 use super::stored::{MOST_AHEAD, MOST_EDGE};
 use super::survey::Survey;
-use super::walk::Coder;
+use super::walk::{Coder, Outlook};
 use crate::coefficients::Plane;
 
 /// A plane to learn from.
@@ -98,8 +98,8 @@ fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
         for target in start..end {
             let weights = gram.solve(&sources[..start], &[target], 1000.0);
             for (source, weight) in weights.into_iter().enumerate() {
-                let pair = &mut model.ahead[AHEAD_AT[i] + source / 2][target - start];
-                pair[source % 2] = fixed(weight, 12, MOST_AHEAD);
+                let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
+                lanes[target - start][source % 2] = fixed(weight, 12, MOST_AHEAD);
             }
         }
     }
@@ -108,18 +108,14 @@ fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
 /// Most blocks that expectations are regressed on.
 const MOST_REGRESSED: usize = 32_000;
 
-/// Features of a lane that are not magnitudes of the block itself.
-const OUTER: usize = 1 + LANE_FEATURES + BLOCK_FEATURES;
-
-/// Places of an observation's values: those of all lanes, the flags' own, the magnitudes' own, the magnitudes, and what
+/// Places of an observation's values: 1, the block's features, those of the magnitudes' own, the magnitudes, and what
 /// follows each checkpoint.
-const REST: usize = 1 + BLOCK_FEATURES;
-const NEAR: usize = REST + 2 * CHECKPOINTS.len();
+const NEAR: usize = 1 + BLOCK_FEATURES;
 const SIZE: usize = NEAR + 64;
 const FRACTION: usize = SIZE + 64;
 const MAGNITUDE: usize = FRACTION + 64;
 const FOLLOWS: usize = MAGNITUDE + 64;
-const VALUES: usize = FOLLOWS + CHECKPOINTS.len();
+const VALUES: usize = FOLLOWS + CHECKPOINTS;
 
 /// Collects what the lanes' expectations are regressed on.
 pub(super) struct Observer {
@@ -131,7 +127,6 @@ pub(super) struct Observer {
 
 impl Coder for Observer {
     const DECODES: bool = false;
-    const LOOKS: bool = true;
     #[inline(always)]
     fn symbol(&mut self, _: usize, _: &Table, symbol: usize) -> usize {
         symbol
@@ -145,29 +140,25 @@ impl Coder for Observer {
         value
     }
     #[inline(always)]
-    fn block(&mut self, features: &Features, residuals: &[i16; PADDED]) {
+    fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16; PADDED]) {
         self.seen += 1;
         if !self.seen.is_multiple_of(self.every) {
             return;
         }
-        let Features { own: [same, _, size, fraction], block, .. } = features;
+        let Outlook { features, prediction, .. } = outlook;
         let mut values = [0.0_f32; VALUES];
         values[0] = 1.0;
-        let scaled = |value: i16| f32::from(value) / 1024.0;
-        for (value, &feature) in values[1..].iter_mut().zip(block) {
-            *value = scaled(feature);
-        }
-        for i in 0..CHECKPOINTS.len() {
-            values[REST + 2 * i] = scaled(same.0[FLAG_LANE + i]);
-            values[REST + 2 * i + 1] = scaled(size.0[FLAG_LANE + i]);
+        for (value, &feature) in values[1..].iter_mut().zip(&features.block) {
+            *value = f32::from(feature) / 1024.0;
         }
         for k in 0..64 {
-            values[NEAR + k] = scaled(same.0[k]);
-            values[SIZE + k] = scaled(size.0[k]);
-            values[FRACTION + k] = scaled(fraction.0[k]);
+            let predicted = prediction.steps[k];
+            values[NEAR + k] = features.near(k).into();
+            values[SIZE + k] = f32::from(expect::size_of(predicted)) / 32.0;
+            values[FRACTION + k] = expect::fraction_of(predicted).into();
             values[MAGNITUDE + k] = f32::from(residuals[k].unsigned_abs().min(MOST.into()));
         }
-        for (i, &start) in CHECKPOINTS.iter().enumerate() {
+        for (i, &(start, _)) in PIECES[..CHECKPOINTS].iter().enumerate() {
             let rest: f32 = values[MAGNITUDE + start..FOLLOWS].iter().map(|m| m.min(3.0)).sum();
             values[FOLLOWS + i] = rest.min(f32::from(MOST));
         }
@@ -185,24 +176,20 @@ fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example
     }
     let gram = observer.gram.close();
     let places: [[usize; 1]; VALUES] = std::array::from_fn(|i| [i]);
-    for lane in 0..FLAG_LANE + CHECKPOINTS.len() {
-        let beside = [
-            NEAR + if lane == 0 { 2 } else { lane.min(64) - 1 },
-            NEAR + if lane < 63 { lane + 1 } else { 61 },
-        ];
-        let (own, start, target): ([Sum<'_>; LANE_FEATURES], _, _) = match lane.checked_sub(FLAG_LANE) {
-            None => (
-                [&places[NEAR + lane], &beside, &places[SIZE + lane], &places[FRACTION + lane]],
-                lane,
-                MAGNITUDE + lane,
-            ),
-            // A lane of a flag has two features of its own.
-            Some(i) => {
-                ([&places[REST + 2 * i], &[], &places[REST + 2 * i + 1], &[]], CHECKPOINTS[i], FOLLOWS + i)
+    let place = |i: usize| &places[i][..];
+    let within = |k: &usize| (NEAR..NEAR + 64).contains(k);
+    let beside: [Vec<usize>; 64] =
+        std::array::from_fn(|k| [NEAR + k - 1, NEAR + k + 1].into_iter().filter(within).collect());
+    for lane in 0..FLAG_LANE + CHECKPOINTS {
+        let (own, start, target) = match lane.checked_sub(FLAG_LANE) {
+            None => {
+                let own = [place(NEAR + lane), &beside[lane][..], place(SIZE + lane), place(FRACTION + lane)];
+                (own, lane, MAGNITUDE + lane)
             }
+            Some(i) => ([&[][..]; LANE_FEATURES], PIECES[i].0, FOLLOWS + i),
         };
-        let shared = places[..=BLOCK_FEATURES].iter().map(|p| &p[..]);
-        let inner = places[MAGNITUDE..MAGNITUDE + start].iter().map(|p| &p[..]);
+        let shared = (0..=BLOCK_FEATURES).map(place);
+        let inner = (MAGNITUDE..MAGNITUDE + start).map(place);
         let features: Vec<Sum<'_>> = shared.chain(own).chain(inner).collect();
         lane_weights(model, lane, &gram.solve(&features, &[target], 4.0));
     }
@@ -213,14 +200,16 @@ fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
     let (block, rest) = weights[1..].split_at(BLOCK_FEATURES);
     let (own, inner) = rest.split_at(LANE_FEATURES);
     // Each product's upper half is rounded down.
-    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(OUTER as i16 / 2);
-    let scaled = |weight: f64| fixed(weight / 1024.0, 24, i16::MAX);
+    let products = BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 };
+    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(products as i16 / 2);
+    // A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
+    let scaled = |weight: f64| fixed(weight, 14, i16::MAX);
     for (lanes, &weight) in model.block.iter_mut().zip(block) {
         lanes.0[lane] = scaled(weight);
     }
-    for (i, (lanes, &weight)) in model.own.iter_mut().zip(own).enumerate() {
-        // The sum of both sides counts half as a feature.
-        lanes.0[lane] = scaled(if i == 1 { 2.0 * weight } else { weight });
+    // As a feature the magnitudes beside are halved.
+    for ((lanes, &weight), unit) in model.own.iter_mut().zip(own).zip([1.0, 2.0, 1.0, 1.0]) {
+        lanes.0[lane] = scaled(weight * unit);
     }
     for (lanes, &weight) in model.inner.iter_mut().zip(inner) {
         lanes.0[lane] = fixed(weight, 8, 2047);
@@ -242,7 +231,7 @@ impl Counter {
     fn new(kind: Kind) -> Self {
         Self {
             tables: vec![[0; SYMBOLS]; kind.tables()],
-            flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS.len()],
+            flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS],
             raw: 0,
         }
     }

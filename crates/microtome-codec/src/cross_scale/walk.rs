@@ -1,6 +1,6 @@
 //! The one walk over a block that encoder, decoder and training share, so that they can't come apart.
 
-use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, eight};
+use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Features, MOST, Magnitudes};
 use super::model::{BUCKETS, CLASS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket, raw_bits};
 use super::rans::{Machine, Reader, SYMBOLS, Table, Writer};
@@ -14,8 +14,6 @@ const LENGTH_BITS: u32 = 4;
 pub(super) trait Coder {
     /// Whether the values come from here.
     const DECODES: bool;
-    /// Whether `prepare` or `block` look at the features.
-    const LOOKS: bool = false;
     /// The symbol of a table; `index` is the table's place in the model.
     fn symbol(&mut self, index: usize, table: &Table, symbol: usize) -> usize;
     /// Whether anything follows, at a checkpoint and in a bucket.
@@ -24,20 +22,24 @@ pub(super) trait Coder {
     fn raw(&mut self, bits: u32, value: u32) -> u32;
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
-    fn prepare<M: Machine>(&mut self, _outlook: &Outlook<'_>, _features: &Features, _block: &mut [i16; 64]) {}
+    fn prepare<M: Machine, const N: usize>(&mut self, _outlook: &Outlook<'_>, _block: &mut [i16; 64]) {}
     /// Told of each block after its last symbol.
     #[inline(always)]
-    fn block(&mut self, _features: &Features, _residuals: &[i16; PADDED]) {}
+    fn block(&mut self, _outlook: &Outlook<'_>, _residuals: &[i16; PADDED]) {}
 }
 
-/// What is known of a block before its first symbol, but for its features.
+/// What is known of a block before its first symbol.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outlook<'a> {
     pub(super) model: &'a Model,
     pub(super) kind: Kind,
     pub(super) prediction: &'a Prediction,
+    pub(super) features: &'a Features,
     pub(super) scale: &'a Scale,
 }
+
+/// The sixteen lanes, counted from 0, that each piece is the first to need.
+pub(super) const BEGINS: [Option<usize>; PIECES.len()] = [Some(0), None, Some(1), Some(2), Some(3), None];
 
 impl Coder for Writer {
     const DECODES: bool = false;
@@ -162,23 +164,18 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
 pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     coder: &mut C,
     outlook: &Outlook<'_>,
-    features: &mut Features,
     coefficients: &mut [i16; 64],
     magnitudes: &mut Magnitudes,
 ) {
-    let &Outlook { model, prediction, scale, .. } = outlook;
-    let predicted = prediction.first::<N>();
-    let mut expected = Lanes::ZERO;
-    expect::expect_flags(model, features, &mut expected);
-    if C::LOOKS {
-        features.complete(predicted);
-        coder.prepare::<M>(outlook, features, coefficients);
-    }
+    let &Outlook { model, prediction, features, scale, .. } = outlook;
+    coder.prepare::<M, N>(outlook, coefficients);
     let mut coded = Coded::NEW;
     let last = if C::DECODES { 0 } else { coded.start(coefficients, prediction) };
+    let mut expected = Lanes::ZERO;
+    expect::expect_flags(model, features, &mut expected);
     *magnitudes = [0; 64];
     let mut ahead = Ahead::NEW;
-    let mut before = None;
+    let mut piece = Piece::NONE;
     for (i, &(start, end)) in PIECES.iter().enumerate() {
         if let Some(flags) = model.flags.get(i) {
             let at = bucket(expected.0[FLAG_LANE + i]);
@@ -186,16 +183,13 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
                 break;
             }
         }
-        match before {
-            None => {
-                if !C::LOOKS {
-                    features.complete(predicted);
-                }
-                expect::expect_magnitudes(model, features, &mut expected);
-            }
-            Some(ref piece) => ahead.learn(i - 1, coded.piece::<C>(i - 1, piece), piece, scale),
+        if let Some(before) = i.checked_sub(1) {
+            ahead.learn::<M>(before, &coded.values::<C>(before, &piece), &piece, scale);
         }
-        let piece = ahead.piece::<M>(model, prediction, scale, i);
+        if let Some(chunk) = BEGINS[i] {
+            expect::begin(model, features, prediction.first::<N>(), chunk, &mut expected);
+        }
+        piece = ahead.piece::<M>(model, prediction, scale, i);
         if !C::DECODES {
             coded.compare(i, &piece);
         }
@@ -214,28 +208,24 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
                 expect::learn(model, &mut expected, k, magnitude);
             }
         }
-        (before, coded.end) = (Some(piece), end as i16);
-        if C::DECODES && i + 1 == PIECES.len() {
-            break;
-        }
+        coded.pieces = i + 1;
     }
     if C::DECODES {
-        coded.finish(before.as_ref(), prediction, coefficients);
-    } else if C::LOOKS {
-        coder.block(features, &coded.residuals);
+        coded.finish::<C>(&piece, prediction, coefficients);
     }
+    coder.block(outlook, &coded.residuals);
 }
 
 /// What of a block is coded.
 struct Coded {
     values: [i16; PADDED],
     residuals: [i16; PADDED],
-    /// Coefficients coded; the others are what was predicted at first.
-    end: i16,
+    /// Pieces coded; the coefficients of the others are what was predicted at first.
+    pieces: usize,
 }
 
 impl Coded {
-    const NEW: Self = Self { values: [0; PADDED], residuals: [0; PADDED], end: 0 };
+    const NEW: Self = Self { values: [0; PADDED], residuals: [0; PADDED], pieces: 0 };
 
     /// Takes the coefficients to be coded; returns how many have to be.
     #[inline(always)]
@@ -244,7 +234,7 @@ impl Coded {
         let mut last = 0;
         for k in 0..64 {
             let differs = coefficients[k] != expect::whole_steps(prediction.steps[k]);
-            last = if differs { k as u16 + 1 } else { last };
+            last = last.max(if differs { k as u16 + 1 } else { 0 });
         }
         last.into()
     }
@@ -253,40 +243,38 @@ impl Coded {
     #[inline(always)]
     fn compare(&mut self, i: usize, piece: &Piece) {
         let (start, _) = PIECES[i];
-        for l in 0..8 {
-            self.residuals[start + l] = (self.values[start + l].wrapping_sub(piece.known[l])) & MASKS[i][l];
+        for l in 0..16 {
+            self.residuals[start + l] = self.values[start + l].wrapping_sub(piece.known[l]) & MASKS[i][l];
         }
     }
 
     /// The values of a piece; from its residuals, if the coder decodes.
     #[inline(always)]
-    fn piece<C: Coder>(&mut self, i: usize, piece: &Piece) -> [i16; 8] {
+    fn values<C: Coder>(&mut self, i: usize, piece: &Piece) -> Sixteen {
         let (start, _) = PIECES[i];
-        let mut values: [i16; 8] = eight(&self.values, start);
+        let mut values = *sixteen(&self.values, start);
         if C::DECODES {
-            let residuals: [i16; 8] = eight(&self.residuals, start);
-            for l in 0..8 {
+            let residuals = sixteen(&self.residuals, start);
+            for l in 0..16 {
                 values[l] = piece.known[l].wrapping_add(residuals[l]);
             }
             // What lies beyond the piece will be written over.
-            self.values[start..start + 8].copy_from_slice(&values);
+            self.values[start..start + 16].copy_from_slice(&values);
         }
         values
     }
 
-    /// The coefficients of a block decoded up to a piece.
+    /// The coefficients of a decoded block; `piece` is the last one.
     #[inline(always)]
-    fn finish(&mut self, last: Option<&Piece>, prediction: &Prediction, coefficients: &mut [i16; 64]) {
-        if let Some(piece) = last {
-            let i = PIECES.iter().position(|&(_, end)| end as i16 == self.end).unwrap_or(0);
-            let (start, _) = PIECES[i];
-            for l in 0..8 {
-                self.values[start + l] = piece.known[l].wrapping_add(self.residuals[start + l]);
-            }
+    fn finish<C: Coder>(&mut self, piece: &Piece, prediction: &Prediction, coefficients: &mut [i16; 64]) {
+        let mut coded = 0;
+        if let Some(last) = self.pieces.checked_sub(1) {
+            self.values::<C>(last, piece);
+            coded = PIECES[last].1 as i16;
         }
         for k in 0..64 {
             let rest = expect::whole_steps(prediction.steps[k]);
-            coefficients[k] = if (k as i16) < self.end { self.values[k] } else { rest };
+            coefficients[k] = if (k as i16) < coded { self.values[k] } else { rest };
         }
     }
 }
