@@ -160,8 +160,9 @@ impl CrossScale {
             return Err(malformed(0, "codec parameters of more than 4 MiB"));
         }
         let mut plain = vec![];
-        let read = DeflateDecoder::new(packed).take(length as u64 + 1).read_to_end(&mut plain);
-        if read.is_err() || plain.len() != length {
+        let mut decoder = DeflateDecoder::new(packed);
+        let read = decoder.by_ref().take(length as u64 + 1).read_to_end(&mut plain);
+        if read.is_err() || plain.len() != length || decoder.total_in() != packed.len() as u64 {
             return Err(malformed(4, "the codec parameters do not decompress to their length"));
         }
         let mut input = Input::new(&plain);

@@ -20,6 +20,8 @@ const VERBATIM: u8 = 0;
 const ALONE: u8 = 1;
 /// First byte of a payload: coefficients coded against the level's reference.
 const PREDICTED: u8 = 2;
+/// Added to these two: the stream has the side that edge tiles of the level are padded to, not the tile's own size.
+const IS_PADDED: u8 = 4;
 /// Number of a template that is in the payload itself.
 const INLINE: u8 = 255;
 /// Longest template in a payload.
@@ -210,7 +212,10 @@ impl CrossScale {
         out: &mut Vec<u8>,
     ) -> Coding {
         let kind = self.usable(level, &workspace.tile, &reference);
-        out.push(if kind == Kind::Alone { ALONE } else { PREDICTED });
+        let padded = u32::from(self.padded_to(level));
+        let is_padded = padded > 0 && [workspace.tile.width, workspace.tile.height] == [padded; 2];
+        let form = if kind == Kind::Alone { ALONE } else { PREDICTED };
+        out.push(form | if is_padded { IS_PADDED } else { 0 });
         match self.templates.iter().position(|t| t == template) {
             Some(number) => out.push(number as u8),
             None => {
@@ -220,8 +225,6 @@ impl CrossScale {
                 out.extend_from_slice(&bytes);
             }
         }
-        out.extend_from_slice(&(workspace.tile.width as u16).to_le_bytes());
-        out.extend_from_slice(&(workspace.tile.height as u16).to_le_bytes());
         let Workspace { tile, aligned, scratch, symbols, .. } = workspace;
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
@@ -275,7 +278,10 @@ impl CrossScale {
     /// What a payload of `level` was coded against, by its first byte: only then is its reference needed.
     #[must_use]
     pub fn kind_of(&self, level: u8, payload: &[u8]) -> Kind {
-        if payload.first() == Some(&PREDICTED) { self.kind(level) } else { Kind::Alone }
+        match payload.first() {
+            Some(form) if form & !IS_PADDED == PREDICTED => self.kind(level),
+            _ => Kind::Alone,
+        }
     }
 
     /// The samples of a payload's tile, for others to be predicted from; `None` if it is stored verbatim.
@@ -336,9 +342,22 @@ impl CrossScale {
         let (&form, rest) = payload.split_first().ok_or(cut.clone())?;
         let kind = match form {
             VERBATIM => return Ok(Content::Stream),
-            ALONE => Kind::Alone,
-            PREDICTED => self.kind(level),
-            _ => return Err(malformed(0, "an unknown form of payload")),
+            _ => match (form & !IS_PADDED, self.kind(level)) {
+                (ALONE, _) => Kind::Alone,
+                (PREDICTED, Kind::Alone) => {
+                    return Err(malformed(
+                        0,
+                        "a tile coded against others in a level that is predicted from none",
+                    ));
+                }
+                (PREDICTED, kind) => kind,
+                _ => return Err(malformed(0, "an unknown form of payload")),
+            },
+        };
+        let stored = match (form & IS_PADDED, self.padded_to(level)) {
+            (0, _) => size,
+            (_, 0) => return Err(malformed(0, "a padded tile in a level without padding")),
+            (_, side) => [u32::from(side); 2],
         };
         let (&number, mut rest) = rest.split_first().ok_or(cut.clone())?;
         let template = match self.templates.get(usize::from(number)) {
@@ -355,18 +374,12 @@ impl CrossScale {
             }
             None => return Err(malformed(1, "no such template")),
         };
-        let (sides, body) = rest.split_first_chunk::<4>().ok_or(cut)?;
-        let stored = [0, 2].map(|i| u32::from(u16::from_le_bytes([sides[i], sides[i + 1]])));
-        let padded = u32::from(self.padded_to(level));
-        if stored != size && stored != [padded; 2] {
-            return Err(malformed(2, "the tile is not of the size that its place has"));
-        }
         let Workspace { tile, aligned, scratch, .. } = workspace;
         template.planes_for(stored[0], stored[1], tile)?;
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
-        let mut reader = Reader::new(body)?;
+        let mut reader = Reader::new(rest)?;
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             align(self.set, &reference, kind, plane, index, most, aligned);
@@ -410,6 +423,9 @@ impl CrossScale {
         let Workspace { tile, aligned, streams, .. } = workspace;
         template.planes_for(size[0], size[1], tile)?;
         let most = most_sampling(&tile.planes);
+        if finer.iter().any(|f| f.picture.planes.len() != tile.planes.len()) {
+            return Err(malformed("a finer tile has other components than derived tiles"));
+        }
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             let sampling = [plane.horizontal, plane.vertical];
             if !finer.iter().all(|f| f.picture.planes.get(index).is_some_and(|c| c.sampling == sampling)) {
