@@ -4,9 +4,10 @@
 //! at every second one along the same row or column. So a block is coded in *pieces*, each with its own prediction.
 
 use super::expect::{fraction_of, whole_steps};
-use super::model::{AHEAD_AT, AHEAD_PIECES, EDGE_TARGETS, Model, PIECES};
+use super::model::{AHEAD_AT, AHEAD_PIECES, EDGE_TARGETS, PIECES};
 use super::predict;
 use super::rans::{Machine, Sums};
+use super::walk::Outlook;
 
 /// Coefficients of a block and room for a vector to reach beyond them.
 pub(super) const PADDED: usize = 80;
@@ -104,24 +105,31 @@ pub(super) struct Piece {
     pub(super) steps: Sixteen,
     /// Whole steps.
     pub(super) known: Sixteen,
-    /// What is left of its size, in 1/32 of a step.
-    pub(super) fraction: Sixteen,
+    /// First table of each coefficient, for its class and its prediction's fraction.
+    pub(super) tables: [u16; 16],
 }
 
 impl Piece {
     pub(super) const NONE: Self =
-        Self { sixteenths: [0; 16], steps: [0; 16], known: [0; 16], fraction: [0; 16] };
+        Self { sixteenths: [0; 16], steps: [0; 16], known: [0; 16], tables: [0; 16] };
 
-    /// A prediction to which sums in 2^-12 sixteenths are added.
+    /// A prediction to which sums in 2^-12 sixteenths are added; its coefficients' tables begin at `first`.
     #[inline(always)]
-    pub(super) fn new(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Self {
+    pub(super) fn new(
+        sixteenths: &Sixteen,
+        sums: &[Sums; 2],
+        reciprocals: &[i32; 16],
+        first: &[u16; 16],
+        fractions: &[u8; 32],
+    ) -> Self {
         let mut piece = Self::NONE;
         for l in 0..16 {
             let sum = (sums[l / 8][l % 8] >> 12).clamp(-32768, 32767) as i16;
             piece.sixteenths[l] = sixteenths[l].saturating_add(sum);
             piece.steps[l] = predict::in_steps(piece.sixteenths[l], reciprocals[l]);
             piece.known[l] = whole_steps(piece.steps[l]);
-            piece.fraction[l] = fraction_of(piece.steps[l]);
+            let fraction = fraction_of(piece.steps[l]) as usize & 31;
+            piece.tables[l] = first[l] + u16::from(fractions[fraction]);
         }
         piece
     }
@@ -152,13 +160,8 @@ impl Ahead {
 
     /// The prediction of piece `i`, once all before it are decoded.
     #[inline(always)]
-    pub(super) fn piece<M: Machine>(
-        &self,
-        model: &Model,
-        prediction: &Prediction,
-        scale: &Scale,
-        i: usize,
-    ) -> Piece {
+    pub(super) fn piece<M: Machine>(&self, outlook: &Outlook<'_>, i: usize) -> Piece {
+        let &Outlook { model, kind, prediction, scale, .. } = outlook;
         let (start, _) = PIECES[i];
         let mut sums = [[1 << 11; 8]; 2];
         if (1..AHEAD_PIECES).contains(&i) {
@@ -169,7 +172,14 @@ impl Ahead {
                 }
             }
         }
-        M::piece(sixteen(&prediction.sixteenths, start), &sums, sixteen(&scale.reciprocals, start))
+        let layout = kind.layout();
+        M::piece(
+            sixteen(&prediction.sixteenths, start),
+            &sums,
+            sixteen(&scale.reciprocals, start),
+            sixteen(&layout.first, start),
+            &layout.fractions,
+        )
     }
 
     /// Takes in the coefficients of piece `i`, predicted as `piece`.

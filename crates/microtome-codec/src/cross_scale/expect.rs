@@ -3,6 +3,7 @@
 //! Each lane is a weighted sum of features, scaled so that every product's upper half counts: the same integers on
 //! every machine, sixteen at a time where the machine can.
 
+use super::ahead::{PADDED, sixteen};
 use super::model::{BLOCK_FEATURES, FLAG_LANE, Lanes, Model};
 
 /// Largest magnitude that counts as a feature.
@@ -111,12 +112,13 @@ fn part(lanes: &Lanes, chunk: usize) -> [i16; 16] {
 }
 
 /// Adds to sixteen lanes of magnitudes what is expected without the magnitudes of the block itself, in 1/256: their
-/// turn comes when the first of them is about to be coded, and many a block ends before.
+/// turn comes when the first of them is about to be coded, and many a block ends before. Of `predicted`, the first `N`
+/// are.
 #[inline(always)]
 pub(super) fn begin<const N: usize>(
     model: &Model,
     features: &Features,
-    predicted: &[i16; N],
+    predicted: &[i16; PADDED],
     chunk: usize,
     expected: &mut Lanes,
 ) {
@@ -139,16 +141,13 @@ pub(super) fn begin<const N: usize>(
         *value = i16::from(before + behind) << 9;
     }
     add(1, &values);
-    if let Some(predicted) = predicted.get(16 * chunk..) {
-        let mut sixteen = [0; 16];
-        for (sixteen, &predicted) in sixteen.iter_mut().zip(predicted) {
-            *sixteen = predicted;
-        }
-        for (value, predicted) in values.iter_mut().zip(sixteen) {
+    if 16 * chunk < N {
+        let predicted = sixteen(predicted, 16 * chunk);
+        for (value, &predicted) in values.iter_mut().zip(predicted) {
             *value = size_of(predicted) << 5;
         }
         add(2, &values);
-        for (value, predicted) in values.iter_mut().zip(sixteen) {
+        for (value, &predicted) in values.iter_mut().zip(predicted) {
             *value = fraction_of(predicted) << 10;
         }
         add(3, &values);

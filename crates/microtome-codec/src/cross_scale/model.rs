@@ -3,7 +3,8 @@
 //! A slide has a model for each [`Kind`] of level, for its first component and for the others. Not here: how they are
 //! found (`train`), how they are written down (`params`).
 
-use super::rans::{Pairs, SCALE, SYMBOLS, Table};
+use super::ahead::PADDED;
+use super::rans::{Head, Pairs, SCALE, SYMBOLS, Table};
 
 /// What a level's tiles are predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +34,17 @@ impl Kind {
         match self {
             Self::Alone | Self::Coarser => 6,
             Self::Finer => 10,
+        }
+    }
+
+    /// Where its tables lie.
+    #[inline(always)]
+    pub(super) fn layout(self) -> &'static Layout {
+        static OF_COARSE: Layout = Layout::new(COARSE);
+        static OF_FINE: Layout = Layout::new(FINE);
+        match self {
+            Self::Alone | Self::Coarser => &OF_COARSE,
+            Self::Finer => &OF_FINE,
         }
     }
 
@@ -72,23 +84,61 @@ pub(super) const BUCKETS: usize = 53;
 /// Classes of coefficients with tables of their own: by zigzag index.
 pub(super) const CLASSES: usize = 5;
 
-/// The class of each zigzag index.
-pub(super) const CLASS: [u16; 64] = {
-    let mut class = [0; 64];
-    let mut k = 0;
-    while k < 64 {
-        let number = match k {
-            0 => 0,
-            1..6 => 1,
-            6..15 => 2,
-            15..28 => 3,
-            _ => 4,
-        };
-        class[k] = number;
-        k += 1;
+/// Where the tables of one kind of level lie in a model.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// First table of the class of each zigzag index.
+    pub(super) first: [u16; PADDED],
+    /// Bucket of each fraction of a prediction in 1/32 step.
+    pub(super) fractions: [u8; 32],
+    /// Tables before the bucket of each expected magnitude below 4 (1024 in 1/256).
+    below_four: [u16; 1024],
+    /// Tables of a bucket.
+    each: usize,
+}
+
+/// Bucket of a prediction's fraction in 1/32 step, of six.
+const COARSE: [u8; 32] =
+    [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
+/// The same, of ten.
+const FINE: [u8; 32] =
+    [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9, 9];
+
+impl Layout {
+    const fn new(fractions: [u8; 32]) -> Self {
+        let each = fractions[31] as usize + 1;
+        let mut layout = Self { first: [0; PADDED], fractions, below_four: [0; 1024], each };
+        let mut k = 0;
+        while k < 64 {
+            let class = match k {
+                0 => 0,
+                1..6 => 1,
+                6..15 => 2,
+                15..28 => 3,
+                _ => 4,
+            };
+            layout.first[k] = (class * BUCKETS * each) as u16;
+            k += 1;
+        }
+        let mut expected = 0;
+        while expected < 1024 {
+            layout.below_four[expected] = (bucket(expected as i16) * each) as u16;
+            expected += 1;
+        }
+        layout
     }
-    class
-};
+
+    /// Tables of a class before those of an expected magnitude in 1/256, and the plain bits of its bucket.
+    #[inline(always)]
+    pub(super) fn tables_of(&self, expected: i16) -> (usize, u32) {
+        if expected < 1024 {
+            // Most are: and those have no plain bits.
+            return (usize::from(self.below_four[usize::from(expected.max(0) as u16 & 1023)]), 0);
+        }
+        let bucket = bucket(expected);
+        (bucket * self.each, raw_bits(bucket))
+    }
+}
 
 /// 16-bit lanes, aligned for vector loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +175,8 @@ pub(super) struct Model {
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
     pub(super) tables: Vec<Table>,
+    /// What of these is needed most.
+    pub(super) heads: Vec<Head>,
 }
 
 impl Model {
@@ -142,6 +194,7 @@ impl Model {
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
+            heads: vec![],
         };
         model.make_tables();
         model
@@ -150,6 +203,7 @@ impl Model {
     /// Makes the tables from the widths.
     pub(super) fn make_tables(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
+        self.heads = self.tables.iter().map(Table::head).collect();
     }
 }
 
@@ -173,30 +227,12 @@ fn table(widths: &[u8; SYMBOLS]) -> Table {
     Table { ends }
 }
 
-/// Buckets of expected magnitudes below 4.
-static BELOW_FOUR: [u8; 1024] = {
-    let mut buckets = [0; 1024];
-    let mut e = 0;
-    while e < 1024 {
-        buckets[e] = bucket_of(if e < 4 { 4 } else { e as u32 }) as u8;
-        e += 1;
-    }
-    buckets
-};
-
 /// Bucket of an expected magnitude in 1/256: linear steps, four an octave, from 1/64 up.
 #[inline(always)]
-pub(super) fn bucket(expected: i16) -> usize {
-    match expected {
-        1024.. => bucket_of(expected as u32),
-        _ => usize::from(BELOW_FOUR[usize::from(expected.max(0) as u16 & 1023)]),
-    }
-}
-
-#[inline(always)]
-const fn bucket_of(expected: u32) -> usize {
-    let octave = 31 - expected.leading_zeros();
-    ((octave - 2) * 4 + ((expected >> (octave - 2)) & 3)) as usize
+pub(super) const fn bucket(expected: i16) -> usize {
+    let e = if expected < 4 { 4 } else { expected as u32 };
+    let octave = 31 - e.leading_zeros();
+    ((octave - 2) * 4 + ((e >> (octave - 2)) & 3)) as usize
 }
 
 /// Low bits of a magnitude that are not worth a probability in a bucket: half the octaves above 4.

@@ -9,17 +9,23 @@ use super::rans::Sums;
 /// As [`Piece::new`].
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn piece(sixteenths: &Sixteen, [low, high]: &[Sums; 2], reciprocals: &[i32; 16]) -> Piece {
+pub(super) fn piece(
+    sixteenths: &Sixteen,
+    [low, high]: &[Sums; 2],
+    reciprocals: &[i32; 16],
+    first: &[u16; 16],
+    fractions: &[u8; 32],
+) -> Piece {
     let whole = |sums: &Sums| _mm256_srai_epi32::<12>(load_wide(sums));
     let sixteenths = _mm256_adds_epi16(load(sixteenths), packed(whole(low), whole(high)));
-    let (first, second) = reciprocals.split_at(8);
+    let (front, back) = reciprocals.split_at(8);
     let in_steps = |half: __m128i, reciprocals: &[i32]| {
         let product = _mm256_mullo_epi32(_mm256_cvtepi16_epi32(half), load_wide(reciprocals));
         _mm256_srai_epi32::<15>(_mm256_add_epi32(product, _mm256_set1_epi32(1 << 14)))
     };
     let steps = packed(
-        in_steps(_mm256_castsi256_si128(sixteenths), first),
-        in_steps(_mm256_extracti128_si256::<1>(sixteenths), second),
+        in_steps(_mm256_castsi256_si128(sixteenths), front),
+        in_steps(_mm256_extracti128_si256::<1>(sixteenths), back),
     );
     let steps = _mm256_max_epi16(steps, _mm256_set1_epi16(-32767));
     let (sign, size) = (_mm256_srai_epi16::<15>(steps), _mm256_abs_epi16(steps));
@@ -29,8 +35,26 @@ pub(super) fn piece(sixteenths: &Sixteen, [low, high]: &[Sums; 2], reciprocals: 
         sixteenths: stored(sixteenths),
         steps: stored(steps),
         known: stored(known),
-        fraction: stored(fraction),
+        tables: stored(_mm256_add_epi16(load(&first.map(|f| f as i16)), looked_up(fraction, fractions)))
+            .map(|t| t as u16),
     }
+}
+
+/// The bytes of a table at sixteen indices below 32.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn looked_up(index: __m256i, table: &[u8; 32]) -> __m256i {
+    // SAFETY: 16 bytes are read from each half of an array of 32.
+    let half = |from: usize| unsafe {
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(table[from..from + 16].as_ptr().cast()))
+    };
+    // The lowest four bits of a byte choose.
+    let (low, high) = (
+        _mm256_shuffle_epi8(half(0), index),
+        _mm256_shuffle_epi8(half(16), _mm256_and_si256(index, _mm256_set1_epi16(15))),
+    );
+    let chosen = _mm256_blendv_epi8(low, high, _mm256_cmpgt_epi16(index, _mm256_set1_epi16(15)));
+    _mm256_and_si256(chosen, _mm256_set1_epi16(0xFF))
 }
 
 /// As [`super::ahead::errors`].
@@ -92,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::ahead;
+    use super::super::model::Kind;
     use super::*;
 
     fn any_sixteen() -> impl Strategy<Value = Sixteen> {
@@ -104,7 +129,10 @@ mod tests {
         fn vectors_do_what_the_plain_steps_do(
             a in any_sixteen(), b in any_sixteen(), step in 1..2048_i16,
             sums in proptest::collection::vec(any::<i32>(), 16), reciprocal in 1..=65536_i32,
+            kind in 0..3_usize,
         ) {
+            let layout = Kind::ALL[kind].layout();
+            let first = ahead::sixteen(&layout.first, 21);
             if !is_x86_feature_detected!("avx2") {
                 return Ok(());
             }
@@ -112,9 +140,9 @@ mod tests {
             let (steps, reciprocals) = ([step; 16], [reciprocal; 16]);
             // SAFETY: AVX2 was detected.
             let (found, three, four) = unsafe {
-                (piece(&a, &sums, &reciprocals), errors::<3>(&a, &steps, &b, 1023), errors::<4>(&a, &steps, &b, 2047))
+                (piece(&a, &sums, &reciprocals, first, &layout.fractions), errors::<3>(&a, &steps, &b, 1023), errors::<4>(&a, &steps, &b, 2047))
             };
-            prop_assert_eq!(found, Piece::new(&a, &sums, &reciprocals));
+            prop_assert_eq!(found, Piece::new(&a, &sums, &reciprocals, first, &layout.fractions));
             prop_assert_eq!(three, ahead::errors::<3>(&a, &steps, &b, 1023));
             prop_assert_eq!(four, ahead::errors::<4>(&a, &steps, &b, 2047));
         }

@@ -7,7 +7,7 @@ use super::ahead::Ahead;
 use super::colour;
 use super::dct;
 use super::expect::{self, MOST};
-use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket, raw_bits};
+use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket};
 use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
 use super::simd::{self, Set};
 use super::tile::Workspace;
@@ -16,10 +16,8 @@ use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Temp
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
 
-/// Bits are counted in 1/256.
-const BIT: i32 = 256;
-/// What a bit is worth in squared error, of 1/2^16 of a squared step.
-const BIT_WORTH: i64 = 3000;
+/// What a bit is worth in squared error, in squared steps.
+const BIT_WORTH: f32 = 3000.0 / 65536.0;
 
 /// Quantisation of pixels by libjpeg's measure of quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,12 +126,12 @@ pub(super) fn transform_plane<M: Machine>(
     }
 }
 
-/// Cost in 1/256 bit of a width of [`SCALE`], by width / 16: a table made without logarithms, the same on all machines.
-struct Costs(Vec<u16>);
+/// What a width of [`SCALE`] costs, as error: made without logarithms, the same on all machines.
+struct Costs(Vec<f32>);
 
 impl Costs {
     fn new() -> Self {
-        // log2 by repeated squaring of the mantissa in 2^-30.
+        // log2 in 1/256 by repeated squaring of the mantissa in 2^-30.
         let log2 = |value: u32| -> u32 {
             let whole = 31 - value.leading_zeros();
             let mut mantissa = (u64::from(value) << 30) >> whole;
@@ -147,12 +145,13 @@ impl Costs {
             }
             whole * 256 + fraction
         };
-        Self((0..=SCALE).map(|width| (SCALE_BITS * 256 - log2(u32::from(width.max(1)))) as u16).collect())
+        let bits = |width: u16| (SCALE_BITS * 256 - log2(u32::from(width.max(1)))) as f32 / 256.0;
+        Self((0..=SCALE).map(|width| bits(width) * BIT_WORTH).collect())
     }
 
     #[inline(always)]
-    fn of(&self, width: u16) -> i32 {
-        i32::from(self.0[usize::from(width)])
+    fn of(&self, width: u16) -> f32 {
+        self.0[usize::from(width)]
     }
 }
 
@@ -161,37 +160,38 @@ pub(super) struct Chooser<'a> {
     writer: &'a mut Writer,
     targets: std::slice::Iter<'a, [i16; 64]>,
     steps: &'a [u16; 64],
-    /// What a squared sixteenth of a coefficient weighs, in 2^-32 of a squared step.
-    weights: [i64; 64],
+    /// What a squared sixteenth of a coefficient weighs, in squared steps.
+    weights: [f32; 64],
     costs: &'static Costs,
 }
 
 impl<'a> Chooser<'a> {
     pub(super) fn new(writer: &'a mut Writer, targets: &'a Targets, steps: &'a [u16; 64]) -> Self {
         static COSTS: std::sync::LazyLock<Costs> = std::sync::LazyLock::new(Costs::new);
-        // A step is 16 sixteenths; 2^16 of error is a squared step.
-        let weights = steps.map(|step| (1 << 24) / (i64::from(step) * i64::from(step)).max(1));
+        let weights = steps.map(|step| 1.0 / (16.0 * f32::from(step.max(1))).powi(2));
         Self { writer, targets: targets.iter(), steps, weights, costs: &COSTS }
     }
 
-    /// What coding a residual costs, in 1/256 bit.
+    /// What coding a residual costs, as error.
     #[inline(always)]
-    fn cost(&self, model: &Model, index: usize, raw: u32, value: i32) -> i32 {
+    fn cost(&self, model: &Model, index: usize, raw: u32, value: i32) -> f32 {
         let top = value >> raw;
-        let raw = raw as i32 * BIT;
         let table = &model.tables[index];
-        if (-7..=7).contains(&top) {
-            return self.costs.of(table.interval(walk::fold(top)).1) + raw;
+        if raw == 0 && (-7..=7).contains(&top) {
+            return self.costs.of(table.interval(walk::fold(top)).1);
         }
-        let length = 31 - (top.unsigned_abs().max(8) - 7).leading_zeros() as i32;
-        self.costs.of(table.interval(ESCAPE).1) + (5 + length) * BIT + raw
+        let (symbol, plain) = match top {
+            -7..=7 => (walk::fold(top), raw),
+            _ => (ESCAPE, raw + 5 + 31 - (top.unsigned_abs().max(8) - 7).leading_zeros()),
+        };
+        self.costs.of(table.interval(symbol).1) + plain as f32 * BIT_WORTH
     }
 
-    /// Squared error in 2^-16 of a squared step of `value` for a target.
+    /// Squared error of `value` for a target, in squared steps.
     #[inline(always)]
-    fn error(&self, k: usize, target: i16, value: i32) -> i64 {
-        let off = i64::from(target) - 16 * i64::from(value) * i64::from(self.steps[k]);
-        (off * off * self.weights[k]) >> 16
+    fn error(&self, k: usize, target: i16, value: i32) -> f32 {
+        let off = (i32::from(target) - 16 * value * i32::from(self.steps[k])) as f32;
+        off * off * self.weights[k]
     }
 
     #[inline(always)]
@@ -201,41 +201,56 @@ impl<'a> Chooser<'a> {
         target: &[i16; 64],
         block: &mut [i16; 64],
     ) {
-        let &Outlook { model, prediction, features, scale, .. } = outlook;
+        let &Outlook { model, kind, prediction, features, scale } = outlook;
+        let mut nearest = [0; 64];
+        round(target, self.steps, &mut nearest);
+        let mut rest = [0; 64];
+        let mut errors = [0.0; 64];
+        for k in 0..64 {
+            rest[k] = expect::whole_steps(prediction.steps[k]);
+            errors[k] = self.error(k, target[k], rest[k].into());
+        }
+        if nearest == rest {
+            // Nothing comes nearer, and hardly anything costs less.
+            *block = rest;
+            return;
+        }
+        // Error from each place on, if the rest is left to its prediction.
+        let mut left = [0.0_f32; 65];
+        for k in (0..64).rev() {
+            left[k] = left[k + 1] + errors[k];
+        }
         let mut expected = Lanes::ZERO;
         expect::expect_flags(model, features, &mut expected);
-        let rest: [i16; 64] = std::array::from_fn(|k| expect::whole_steps(prediction.steps[k]));
-        // Error from each place on, if the rest is left to its prediction.
-        let mut left = [0_i64; 65];
-        for k in (0..64).rev() {
-            left[k] = left[k + 1] + self.error(k, target[k], rest[k].into());
-        }
-        let mut sum = 0_i64;
-        let mut best = (i64::MAX, 0);
+        let mut sum = 0.0;
+        let mut best = (f32::INFINITY, 0);
         let mut ahead = Ahead::NEW;
         for (i, &(start, end)) in PIECES.iter().enumerate() {
             if let Some(flags) = model.flags.get(i) {
                 let zero = flags[bucket(expected.0[FLAG_LANE + i])];
-                let end_here = sum + left[start] + Self::bits(self.costs.of(zero));
+                let end_here = sum + left[start] + self.costs.of(zero);
                 if end_here < best.0 {
                     best = (end_here, start);
                 }
-                sum += Self::bits(self.costs.of(SCALE - zero));
+                sum += self.costs.of(SCALE - zero);
             }
             if sum >= best.0 {
                 break;
             }
             if let Some(chunk) = BEGINS[i] {
-                expect::begin(model, features, prediction.first::<N>(), chunk, &mut expected);
+                expect::begin::<N>(model, features, &prediction.steps, chunk, &mut expected);
             }
-            let piece = ahead.piece::<M>(model, prediction, scale, i);
+            let piece = ahead.piece::<M>(outlook, i);
             let mut values = [0; 16];
             for k in start..end {
                 let at = k - start;
-                let (chosen, cost) = self.one(outlook, &expected, k, piece.steps[at], target[k]);
-                (values[at], block[k]) = (chosen as i16, chosen as i16);
+                let (tables, raw) = kind.layout().tables_of(expected.0[k]);
+                let index = usize::from(piece.tables[at]) + tables;
+                let place = Place { k, index, raw, known: piece.known[at], negative: piece.steps[at] < 0 };
+                let (chosen, cost) = self.one(model, &place, target[k], nearest[k]);
+                (values[at], block[k]) = (chosen, chosen);
                 sum += cost;
-                let residual = chosen - i32::from(piece.known[at]);
+                let residual = i32::from(chosen) - i32::from(piece.known[at]);
                 if residual != 0 {
                     expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
                 }
@@ -246,51 +261,55 @@ impl<'a> Chooser<'a> {
         block[from..].copy_from_slice(&rest[from..]);
     }
 
-    #[inline(always)]
-    fn bits(bits: i32) -> i64 {
-        i64::from(bits) * BIT_WORTH / i64::from(BIT)
-    }
-
     /// The best value of a coefficient, and its error and bits together.
     #[inline(always)]
-    fn one(
-        &self,
-        outlook: &Outlook<'_>,
-        expected: &Lanes,
-        k: usize,
-        predicted: i16,
-        target: i16,
-    ) -> (i32, i64) {
-        let at = bucket(expected.0[k]);
-        let index = walk::table_index(outlook.kind, k, at, expect::fraction_of(predicted));
-        let raw = raw_bits(at);
-        let known = i32::from(expect::whole_steps(predicted));
-        let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
-        let (t, unit) = (i32::from(target), 16 * i32::from(self.steps[k]));
-        let nearest = (t + if t < 0 { -unit / 2 } else { unit / 2 }) / unit;
+    fn one(&self, model: &Model, place: &Place, target: i16, nearest: i16) -> (i16, f32) {
+        let &Place { k, index, raw, known, negative } = place;
         let lower = nearest - nearest.signum();
-        let mut best = (0, i64::MAX);
-        let candidates = [nearest, lower, known];
-        // Most of the time they are all the same.
-        let count = if nearest == 0 && known == 0 { 1 } else { 3 };
-        for value in &candidates[..count] {
-            let value = (*value).clamp(-most, most);
-            let turned = if predicted < 0 { known - value } else { value - known };
-            let cost =
-                self.error(k, target, value) + Self::bits(self.cost(outlook.model, index, raw, turned));
-            if cost < best.1 {
-                best = (value, cost);
+        let cost = |value: i16| {
+            let residual = i32::from(value) - i32::from(known);
+            let turned = if negative { -residual } else { residual };
+            self.error(k, target, value.into()) + self.cost(model, index, raw, turned)
+        };
+        let mut best = (nearest, cost(nearest));
+        for (value, is_new) in [(lower, lower != nearest), (known, known != nearest && known != lower)] {
+            if is_new {
+                let cost = cost(value);
+                if cost < best.1 {
+                    best = (value, cost);
+                }
             }
         }
         best
     }
 }
 
+/// A coefficient about to be chosen.
+struct Place {
+    k: usize,
+    /// Its table, and the plain bits of its bucket.
+    index: usize,
+    raw: u32,
+    /// Its prediction, and whether that is negative.
+    known: i16,
+    negative: bool,
+}
+
+/// Rounds targets to the nearest.
+#[inline(always)]
+fn round(target: &[i16; 64], steps: &[u16; 64], nearest: &mut [i16; 64]) {
+    for k in 0..64 {
+        let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
+        let value = f32::from(target[k]) / (16.0 * f32::from(steps[k].max(1)));
+        nearest[k] = ((value + 0.5_f32.copysign(value)) as i32).clamp(-most, most) as i16;
+    }
+}
+
 impl Coder for Chooser<'_> {
     const DECODES: bool = false;
     #[inline(always)]
-    fn symbol(&mut self, index: usize, table: &super::rans::Table, symbol: usize) -> usize {
-        Coder::symbol(self.writer, index, table, symbol)
+    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
+        Coder::symbol(self.writer, model, index, symbol)
     }
     #[inline(always)]
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool {
@@ -308,14 +327,9 @@ impl Coder for Chooser<'_> {
     }
 }
 
-/// Rounds targets to the nearest.
+/// Rounds the targets of a plane.
 fn nearest(targets: &Targets, plane: &mut Plane) {
     for (block, target) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(targets) {
-        for k in 0..64 {
-            let unit = 16 * i32::from(plane.table[k]);
-            let t = i32::from(target[k]);
-            let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
-            block[k] = ((t + if t < 0 { -unit / 2 } else { unit / 2 }) / unit).clamp(-most, most) as i16;
-        }
+        round(target, &plane.table, block);
     }
 }

@@ -26,7 +26,15 @@ pub(super) struct Table {
     pub(super) ends: [u16; SYMBOLS],
 }
 
+/// The ends of a table's first three symbols, and a 0.
+pub(super) type Head = [u16; 4];
+
 impl Table {
+    /// The ends of the first three symbols.
+    pub(super) fn head(&self) -> Head {
+        [self.ends[0], self.ends[1], self.ends[2], 0]
+    }
+
     /// Start and width of a symbol's interval.
     #[inline(always)]
     pub(super) fn interval(&self, symbol: usize) -> (u16, u16) {
@@ -49,8 +57,14 @@ pub(super) trait Machine: Copy {
     fn multiply_add_picked(sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums;
     /// A piece's prediction, as [`Piece::new`] says.
     #[inline(always)]
-    fn piece(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Piece {
-        Piece::new(sixteenths, sums, reciprocals)
+    fn piece(
+        sixteenths: &Sixteen,
+        sums: &[Sums; 2],
+        reciprocals: &[i32; 16],
+        first: &[u16; 16],
+        fractions: &[u8; 32],
+    ) -> Piece {
+        Piece::new(sixteenths, sums, reciprocals, first, fractions)
     }
     /// Errors of coefficients, as [`ahead::errors`] says.
     #[inline(always)]
@@ -164,21 +178,30 @@ impl<'a> Reader<'a> {
         (self.now & (u32::from(SCALE) - 1)) as u16
     }
 
+    /// The symbol, if it is one of the first three; `head` has the ends of these.
+    ///
+    /// They are most: a branch for each lets the machine go on with what comes next before it is sure of this one, and
+    /// their ends lie close together, apart from the tables.
+    #[inline(always)]
+    pub(super) fn likely(&mut self, head: Head) -> Option<usize> {
+        let slot = self.slot();
+        if slot < head[0] {
+            self.advance(0, head[0]);
+            return Some(0);
+        }
+        if slot >= head[2] {
+            return None;
+        }
+        let negative = slot < head[1];
+        let (start, end) = if negative { (head[0], head[1]) } else { (head[1], head[2]) };
+        self.advance(start, end.wrapping_sub(start));
+        Some(if negative { 1 } else { 2 })
+    }
+
+    /// The symbol, whichever it is.
     #[inline(always)]
     pub(super) fn symbol<S: Machine>(&mut self, table: &Table) -> usize {
         let slot = self.slot();
-        // Most symbols are 0, and those need no search.
-        if slot < table.ends[0] {
-            self.advance(0, table.ends[0]);
-            return 0;
-        }
-        // The next ones are -1 and 1. A branch lets the machine go on before it knows which of them it is.
-        if slot < table.ends[2] {
-            let symbol = if slot < table.ends[1] { 1 } else { 2 };
-            let (start, width) = table.interval(symbol);
-            self.advance(start, width);
-            return symbol;
-        }
         let symbol = S::find(&table.ends, slot).min(SYMBOLS - 1);
         let (start, width) = table.interval(symbol);
         self.advance(start, width);
@@ -297,7 +320,9 @@ mod tests {
             writer.finish(&mut bytes);
             let mut reader = Reader::new(&bytes).expect("two states");
             for &(symbol, flag, zero, bits, value) in &symbols {
-                prop_assert_eq!(reader.symbol::<Plain>(&table), symbol);
+                let likely = reader.likely(table.head());
+                prop_assert_eq!(likely.is_some(), symbol < 3);
+                prop_assert_eq!(likely.unwrap_or_else(|| reader.symbol::<Plain>(&table)), symbol);
                 prop_assert_eq!(reader.flag(zero), flag);
                 prop_assert_eq!(reader.raw(bits), u32::from(value) & ((1 << bits) - 1));
             }

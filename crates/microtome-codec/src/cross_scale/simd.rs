@@ -299,11 +299,17 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn piece(sixteenths: &Sixteen, sums: &[Sums; 2], reciprocals: &[i32; 16]) -> Piece {
+    fn piece(
+        sixteenths: &Sixteen,
+        sums: &[Sums; 2],
+        reciprocals: &[i32; 16],
+        first: &[u16; 16],
+        fractions: &[u8; 32],
+    ) -> Piece {
         // SAFETY: AVX2 is there as above.
         #[allow(unsafe_code, reason = "a function of these vector instructions")]
         unsafe {
-            super::piece_avx2::piece(sixteenths, sums, reciprocals)
+            super::piece_avx2::piece(sixteenths, sums, reciprocals, first, fractions)
         }
     }
 

@@ -31,28 +31,25 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
     let mut left = None;
     for (i, block) in plane.coefficients.as_chunks::<64>().0.iter().enumerate() {
         let (column, row) = (i % plane.width, i / plane.width);
-        let known = plane::known::<M, 64>(model, kind, aligned, column, row);
         let value = |k: usize| f32::from(block[k]) * f32::from(plane.table[k]);
-        match survey {
-            Survey::Parent(gram) => {
-                let mut values = [0.0; PATCH * PATCH + PARENT_TARGETS];
-                for (i, value) in values[..PATCH * PATCH].iter_mut().enumerate() {
-                    let at = (2 * row + i / PATCH) * aligned.width + 2 * column + i % PATCH;
-                    *value = f32::from(aligned.data[at]) / 8.0;
-                }
-                (0..PARENT_TARGETS).for_each(|k| values[PATCH * PATCH + k] = value(k));
-                gram.observe(&values);
-                continue;
+        if let Survey::Parent(gram) = survey {
+            let mut values = [0.0; PATCH * PATCH + PARENT_TARGETS];
+            for (i, value) in values[..PATCH * PATCH].iter_mut().enumerate() {
+                let at = (2 * row + i / PATCH) * aligned.width + 2 * column + i % PATCH;
+                *value = f32::from(aligned.data[at]) / 8.0;
             }
-            Survey::Gain(sums) => {
-                for (k, (squares, products)) in sums.iter_mut().enumerate() {
-                    let x = f64::from(known[k]) / 16.0;
-                    *squares += x * x;
-                    *products += x * f64::from(value(k));
-                }
-                continue;
+            (0..PARENT_TARGETS).for_each(|k| values[PATCH * PATCH + k] = value(k));
+            gram.observe(&values);
+            continue;
+        }
+        let known = plane::known::<M, 64>(model, kind, aligned, column, row);
+        if let Survey::Gain(sums) = survey {
+            for (k, (squares, products)) in sums.iter_mut().enumerate() {
+                let x = f64::from(known[k]) / 16.0;
+                *squares += x * x;
+                *products += x * f64::from(value(k));
             }
-            Survey::Edges(_) | Survey::Ahead(_) => {}
+            continue;
         }
         let above = (row > 0).then_some(lower[column]);
         let sides = plane::neighbours(kind, left.filter(|_| column > 0), above);

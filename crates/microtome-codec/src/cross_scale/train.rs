@@ -11,7 +11,7 @@ use super::model::{
 };
 use super::plane::Scratch;
 use super::predict::Aligned;
-use super::rans::{SCALE, SYMBOLS, Table};
+use super::rans::{SCALE, SYMBOLS};
 use super::regression::{Gram, Sum};
 use super::simd::{self, Set};
 use super::stored::{MOST_AHEAD, MOST_EDGE};
@@ -26,8 +26,8 @@ pub(super) struct Example {
     pub(super) aligned: Aligned,
 }
 
-/// Trains the model of one kind of plane; also what its symbols and flags were on the examples.
-pub(super) fn train(kind: Kind, examples: &mut [Example]) -> (Model, Counter) {
+/// Trains the model of one kind of plane.
+pub(super) fn train(kind: Kind, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
@@ -39,16 +39,20 @@ pub(super) fn train(kind: Kind, examples: &mut [Example]) -> (Model, Counter) {
     expectations(&mut model, kind, set, examples);
     let counter = count(&model, kind, examples);
     probabilities(&mut model, kind, &counter);
-    (model, counter)
+    model
 }
 
 fn fixed(value: f64, bits: u32, most: i16) -> i16 {
     (value * f64::from(1_u32 << bits)).round().clamp(-f64::from(most), f64::from(most)) as i16
 }
 
-/// Goes through the blocks of the examples.
+/// Blocks that predictions are regressed on: never twice as many.
+const SURVEYED: usize = 32_000;
+
+/// Goes through blocks of the examples.
 fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
-    for example in examples {
+    let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
+    for example in examples.iter().step_by((blocks / SURVEYED).max(1)) {
         simd::survey(set, &mut survey, model, kind, example);
     }
     survey
@@ -105,8 +109,8 @@ fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
     }
 }
 
-/// Most blocks that expectations are regressed on.
-const MOST_REGRESSED: usize = 32_000;
+/// Blocks that expectations are regressed on: never twice as many.
+const REGRESSED: usize = 16_000;
 
 /// Places of an observation's values: 1, the block's features, those of the magnitudes' own, the magnitudes, and what
 /// follows each checkpoint.
@@ -128,7 +132,7 @@ pub(super) struct Observer {
 impl Coder for Observer {
     const DECODES: bool = false;
     #[inline(always)]
-    fn symbol(&mut self, _: usize, _: &Table, symbol: usize) -> usize {
+    fn symbol(&mut self, _: &Model, _: usize, symbol: usize) -> usize {
         symbol
     }
     #[inline(always)]
@@ -168,7 +172,7 @@ impl Coder for Observer {
 
 fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example]) {
     let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    let every = blocks.div_ceil(MOST_REGRESSED).max(1);
+    let every = (blocks / REGRESSED).max(1);
     let mut observer = Observer { gram: Gram::new(FOLLOWS, VALUES), every, seen: 0 };
     let mut scratch = Scratch::default();
     for example in examples {
@@ -239,7 +243,7 @@ impl Counter {
 
 impl Coder for Counter {
     const DECODES: bool = false;
-    fn symbol(&mut self, index: usize, _: &Table, symbol: usize) -> usize {
+    fn symbol(&mut self, _: &Model, index: usize, symbol: usize) -> usize {
         self.tables[index][symbol] += 1;
         symbol
     }

@@ -2,8 +2,8 @@
 
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{BUCKETS, CLASS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket, raw_bits};
-use super::rans::{Machine, Reader, SYMBOLS, Table, Writer};
+use super::model::{FLAG_LANE, Kind, Lanes, Model, PIECES, bucket};
+use super::rans::{Machine, Reader, SYMBOLS, Writer};
 
 /// The last symbol of a table: the value lies outside, and follows.
 pub(super) const ESCAPE: usize = SYMBOLS - 1;
@@ -14,8 +14,8 @@ const LENGTH_BITS: u32 = 4;
 pub(super) trait Coder {
     /// Whether the values come from here.
     const DECODES: bool;
-    /// The symbol of a table; `index` is the table's place in the model.
-    fn symbol(&mut self, index: usize, table: &Table, symbol: usize) -> usize;
+    /// The symbol of the table at a place in the model.
+    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize;
     /// Whether anything follows, at a checkpoint and in a bucket.
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
     /// `bits` (at most 14) plain bits.
@@ -44,8 +44,8 @@ pub(super) const BEGINS: [Option<usize>; PIECES.len()] = [Some(0), None, Some(1)
 impl Coder for Writer {
     const DECODES: bool = false;
     #[inline(always)]
-    fn symbol(&mut self, _: usize, table: &Table, symbol: usize) -> usize {
-        let (start, width) = table.interval(symbol);
+    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
+        let (start, width) = model.tables[index].interval(symbol);
         self.interval(start, width);
         symbol
     }
@@ -70,8 +70,11 @@ pub(super) struct Decoder<'a, M> {
 impl<M: Machine> Coder for Decoder<'_, M> {
     const DECODES: bool = true;
     #[inline(always)]
-    fn symbol(&mut self, _: usize, table: &Table, _: usize) -> usize {
-        self.reader.symbol::<M>(table)
+    fn symbol(&mut self, model: &Model, index: usize, _: usize) -> usize {
+        match self.reader.likely(model.heads[index]) {
+            Some(symbol) => symbol,
+            None => self.reader.symbol::<M>(&model.tables[index]),
+        }
     }
     #[inline(always)]
     fn flag(&mut self, _: usize, _: usize, zero: u16, _: bool) -> bool {
@@ -81,37 +84,6 @@ impl<M: Machine> Coder for Decoder<'_, M> {
     fn raw(&mut self, bits: u32, _: u32) -> u32 {
         self.reader.raw(bits)
     }
-}
-
-/// Bucket of a prediction's fraction in 1/32 step, of six.
-const COARSE_FRACTION: [u8; 32] =
-    [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
-/// The same, of ten.
-const FINE_FRACTION: [u8; 32] =
-    [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9, 9];
-
-/// First table of the class of each zigzag index, by the number of fractions.
-const fn first_tables(fractions: usize) -> [u16; 64] {
-    let mut first = [0; 64];
-    let mut k = 0;
-    while k < 64 {
-        first[k] = CLASS[k] * (BUCKETS * fractions) as u16;
-        k += 1;
-    }
-    first
-}
-
-/// Place of a table in the model: class of the coefficient, bucket, bucket of the prediction's fraction.
-#[inline(always)]
-pub(super) fn table_index(kind: Kind, k: usize, bucket: usize, fraction: i16) -> usize {
-    static COARSE: [u16; 64] = first_tables(Kind::Coarser.fractions());
-    static FINE: [u16; 64] = first_tables(Kind::Finer.fractions());
-    let (fractions, first) = match kind {
-        Kind::Finer => (&FINE_FRACTION, &FINE),
-        Kind::Alone | Kind::Coarser => (&COARSE_FRACTION, &COARSE),
-    };
-    let f = usize::from(fractions[usize::from(fraction as u16 & 31)]);
-    usize::from(first[k & 63]) + bucket * kind.fractions() + f
 }
 
 /// A small signed value as the number of a symbol: 0, -1, 1, -2, 2, ...
@@ -131,8 +103,7 @@ fn unfold(symbol: usize) -> i32 {
 fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: i32) -> i32 {
     let top = value >> raw;
     let inside = (-7..=7).contains(&top);
-    let table = &model.tables[index];
-    let symbol = coder.symbol(index, table, if inside { fold(top) } else { ESCAPE });
+    let symbol = coder.symbol(model, index, if inside { fold(top) } else { ESCAPE });
     if symbol == 0 && raw == 0 {
         return 0;
     }
@@ -167,7 +138,8 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
     coefficients: &mut [i16; 64],
     magnitudes: &mut Magnitudes,
 ) {
-    let &Outlook { model, prediction, features, scale, .. } = outlook;
+    let &Outlook { model, kind, prediction, features, scale } = outlook;
+    let layout = kind.layout();
     coder.prepare::<M, N>(outlook, coefficients);
     let mut coded = Coded::NEW;
     let last = if C::DECODES { 0 } else { coded.start(coefficients, prediction) };
@@ -187,18 +159,19 @@ pub(super) fn block<M: Machine, C: Coder, const N: usize>(
             ahead.learn::<M>(before, &coded.values::<C>(before, &piece), &piece, scale);
         }
         if let Some(chunk) = BEGINS[i] {
-            expect::begin(model, features, prediction.first::<N>(), chunk, &mut expected);
+            expect::begin::<N>(model, features, &prediction.steps, chunk, &mut expected);
         }
-        piece = ahead.piece::<M>(model, prediction, scale, i);
+        piece = ahead.piece::<M>(outlook, i);
         if !C::DECODES {
             coded.compare(i, &piece);
         }
         for k in start..end {
-            let (at, l) = (bucket(expected.0[k]), k - start);
-            let index = table_index(outlook.kind, k, at, piece.fraction[l]);
+            let l = k - start;
+            let (tables, raw) = layout.tables_of(expected.0[k]);
+            let index = usize::from(piece.tables[l]) + tables;
             let turned = |r: i32| if piece.steps[l] < 0 { -r } else { r };
             let given = if C::DECODES { 0 } else { turned(coded.residuals[k].into()) };
-            let residual = value(coder, model, index, raw_bits(at), given);
+            let residual = value(coder, model, index, raw, given);
             if residual != 0 {
                 if C::DECODES {
                     coded.residuals[k] = turned(residual) as i16;
