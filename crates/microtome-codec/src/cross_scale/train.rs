@@ -49,10 +49,15 @@ fn fixed(value: f64, bits: u32, most: i16) -> i16 {
 /// Blocks that predictions are regressed on: never twice as many.
 const SURVEYED: usize = 32_000;
 
+/// One in `n` of some examples, in pairs: of two chroma planes of a tile both or none.
+pub(super) fn one_in<T>(n: usize, examples: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    examples.enumerate().filter(move |(i, _)| (i / 2).is_multiple_of(n)).map(|(_, example)| example)
+}
+
 /// Goes through blocks of the examples.
 fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
     let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    for example in examples.iter().step_by((blocks / SURVEYED).max(1)) {
+    for example in one_in((blocks / SURVEYED).max(1), examples.iter()) {
         simd::survey(set, &mut survey, model, kind, example);
     }
     survey

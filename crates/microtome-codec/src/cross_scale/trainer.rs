@@ -33,11 +33,7 @@ struct Class {
 impl Class {
     fn thin_out(&mut self) {
         self.thinned += 1;
-        let mut number = 0;
-        self.examples.retain(|_| {
-            number += 1;
-            number % 2 == 0
-        });
+        self.examples = train::one_in(2, std::mem::take(&mut self.examples).into_iter()).collect();
         self.blocks = self.examples.iter().map(|e| e.plane.width * e.plane.height).sum();
     }
 }
@@ -126,7 +122,8 @@ impl Trainer {
             let component = index.min(1);
             let class = &mut self.classes[kind as usize][component];
             class.seen += 1;
-            if !class.seen.is_multiple_of(1 << class.thinned) {
+            // Two chroma planes of a tile go together.
+            if !((class.seen - 1) / 2).is_multiple_of(1 << class.thinned) {
                 continue;
             }
             let mut aligned = Aligned::default();
@@ -184,7 +181,7 @@ impl Lesson {
         let all: usize = examples.iter().map(|e| e.plane.coefficients.len()).sum();
         let model = train::train(kind, &mut examples);
         // Half of the examples tell well enough which model is better.
-        let mut half: Vec<Example> = examples.into_iter().step_by(2).collect();
+        let mut half: Vec<Example> = train::one_in(2, examples.into_iter()).collect();
         let part = half.iter().map(|e| e.plane.coefficients.len()).sum::<usize>() as f64 / all.max(1) as f64;
         let mut cost = |model: &Model| train::bits(model, &train::count(model, kind, &mut half));
         let saved = (cost(codec.model(kind, component)) - cost(&model)) / part;
