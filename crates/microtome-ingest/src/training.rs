@@ -17,8 +17,8 @@ use crate::ingest::{Progress, Unit};
 use crate::material::{Family, Material, Materials};
 use crate::plan::{Origin, Plan};
 
-/// Most pixels of level 0 in a sample: 16 families of tiles of 256 x 256 px.
-const SAMPLE_PIXELS: u64 = 16 << 20;
+/// Most pixels of level 0 in a sample: 32 families of tiles of 256 x 256 px.
+const SAMPLE_PIXELS: u64 = 32 << 20;
 /// A sample is at most this part of a slide: training takes longer per pixel than coding.
 const SAMPLE_PART: u64 = 8;
 /// Families in a sample, whatever the size of their tiles.

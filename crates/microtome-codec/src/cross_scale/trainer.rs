@@ -10,8 +10,8 @@ use super::tile::{self, Picture, Reference, Workspace};
 use super::train::{self, Example};
 use crate::coefficients::{Statistics, Template, Tile};
 
-/// Most blocks that a model is trained on: 64 tiles of 256 x 256 px. Beyond it, every other one is dropped.
-const MOST_BLOCKS: usize = 64 << 10;
+/// Most blocks that a model is trained on: 128 tiles of 256 x 256 px. Beyond it, every other one is dropped.
+const MOST_BLOCKS: usize = 128 << 10;
 
 /// Collects sample tiles; memory is bounded by what a model is trained on at most.
 #[derive(Default)]
