@@ -122,7 +122,11 @@ mod tests {
             derived_subsampling: Subsampling::Chroma420,
             streams: vec![],
         };
-        let codec = CrossScale::built_in(verbatim, vec![Kind::Coarser, Kind::Finer, Kind::Alone]);
+        let mut codec = CrossScale::built_in(verbatim, vec![Kind::Coarser, Kind::Finer, Kind::Alone]);
+        // What they are now has no say.
+        for (kind, models) in Kind::ALL.into_iter().zip(&mut codec.models) {
+            models.iter_mut().for_each(|stored| *stored.model = Model::blank(kind));
+        }
         let mut trainer = Trainer::new();
         for image in images.split(':') {
             let full = read_png(image);

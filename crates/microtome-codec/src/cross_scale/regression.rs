@@ -3,6 +3,9 @@
 /// Observations between moves from the fast sums to the exact ones.
 const FLUSH: u32 = 256;
 
+/// Observations that what was known before is worth.
+const PRIOR: f64 = 600.0;
+
 /// Sums of the products of `rows` features with each other and with all other values of an observation.
 #[derive(Debug, Clone)]
 pub(super) struct Gram {
@@ -63,23 +66,33 @@ impl Gram {
         a.iter().map(|&i| b.iter().map(|&j| one(i, j)).sum::<f64>()).sum()
     }
 
-    /// The weights of features that come nearest to a target: least squares, drawn to 0 as by `ridge` observations of
-    /// size 1.
-    pub(super) fn solve(&self, features: &[Sum<'_>], target: Sum<'_>, ridge: f64) -> Vec<f64> {
+    /// The weights of features that come nearest to a target: least squares, drawn to `prior` (by feature) as by
+    /// [`PRIOR`] observations, and to 0 as by `ridge` observations of size 1.
+    pub(super) fn solve(
+        &self,
+        features: &[Sum<'_>],
+        target: Sum<'_>,
+        ridge: f64,
+        prior: impl Fn(usize) -> f64,
+    ) -> Vec<f64> {
         let n = features.len();
+        let share = PRIOR / f64::from(self.observed.max(1));
+        let drawn = |i: usize| self.product(features[i], features[i]) * share;
         let at = |row: usize, column: usize| row * (row + 1) / 2 + column;
         // Cholesky's decomposition, row by row.
         let mut l = vec![0.0_f64; n * (n + 1) / 2];
         for i in 0..n {
             for j in 0..=i {
-                let known = self.product(features[i], features[j]) + if i == j { ridge } else { 0.0 };
+                let known =
+                    self.product(features[i], features[j]) + if i == j { ridge + drawn(i) } else { 0.0 };
                 let (a, b) = (&l[at(i, 0)..at(i, j)], &l[at(j, 0)..at(j, j)]);
                 let dot: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
                 let rest = known - dot;
                 l[at(i, j)] = if i == j { rest.max(1e-9).sqrt() } else { rest / l[at(j, j)] };
             }
         }
-        let mut x: Vec<f64> = features.iter().map(|feature| self.product(feature, target)).collect();
+        let moment = |i: usize| self.product(features[i], target) + drawn(i) * prior(i);
+        let mut x: Vec<f64> = (0..n).map(moment).collect();
         for i in 0..n {
             let dot: f64 = (0..i).map(|k| l[at(i, k)] * x[k]).sum();
             x[i] = (x[i] - dot) / l[at(i, i)];
@@ -109,7 +122,7 @@ mod tests {
             x[3] = 0.5 * x[0] - 2.0 * x[2] + 0.25 * (x[1] + x[2]);
             gram.observe(&x);
         }
-        let found = gram.close().solve(&[&[0], &[2], &[1, 2]], &[3], 1e-6);
+        let found = gram.close().solve(&[&[0], &[2], &[1, 2]], &[3], 1e-6, |i| [0.5, -2.0, 0.25][i]);
         for (found, expected) in found.iter().zip([0.5, -2.0, 0.25]) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }

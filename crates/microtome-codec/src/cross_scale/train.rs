@@ -26,24 +26,29 @@ pub(super) struct Example {
     pub(super) aligned: Aligned,
 }
 
-/// Trains the model of one kind of plane.
-pub(super) fn train(kind: Kind, examples: &mut [Example]) -> Model {
+/// Trains the model of one kind of plane. Where there is little to learn from, it stays near the model `prior`.
+pub(super) fn train(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
-        Kind::Coarser => parent(&mut model, set, examples),
+        Kind::Coarser => parent(&mut model, prior, set, examples),
         Kind::Finer => gain(&mut model, set, examples),
     }
-    edges(&mut model, kind, set, examples);
-    ahead(&mut model, kind, set, examples);
-    expectations(&mut model, kind, set, examples);
+    edges(&mut model, prior, kind, set, examples);
+    ahead(&mut model, prior, kind, set, examples);
+    expectations(&mut model, prior, kind, set, examples);
     let counter = count(&model, kind, examples);
-    probabilities(&mut model, kind, &counter);
+    probabilities(&mut model, prior, kind, &counter);
     model
 }
 
 fn fixed(value: f64, bits: u32, most: i16) -> i16 {
     (value * f64::from(1_u32 << bits)).round().clamp(-f64::from(most), f64::from(most)) as i16
+}
+
+/// Undoes [`fixed`].
+fn real(value: i16, bits: u32) -> f64 {
+    f64::from(value) / f64::from(1_u32 << bits)
 }
 
 /// Blocks that predictions are regressed on: never twice as many.
@@ -63,7 +68,7 @@ fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[E
     survey
 }
 
-fn parent(model: &mut Model, set: Set, examples: &[Example]) {
+fn parent(model: &mut Model, prior: &Model, set: Set, examples: &[Example]) {
     const SAMPLES: usize = PATCH * PATCH;
     let gram = Survey::Parent(Gram::new(SAMPLES, SAMPLES + PARENT_TARGETS));
     let Survey::Parent(gram) = survey(gram, model, Kind::Coarser, set, examples) else { return };
@@ -71,7 +76,9 @@ fn parent(model: &mut Model, set: Set, examples: &[Example]) {
     let samples: [[usize; 1]; SAMPLES] = std::array::from_fn(|i| [i]);
     let samples: Vec<Sum<'_>> = samples.iter().map(|s| &s[..]).collect();
     for target in 0..PARENT_TARGETS {
-        for (i, weight) in gram.solve(&samples, &[SAMPLES + target], 100.0).into_iter().enumerate() {
+        let prior = |i: usize| real(prior.parent[i / 2][target / 8][target % 8][i % 2], 11);
+        let weights = gram.solve(&samples, &[SAMPLES + target], 100.0, prior);
+        for (i, weight) in weights.into_iter().enumerate() {
             model.parent[i / 2][target / 8][target % 8][i % 2] = fixed(weight, 11, i16::MAX);
         }
     }
@@ -85,18 +92,19 @@ fn gain(model: &mut Model, set: Set, examples: &[Example]) {
     }
 }
 
-fn edges(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
+fn edges(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
     let grams = Survey::Edges((0..EDGE_TARGETS).map(|_| Gram::new(4, 5)).collect());
     let Survey::Edges(grams) = survey(grams, model, kind, set, examples) else { return };
     for (k, gram) in grams.into_iter().enumerate() {
-        let weights = gram.close().solve(&[&[0], &[1], &[2], &[3]], &[4], 1000.0);
+        let prior = |i: usize| real(prior.edges[i / 2][k / 8][k % 8][i % 2], 12);
+        let weights = gram.close().solve(&[&[0], &[1], &[2], &[3]], &[4], 1000.0, prior);
         for (i, weight) in weights.into_iter().enumerate() {
             model.edges[i / 2][k / 8][k % 8][i % 2] = fixed(weight, 12, MOST_EDGE);
         }
     }
 }
 
-fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
+fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
     let last = PIECES[AHEAD_PIECES - 1];
     let gram = Survey::Ahead(Gram::new(last.0, last.1));
     let Survey::Ahead(gram) = survey(gram, model, kind, set, examples) else { return };
@@ -105,7 +113,11 @@ fn ahead(model: &mut Model, kind: Kind, set: Set, examples: &[Example]) {
     let sources: Vec<Sum<'_>> = sources.iter().map(|s| &s[..]).collect();
     for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
         for target in start..end {
-            let weights = gram.solve(&sources[..start], &[target], 1000.0);
+            let prior = |source: usize| {
+                let lanes = prior.ahead[AHEAD_AT[i] + source / 2].as_flattened();
+                real(lanes[target - start][source % 2], 12)
+            };
+            let weights = gram.solve(&sources[..start], &[target], 1000.0, prior);
             for (source, weight) in weights.into_iter().enumerate() {
                 let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
                 lanes[target - start][source % 2] = fixed(weight, 12, MOST_AHEAD);
@@ -175,7 +187,7 @@ impl Coder for Observer {
     }
 }
 
-fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example]) {
+fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &mut [Example]) {
     let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
     let every = (blocks / REGRESSED).max(1);
     let mut observer = Observer { gram: Gram::new(FOLLOWS, VALUES), every, seen: 0 };
@@ -200,24 +212,40 @@ fn expectations(model: &mut Model, kind: Kind, set: Set, examples: &mut [Example
         let shared = (0..=BLOCK_FEATURES).map(place);
         let inner = (MAGNITUDE..MAGNITUDE + start).map(place);
         let features: Vec<Sum<'_>> = shared.chain(own).chain(inner).collect();
-        lane_weights(model, lane, &gram.solve(&features, &[target], 4.0));
+        let before = prior_weights(prior, lane);
+        lane_weights(model, lane, &gram.solve(&features, &[target], 4.0, |i| before[i]));
     }
 }
+
+/// Products that each lane sums up besides those of the block's own magnitudes.
+fn products(lane: usize) -> usize {
+    BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 }
+}
+
+/// A lane's weights in a model, as [`lane_weights`] sets them.
+fn prior_weights(prior: &Model, lane: usize) -> Vec<f64> {
+    let bias = f64::from(prior.bias.0[lane]) - products(lane) as f64 / 2.0;
+    let block = prior.block.iter().map(|lanes| real(lanes.0[lane], 14));
+    let own = prior.own.iter().zip(OWN_UNITS).map(|(lanes, unit)| real(lanes.0[lane], 14) / unit);
+    let inner = prior.inner.iter().map(|lanes| real(lanes.0[lane], 8));
+    std::iter::once(bias / 256.0).chain(block).chain(own).chain(inner).collect()
+}
+
+/// As a feature the magnitudes beside are halved.
+const OWN_UNITS: [f64; LANE_FEATURES] = [1.0, 2.0, 1.0, 1.0];
 
 /// Sets a lane's weights: of 1, of the block's features, of its own, and of the magnitudes before it.
 fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
     let (block, rest) = weights[1..].split_at(BLOCK_FEATURES);
     let (own, inner) = rest.split_at(LANE_FEATURES);
     // Each product's upper half is rounded down.
-    let products = BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 };
-    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(products as i16 / 2);
+    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(products(lane) as i16 / 2);
     // A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
     let scaled = |weight: f64| fixed(weight, 14, i16::MAX);
     for (lanes, &weight) in model.block.iter_mut().zip(block) {
         lanes.0[lane] = scaled(weight);
     }
-    // As a feature the magnitudes beside are halved.
-    for ((lanes, &weight), unit) in model.own.iter_mut().zip(own).zip([1.0, 2.0, 1.0, 1.0]) {
+    for ((lanes, &weight), unit) in model.own.iter_mut().zip(own).zip(OWN_UNITS) {
         lanes.0[lane] = scaled(weight * unit);
     }
     for (lanes, &weight) in model.inner.iter_mut().zip(inner) {
@@ -225,6 +253,8 @@ fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
     }
 }
 
+/// Observations of a context that its probabilities in the prior model are worth.
+const PRIOR_SYMBOLS: f64 = 24.0;
 /// Observations that a context needs for probabilities of its own.
 const FEW: u32 = 12;
 
@@ -272,7 +302,7 @@ pub(super) fn count(model: &Model, kind: Kind, examples: &mut [Example]) -> Coun
     counter
 }
 
-fn probabilities(model: &mut Model, kind: Kind, counter: &Counter) {
+fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
     let fractions = kind.fractions();
     // A context that was hardly ever seen takes over from the bucket before.
     for context in 0..kind.tables() {
@@ -285,18 +315,20 @@ fn probabilities(model: &mut Model, kind: Kind, counter: &Counter) {
             }
             continue;
         }
-        let total: f64 = counts.iter().map(|&c| f64::from(c) + 0.05).sum();
-        model.widths[context] = counts.map(|c| {
-            let share = (f64::from(c) + 0.05) / total * f64::from(SCALE);
+        let total = f64::from(counts.iter().sum::<u32>()) + PRIOR_SYMBOLS;
+        model.widths[context] = std::array::from_fn(|symbol| {
+            let before = f64::from(prior.tables[context].interval(symbol).1) / f64::from(SCALE);
+            let share = (f64::from(counts[symbol]) + PRIOR_SYMBOLS * before) / total * f64::from(SCALE);
             (8.0 * share.max(1.0).log2()).round() as u8
         });
     }
     model.make_tables();
-    for (flags, counts) in model.flags.iter_mut().zip(&counter.flags) {
+    for ((flags, counts), before) in model.flags.iter_mut().zip(&counter.flags).zip(&prior.flags) {
         let mut last = SCALE / 2;
-        for (flag, [zero, one]) in flags.iter_mut().zip(counts) {
+        for ((flag, [zero, one]), &before) in flags.iter_mut().zip(counts).zip(before) {
             if zero + one >= FEW {
-                let share = (f64::from(*zero) + 0.4) / (f64::from(zero + one) + 0.8);
+                let before = PRIOR_SYMBOLS * f64::from(before) / f64::from(SCALE);
+                let share = (f64::from(*zero) + before) / (f64::from(zero + one) + PRIOR_SYMBOLS);
                 last = ((share * f64::from(SCALE)).round() as u16).clamp(1, SCALE - 1);
             }
             *flag = last;

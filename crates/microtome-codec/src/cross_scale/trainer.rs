@@ -179,12 +179,13 @@ impl Lesson {
     pub fn learn(self, codec: &CrossScale) -> Learnt {
         let Self { kind, component, mut examples, thinned } = self;
         let all: usize = examples.iter().map(|e| e.plane.coefficients.len()).sum();
-        let model = train::train(kind, &mut examples);
+        let built_in = codec.model(kind, component);
+        let model = train::train(kind, built_in, &mut examples);
         // Half of the examples tell well enough which model is better.
         let mut half: Vec<Example> = train::one_in(2, examples.into_iter()).collect();
         let part = half.iter().map(|e| e.plane.coefficients.len()).sum::<usize>() as f64 / all.max(1) as f64;
         let mut cost = |model: &Model| train::bits(model, &train::count(model, kind, &mut half));
-        let saved = (cost(codec.model(kind, component)) - cost(&model)) / part;
+        let saved = (cost(built_in) - cost(&model)) / part;
         Learnt { kind, component, model, saved: saved * f64::from(1_u32 << thinned) }
     }
 }
