@@ -204,7 +204,8 @@ fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples
     for lane in 0..FLAG_LANE + CHECKPOINTS {
         let (own, start, target) = match lane.checked_sub(FLAG_LANE) {
             None => {
-                let own = [place(NEAR + lane), &beside[lane][..], place(SIZE + lane), place(FRACTION + lane)];
+                let beside = beside.get(lane).map_or(&[][..], |b| &b[..]);
+                let own = [place(NEAR + lane), beside, place(SIZE + lane), place(FRACTION + lane)];
                 (own, lane, MAGNITUDE + lane)
             }
             Some(i) => ([&[][..]; LANE_FEATURES], PIECES[i].0, FOLLOWS + i),

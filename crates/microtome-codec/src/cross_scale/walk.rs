@@ -1,4 +1,5 @@
 //! The one walk over a block that encoder, decoder and training share, so that they can't come apart.
+#![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
 
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Features, MOST, Magnitudes};
