@@ -82,7 +82,9 @@ fn an_image_is_measured_on_both_sides() {
     for side in ["jpeg", "microtome"] {
         let points = report["ladders"][side].as_array().unwrap();
         assert_eq!(points.len(), 16);
-        assert!(points.is_sorted_by_key(|point| point["bytes"].as_u64()));
+        // At a few kilobytes, whether a model of its own pays decides about as much as a step of quality.
+        let bytes: Vec<_> = points.iter().flat_map(|point| point["bytes"].as_f64()).collect();
+        assert!(bytes.is_sorted_by(|a, b| *a < 1.05 * b), "{side}: {bytes:?}");
         assert!(points.is_sorted_by(|a, b| a["psnr_y"].as_f64() < b["psnr_y"].as_f64()), "{side}");
         let score = number(&points[15], "/ssimulacra2");
         assert!(score > 80.0 && score <= 100.0, "{side}: {score}");
