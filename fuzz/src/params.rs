@@ -10,11 +10,13 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 const MODELS: &[u8] = include_bytes!("../../crates/microtome-codec/src/cross_scale/built_in.bin");
 
-/// Weights of all kinds: bias, own, shared, inner.
-const WEIGHTS: usize = 73 * 12 + 2136;
-const CAUSAL: usize = 6 * 8 * 2;
-const FLAGS: [usize; 2] = [9, 53];
-const TABLES: usize = 1590;
+/// Weights of all kinds before those of the edges: bias, shared, own, inner.
+const WEIGHTS: usize = 69 + 4 * 69 + 4 * 64 + 2086;
+const EDGES: usize = 40 * 4;
+const AHEAD: usize = 3 * 7 + 10 * 11 + 21 * 15 + 36 * 16;
+const FLAGS: [usize; 2] = [5, 53];
+/// Buckets of fractions, by kind.
+const FRACTIONS: [usize; 3] = [6, 6, 10];
 
 /// Inflates parameters; what the length says is left to the reader.
 pub fn unpack(bytes: &[u8]) -> Vec<u8> {
@@ -33,9 +35,9 @@ pub fn pack(plain: &[u8]) -> Vec<u8> {
 /// A model as numbers.
 #[derive(Clone)]
 pub struct Numbers {
-    /// Of these, the neighbours' are the 96 from `causal` on.
+    /// The last of these are the edges' and those within the block.
     weights: Vec<i16>,
-    causal: usize,
+    fractions: usize,
     flags: Vec<u16>,
     widths: Vec<[u8; 16]>,
 }
@@ -77,8 +79,7 @@ impl Numbers {
                 }
             }
         };
-        let causal = if kind == 1 { 18 * 3 * 8 * 2 } else { 0 };
-        let count = causal + CAUSAL + if kind == 2 { 64 } else { 0 } + WEIGHTS;
+        let count = [0, 18 * 3 * 8 * 2, 64][kind] + WEIGHTS + EDGES + AHEAD;
         let weights = (0..count).map(|_| signed() as i16).collect();
         let mut flags = vec![];
         for _ in 0..FLAGS[0] {
@@ -89,8 +90,9 @@ impl Numbers {
             }
         }
         let mut widths: Vec<[u8; 16]> = vec![];
-        for context in 0..TABLES {
-            let mut own = base(&widths, context);
+        let fractions = FRACTIONS[kind];
+        for context in 0..5 * 53 * fractions {
+            let mut own = base(&widths, fractions, context);
             let differs = plain[*at];
             *at += 1;
             if differs == 1 {
@@ -99,7 +101,7 @@ impl Numbers {
             }
             widths.push(own);
         }
-        Self { weights, causal, flags, widths }
+        Self { weights, fractions, flags, widths }
     }
 
     /// Appends the model.
@@ -121,7 +123,7 @@ impl Numbers {
             }
         }
         for (context, own) in self.widths.iter().enumerate() {
-            let before = base(&self.widths, context);
+            let before = base(&self.widths, self.fractions, context);
             out.push(u8::from(before != *own));
             if before != *own {
                 out.extend(own.iter().zip(before).map(|(w, b)| w.wrapping_sub(b)));
@@ -154,19 +156,21 @@ impl Numbers {
                 all.for_each(|flag| *flag = (*value).clamp(1, 16_383));
             }
             Edit::Widths { at, count, values } => {
-                let at = of(*at, TABLES);
+                let at = of(*at, self.widths.len());
                 for own in self.widths[at..].iter_mut().take(usize::from(*count)) {
                     own.iter_mut().zip(values.iter().cycle()).for_each(|(width, v)| *width = v % 113);
                 }
             }
         }
-        for weight in &mut self.weights[self.causal..][..CAUSAL] {
-            *weight = (*weight).clamp(-8191, 8191);
-        }
+        let place = self.weights.len() - AHEAD;
+        let (rest, ahead) = self.weights.split_at_mut(place);
+        let edges = rest.len() - EDGES;
+        rest[edges..].iter_mut().for_each(|weight| *weight = (*weight).clamp(-16_383, 16_383));
+        ahead.iter_mut().for_each(|weight| *weight = (*weight).clamp(-8191, 8191));
     }
 }
 
 /// What a context's widths are differences from.
-fn base(widths: &[[u8; 16]], context: usize) -> [u8; 16] {
-    if context / 6 % 53 == 0 { [80; 16] } else { widths[context - 6] }
+fn base(widths: &[[u8; 16]], fractions: usize, context: usize) -> [u8; 16] {
+    if context / fractions % 53 == 0 { [80; 16] } else { widths[context - fractions] }
 }
