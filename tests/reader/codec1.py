@@ -12,15 +12,20 @@ from jpeg import Damaged, Input, Template, check
 # Diagonal by diagonal, up and down in turn.
 NATURAL = sorted(range(64), key=lambda n: (n // 8 + n % 8, n // 8 if (n // 8 + n % 8) % 2 else n % 8))
 ALONE, COARSER, FINER = 0, 1, 2
-PREDICTED = {ALONE: 8, COARSER: 24, FINER: 64}
-CHECKPOINTS = [0, 1, 3, 6, 10, 15, 21, 28, 36]
-LANES = 64 + len(CHECKPOINTS)
-BUCKETS, FRACTIONS = 53, 6
+PREDICTED = {ALONE: 40, COARSER: 40, FINER: 64}
+PIECES = [0, 3, 10, 21, 36, 52, 64]
+# The sixteen lanes that a piece begins.
+BEGINS = {0: 0, 2: 1, 3: 2, 4: 3}
+LANES = 64 + 5
+BUCKETS = 53
 CLASS = [0] + [1] * 5 + [2] * 9 + [3] * 13 + [4] * 36
-FRACTION = [0] * 3 + [1] * 3 + [2] * 4 + [3] * 4 + [4] * 5 + [5] * 13
+COARSE = [0] * 3 + [1] * 3 + [2] * 4 + [3] * 4 + [4] * 5 + [5] * 13
+FINE = [min(9, f // 3) for f in range(32)]
+# Height and slope of an error at the edge, by frequency across it.
+ENDS = [[2896, -4017, 3784, -3406, 2896, -2276, 1567, -799], [0, -611, 2217, -4205, 5792, -6293, 5351, -3075]]
 EIGHTHS = [256, 279, 304, 332, 362, 395, 431, 470]
 BUILT_IN = Path(__file__).parents[2] / "crates/microtome-codec/src/cross_scale/built_in.bin"
-BUILT_IN_SHA256 = "58186d63e497078e2fa041e2826b80236c4c883a07241e6521802386d6d791c2"
+BUILT_IN_SHA256 = "605edaedf5d541b0c122393d72dd130f74443348cbb59176ad72d241002c48c2"
 
 
 def clamp(value, low, high):
@@ -37,11 +42,13 @@ def wrap(value, bits):
 
 
 def inflate(data, length):
+    inflater = zlib.decompressobj(-15)
     try:
-        plain = zlib.decompressobj(-15).decompress(data, length + 1)
+        plain = inflater.decompress(data, length + 1)
     except zlib.error as error:
         raise Damaged(str(error)) from None
-    check(len(plain) == length, "parameters that do not decompress to their length")
+    check(len(plain) == length and inflater.eof, "parameters that do not decompress to their length")
+    check(not inflater.unused_data, "bytes behind the parameters")
     return plain
 
 
@@ -58,27 +65,33 @@ class Model:
         if kind == COARSER:
             w = weights(18 * 3 * 8 * 2)
             self.parent = [[w[(i // 2 * 24 + k) * 2 + i % 2] for i in range(36)] for k in range(24)]
-        w = weights(6 * 8 * 2, 8191)
-        self.causal = [[w[(i // 2 * 8 + k) * 2 + i % 2] for i in range(12)] for k in range(8)]
         if kind == FINER:
             self.gain = weights(64)
         self.bias = weights(LANES)
-        self.own = [weights(LANES) for _ in range(4)]
-        self.shared = [weights(LANES) for _ in range(7)]
+        self.shared = [weights(LANES) for _ in range(4)]
+        self.own = [weights(64) for _ in range(4)]
         self.inner = []
         for k in range(64):
-            behind = [(l if l < 64 else CHECKPOINTS[l - 64]) > k for l in range(LANES)]
+            behind = [(l if l < 64 else PIECES[l - 64]) > k for l in range(LANES)]
             self.inner.append([weights(1)[0] if b else 0 for b in behind])
+        self.edges = [weights(4, 16383) for _ in range(40)]
+        # By piece and coefficient, then source.
+        self.ahead = [[]]
+        for i in range(1, 5):
+            by_source = [weights(PIECES[i + 1] - PIECES[i], 8191) for _ in range(PIECES[i])]
+            self.ahead.append(list(zip(*by_source)))
         self.taught = {}
         self.flags = []
-        for _ in CHECKPOINTS:
+        for _ in range(5):
             row = list(accumulate((source.signed() for _ in range(BUCKETS)), initial=8192))[1:]
             check(all(1 <= flag <= 16383 for flag in row), "a probability outside its range")
             self.flags.append(row)
         self.widths = []
-        for context in range(5 * BUCKETS * FRACTIONS):
-            first = context // FRACTIONS % BUCKETS == 0
-            widths = [80] * 16 if first else self.widths[context - FRACTIONS]
+        self.fraction = FINE if kind == FINER else COARSE
+        self.fractions = self.fraction[-1] + 1
+        for context in range(5 * BUCKETS * self.fractions):
+            first = context // self.fractions % BUCKETS == 0
+            widths = [80] * 16 if first else self.widths[context - self.fractions]
             own = source.byte()
             check(own < 2, "neither a table nor none")
             if own:
@@ -331,79 +344,118 @@ def add(expected, terms):
     return sums
 
 
-def expectation(model, kind, left, above, predicted, known_dc):
-    near = [a + b for a, b in zip(left or above or [0] * 64, above or left or [0] * 64)]
-    sizes = [min(1023, abs(p)) for p in predicted]
-    rest = [sum(near[8 * g :]) for g in range(9)]
-    bulk = [sum(s >> 2 for s in sizes[8 * g :]) for g in range(9)]
-    eighths = [start // 8 for start in CHECKPOINTS]
-    beside = [near[1] + near[2], *map(int.__add__, near, near[2:]), near[61] + near[62]]
-    own = [
-        [n << 10 for n in near] + [min(255, rest[g]) << 7 for g in eighths],
-        [b << 9 for b in beside] + [0] * 9,
-        [s << 5 for s in sizes] + [min(1023, bulk[g]) << 5 for g in eighths],
-        [abs(p) % 32 << 10 for p in predicted] + [0] * 9,
-    ]
-    shared = [
-        min(255, rest[0]) << 7,
-        *(min(1023, bulk[g] - bulk[g + 1]) << 5 for g in range(3)),
-        min(1023, sum(sizes[k] >> 2 for k in (1, 5, 6, 14, 15))) << 5,
-        min(1023, sum(sizes[k] >> 2 for k in (2, 3, 9, 10, 20))) << 5,
-        clamp((known_dc >> 7) + 128, 0, 255) << 7,
-    ]
-    expected = model.bias
-    for features, weights in zip(own, model.own):
-        if any(features):
-            expected = add(expected, [f * w >> 16 for f, w in zip(features, weights)])
-    for feature, weights in zip(shared, model.shared):
-        if feature:
-            expected = add(expected, [feature * w >> 16 for w in weights])
-    return expected
+def whole(predicted):
+    return predicted >> 5 if predicted >= 0 else -(-predicted >> 5)
+
+
+def in_steps(sixteenths, reciprocals):
+    return [clamp((p * r + 16384) >> 15, -32767, 32767) for p, r in zip(sixteenths, reciprocals)]
+
+
+class Expectation:
+    """Expected magnitudes of a block's lanes."""
+
+    def __init__(self, model, left, above, steps):
+        self.model, self.lanes = model, [0] * LANES
+        near = [a + b for a, b in zip(left or above or [0] * 64, above or left or [0] * 64)]
+        sizes = [min(1023, abs(p)) for p in steps]
+        self.shared = [min(255, sum(near)) << 7]
+        self.shared += [min(1023, sum(s >> 2 for s in sizes[8 * g : 8 * g + 8])) << 5 for g in range(3)]
+        beside = map(int.__add__, [0, *near], near[1:] + [0])
+        self.own = [
+            [n << 10 for n in near],
+            [b << 9 for b in beside],
+            [s << 5 for s in sizes],
+            [abs(p) % 32 << 10 for p in steps],
+        ]
+        self.expect(range(64, LANES))
+
+    def expect(self, lanes):
+        for lane in lanes:
+            x = self.model.bias[lane]
+            terms = list(zip(self.shared, self.model.shared))
+            if lane < 64:
+                terms += [(own[lane], weights) for own, weights in zip(self.own, self.model.own)]
+            for feature, weights in terms:
+                x = sat16(x + (feature * weights[lane] >> 16))
+            self.lanes[lane] = sat16(self.lanes[lane] + x)
+
+    def learn(self, k, magnitude):
+        self.lanes = add(self.lanes, self.model.lesson(k, magnitude))
+
+
+def edges_of(block, known, capped):
+    """Heights and slopes along the right and the lower edge."""
+    errors = [0] * 64
+    for k, (coefficient, step, k_known) in enumerate(zip(block, capped, known)):
+        value = clamp(coefficient * step, -1023, 1023) * 8
+        errors[NATURAL[k]] = clamp(value - (k_known >> 1), -8191, 8191)
+
+    def along(lines):
+        return [[sat16((sum(map(mul, line, ends)) + 4096) >> 13) for ends in ENDS] for line in lines]
+
+    rows = [errors[8 * v : 8 * v + 8] for v in range(8)]
+    return along(rows), along(zip(*rows))
+
+
+def correction(model, kind, left, above):
+    none = [[0, 0]] * 8
+    if kind == ALONE and (left is None) != (above is None):
+        left, above = ([[sat16(2 * x) for x in pair] for pair in edge] if edge else None for edge in (left, above))
+    left, above = left or none, above or none
+    inputs = [left[n // 8] + above[n % 8] for n in NATURAL[:40]]
+    return [sat16((sum(map(mul, near, weights)) + 1024) >> 11) for near, weights in zip(inputs, model.edges)]
 
 
 def decode_plane(coder, model, kind, aligned, plane):
     steps, count = plane.steps, PREDICTED[kind]
     reciprocals = [(65536 + step // 2) // step for step in steps]
-    errors, magnitudes = [None] * plane.width, [None] * plane.width
+    capped = [min(step, 2047) for step in steps]
+    lower, magnitudes = [None] * plane.width, [None] * plane.width
     for row in range(plane.height):
+        right = None
         for column in range(plane.width):
             known = [0] * 64
             if kind == COARSER:
                 known = patch(aligned, column, row, model)
             elif kind == FINER:
                 known = forward(aligned, column, row, model.gain)
-            left, above = errors[column - 1] if column else None, errors[column]
-            if kind == ALONE:
-                left, above = left or above, above or left
-            inputs = (left or [0] * 6) + (above or [0] * 6)
-            causal = [sat16((sum(map(mul, inputs, weights)) + 1024) >> 11) for weights in model.causal]
-            total = [sat16(a + b) for a, b in zip(known, causal)] + known[8:]
-            predicted = [clamp((t * r + 16384) >> 15, -32767, 32767) for t, r in zip(total[:count], reciprocals)]
-            predicted += [0] * (64 - count)
-            dc = causal[0] if kind == ALONE else known[0]
+            corrected = correction(model, kind, right, lower[column])
+            first = [sat16(a + b) for a, b in zip(known, corrected)] + known[40:]
+            first[count:] = [0] * (64 - count)
             left = magnitudes[column - 1] if column else None
-            expected = expectation(model, kind, left, magnitudes[column], predicted, dc)
-            block, magnitudes[column] = decode_block(coder, model, expected, predicted)
+            expected = Expectation(model, left, magnitudes[column], in_steps(first, reciprocals))
+            block, magnitudes[column] = decode_block(coder, expected, first, reciprocals, capped)
             plane.blocks.append(block)
-            values = [clamp(c * s, -4095, 4095) for c, s in zip(block[:6], steps)]
-            errors[column] = [clamp(v * 8 - (k >> 1), -8191, 8191) for v, k in zip(values, known)]
+            right, lower[column] = edges_of(block, known, capped)
 
 
-def decode_block(coder, model, expected, predicted):
-    block = [abs(p) >> 5 if p >= 0 else -(abs(p) >> 5) for p in predicted]
-    magnitudes = [0] * 64
-    for i, start in enumerate(CHECKPOINTS):
-        if not coder.flag(model.flags[i][bucket(expected[64 + i])]):
+def decode_block(coder, expected, first, reciprocals, capped):
+    model = expected.model
+    block = [whole(p) for p in in_steps(first, reciprocals)]
+    magnitudes, off = [0] * 64, [0] * 36
+    for i, (start, end) in enumerate(zip(PIECES, PIECES[1:])):
+        if i < 5 and not coder.flag(model.flags[i][bucket(expected.lanes[64 + i])]):
             break
-        for k in range(start, (CHECKPOINTS + [64])[i + 1]):
-            b = bucket(expected[k])
+        if i in BEGINS:
+            expected.expect(range(16 * BEGINS[i], 16 * BEGINS[i] + 16))
+        sixteenths = first[start:end]
+        if 1 <= i <= 4:
+            sums = [sat16((sum(map(mul, off[:start], weights)) + 2048) >> 12) for weights in model.ahead[i]]
+            sixteenths = [sat16(a + b) for a, b in zip(sixteenths, sums)]
+        for k, predicted in zip(range(start, end), in_steps(sixteenths, reciprocals[start:end])):
+            b = bucket(expected.lanes[k])
             raw = 0 if b < 32 else (b - 32) // 4 + 1
-            context = (CLASS[k] * BUCKETS + b) * FRACTIONS + FRACTION[abs(predicted[k]) % 32]
+            context = (CLASS[k] * BUCKETS + b) * model.fractions + model.fraction[abs(predicted) % 32]
             residual = coder.value(model.table(context), raw)
+            signed = -residual if predicted < 0 else residual
+            block[k] = wrap(whole(predicted) + wrap(signed, 16), 16)
             if residual:
-                block[k] = wrap(block[k] + (-residual if predicted[k] < 0 else residual), 16)
                 magnitudes[k] = min(15, abs(residual))
-                expected = add(expected, model.lesson(k, magnitudes[k]))
+                expected.learn(k, magnitudes[k])
+        if i < 4:
+            for k, p in zip(range(start, end), sixteenths):
+                off[k] = clamp(clamp(block[k] * capped[k], -2047, 2047) * 16 - p, -8191, 8191)
     return block, magnitudes
 
 
@@ -416,17 +468,18 @@ class Payload:
     def __init__(self, parameters, level, size, data):
         source = Input(data)
         self.form = source.byte()
-        check(self.form < 3, "an unknown form of payload")
-        self.kind = parameters.kind(level) if self.form == 2 else ALONE
+        check(self.form in (0, 1, 2, 5, 6), "an unknown form of payload")
+        self.kind = parameters.kind(level) if self.form & 2 else ALONE
+        check(not self.form & 2 or self.kind != ALONE, "predicted in a level that is predicted from nothing")
         if self.form:
             number = source.byte()
             check(number == 255 or number < len(parameters.templates), "no such template")
             length = source.unsigned(4) if number == 255 else 0
             check(length <= 65536, "a template of more than 64 KiB")
             self.template = Template(source.take(length)) if number == 255 else parameters.templates[number]
-            self.size = source.unsigned(2), source.unsigned(2)
             padded = parameters.completion.of(level)[1]
-            check(self.size in (size, (padded, padded)), "a tile of another size")
+            check(not self.form & 4 or padded, "padded where nothing is")
+            self.size = (padded, padded) if self.form & 4 else size
         self.body = source.rest()
 
     def decode(self, parameters, reference):
@@ -469,7 +522,7 @@ def derive(parameters, size, reference):
         return None
     template = parameters.templates[parameters.derived]
     planes = template.planes(*size)
-    if not all(same_components(samples[: len(planes)], planes) for samples, _ in reference):
+    if not all(same_components(samples, planes) for samples, _ in reference):
         return None
     for i, plane in enumerate(planes):
         pixels = pixels_per_sample(planes, plane)
