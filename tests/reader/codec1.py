@@ -151,7 +151,7 @@ class Completion:
     def __init__(self, data):
         source = Input(data)
         quality, chroma, count, reserved = source.take(4)
-        check(1 <= quality <= 100 and chroma < 2 and reserved == 0, "wrong codec 0 parameters")
+        check(1 <= quality <= 100 and chroma < 3 and reserved == 0, "wrong codec 0 parameters")
         self.streams = {}
         for _ in range(count):
             level, colour, padded = source.byte(), source.byte(), source.unsigned(2)
