@@ -168,28 +168,28 @@ class Completion:
 
 
 class Coder:
-    def __init__(self, data):
-        check(len(data) >= 8, "the payload ends in its coder's states")
-        self.data, self.at = data, 8
-        self.now, self.next = (int.from_bytes(data[i : i + 4], "little") for i in (0, 4))
-        check(min(self.now, self.next) >= 65536, "a coder state below its range")
+    """One strand. `words` is shared with the strand that comes from the other end."""
+
+    def __init__(self, state, words, backwards):
+        check(state >= 65536, "a coder state below its range")
+        self.state, self.words = state, words
+        self.at, self.by = (len(words) - 1, -1) if backwards else (0, 1)
 
     def step(self, start, width):
-        state = width * (self.now >> 14) + (self.now & 16383) - start
-        if state < 65536:
-            check(self.at + 2 <= len(self.data), "the payload is cut off")
-            state = state << 16 | int.from_bytes(self.data[self.at : self.at + 2], "little")
-            self.at += 2
-        self.now, self.next = self.next, state
+        self.state = width * (self.state >> 14) + (self.state & 16383) - start
+        if self.state < 65536:
+            check(0 <= self.at < len(self.words), "a strand is cut off")
+            self.state = self.state << 16 | self.words[self.at]
+            self.at += self.by
 
     def symbol(self, ends):
-        s = bisect_right(ends, self.now & 16383)
+        s = bisect_right(ends, self.state & 16383)
         start = ends[s - 1] if s else 0
         self.step(start, ends[s] - start)
         return s
 
     def flag(self, zero):
-        if self.now & 16383 < zero:
+        if self.state & 16383 < zero:
             self.step(0, zero)
             return False
         self.step(zero, 16384 - zero)
@@ -197,7 +197,7 @@ class Coder:
 
     def plain(self, bits):
         width = 1 << 14 - bits
-        value = (self.now & 16383) // width
+        value = (self.state & 16383) // width
         self.step(value * width, width)
         return value
 
@@ -214,8 +214,26 @@ class Coder:
             top = -top if negative else top
         return top * (1 << raw) + self.plain(raw) if raw else top
 
-    def finish(self):
-        check(self.now == self.next == 65536 and self.at == len(self.data), "the coder does not end in its place")
+
+def strands(data, count):
+    source = Input(data)
+    front = source.number() if count == 4 else None
+    states = [source.unsigned(4) for _ in range(count)]
+    data = source.rest()
+    check(len(data) % 2 == 0, "half a word")
+    words = [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
+    if count == 1:
+        return [Coder(states[0], words, False)]
+    check(front <= len(words), "words are cut off")
+    parts = words[:front], words[:front], words[front:], words[front:]
+    return [Coder(state, part, i % 2 == 1) for i, (state, part) in enumerate(zip(states, parts))]
+
+
+def finish(coders):
+    check(all(coder.state == 65536 for coder in coders), "a strand does not end in its place")
+    for forwards, backwards in zip(coders[::2], coders[1::2]):
+        check(forwards.at == backwards.at + 1, "two strands do not meet")
+    check(len(coders) == 4 or coders[0].at == len(coders[0].words), "words behind the strand")
 
 
 # Samples and alignment
@@ -407,13 +425,13 @@ def correction(model, kind, left, above):
     return [sat16((sum(map(mul, near, weights)) + 1024) >> 11) for near, weights in zip(inputs, model.edges)]
 
 
-def decode_plane(coder, model, kind, aligned, plane):
+def decode_plane(coders, model, kind, aligned, plane):
     steps, count = plane.steps, PREDICTED[kind]
     reciprocals = [(65536 + step // 2) // step for step in steps]
     capped = [min(step, 2047) for step in steps]
     lower, magnitudes = [None] * plane.width, [None] * plane.width
     for row in range(plane.height):
-        right = None
+        coder, right = coders[row % len(coders)], None
         for column in range(plane.width):
             known = [0] * 64
             if kind == COARSER:
@@ -468,7 +486,7 @@ class Payload:
     def __init__(self, parameters, level, size, data):
         source = Input(data)
         self.form = source.byte()
-        check(self.form in (0, 1, 2, 5, 6), "an unknown form of payload")
+        check(self.form in (0, 1, 2, 5, 6, 9, 10, 13, 14), "an unknown form of payload")
         self.kind = parameters.kind(level) if self.form & 2 else ALONE
         check(not self.form & 2 or self.kind != ALONE, "predicted in a level that is predicted from nothing")
         if self.form:
@@ -485,7 +503,7 @@ class Payload:
     def decode(self, parameters, reference):
         """The planes; `reference` are samples of all components, and offset, of each tile of the reference."""
         planes = self.template.planes(*self.size)
-        coder = Coder(self.body)
+        coders = strands(self.body, 4 if self.form & 8 else 1)
         if self.kind != ALONE:
             check(reference and all(samples for samples, _ in reference), "a reference without samples")
             check(all(same_components(samples, planes) for samples, _ in reference), "other components")
@@ -496,8 +514,8 @@ class Payload:
                 aligned = align_coarser(reference[0][0][i], reference[0][1], pixels, plane)
             elif self.kind == FINER:
                 aligned = align_finer([(samples[i], offset) for samples, offset in reference], pixels, plane)
-            decode_plane(coder, parameters.models[2 * self.kind + min(i, 1)], self.kind, aligned, plane)
-        coder.finish()
+            decode_plane(coders, parameters.models[2 * self.kind + min(i, 1)], self.kind, aligned, plane)
+        finish(coders)
         return planes
 
     def record(self, parameters, level, planes):

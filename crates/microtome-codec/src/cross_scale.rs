@@ -6,7 +6,7 @@
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
 //! Files from the outside in: `tile` (payloads), `plane` and `walk` (blocks), `predict` and `expect` (what is known
-//! before a coefficient is read), `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
+//! before a coefficient is read), `strands` and `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
 //! `predict`, and once more by hand in the files named `_avx2`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
 
@@ -35,6 +35,7 @@ mod reduce_avx2;
 mod regression;
 mod simd;
 mod stored;
+mod strands;
 mod survey;
 mod tile;
 mod train;

@@ -7,7 +7,7 @@ use super::expect::{fraction_of, whole_steps};
 use super::model::{AHEAD_AT, AHEAD_PIECES, EDGE_TARGETS, PIECES};
 use super::predict;
 use super::rans::{Machine, Sums};
-use super::walk::Outlook;
+use super::walk::{Outlook, Setting};
 
 /// Coefficients of a block and room for a vector to reach beyond them.
 pub(super) const PADDED: usize = 80;
@@ -48,6 +48,8 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
+    pub(super) const NONE: Self = Self { known: [0; PADDED], sixteenths: [0; PADDED], steps: [0; PADDED] };
+
     /// The prediction of the first `N` coefficients.
     #[inline(always)]
     pub(super) fn new<const N: usize>(
@@ -55,16 +57,29 @@ impl Prediction {
         correction: &[i16; EDGE_TARGETS],
         scale: &Scale,
     ) -> Self {
-        let mut prediction = Self { known: [0; PADDED], sixteenths: [0; PADDED], steps: [0; PADDED] };
-        prediction.known[..N].copy_from_slice(known);
-        prediction.sixteenths[..N].copy_from_slice(known);
-        for (sixteenths, &correction) in prediction.sixteenths.iter_mut().zip(correction) {
+        let mut prediction = Self::NONE;
+        prediction.set(known, correction, scale);
+        prediction
+    }
+
+    /// Predicts another block, in place of one with as many predictions.
+    #[inline(always)]
+    pub(super) fn set<const N: usize>(
+        &mut self,
+        known: &[i16; N],
+        correction: &[i16; EDGE_TARGETS],
+        scale: &Scale,
+    ) {
+        let (mut sixteenths, mut steps) = (*known, [0; N]);
+        for (sixteenths, &correction) in sixteenths.iter_mut().zip(correction) {
             *sixteenths = sixteenths.saturating_add(correction);
         }
         for k in 0..N {
-            prediction.steps[k] = predict::in_steps(prediction.sixteenths[k], scale.reciprocals[k]);
+            steps[k] = predict::in_steps(sixteenths[k], scale.reciprocals[k]);
         }
-        prediction
+        self.known[..N].copy_from_slice(known);
+        self.sixteenths[..N].copy_from_slice(&sixteenths);
+        self.steps[..N].copy_from_slice(&steps);
     }
 
     /// The first `N` predictions in 1/32 of a step; `N` is at most 64.
@@ -161,7 +176,7 @@ impl Ahead {
     /// The prediction of piece `i`, once all before it are decoded.
     #[inline(always)]
     pub(super) fn piece<M: Machine>(&self, outlook: &Outlook<'_>, i: usize) -> Piece {
-        let &Outlook { model, kind, prediction, scale, .. } = outlook;
+        let &Outlook { setting: Setting { model, kind, scale }, prediction, .. } = outlook;
         let (start, _) = PIECES[i];
         let mut sums = [[1 << 11; 8]; 2];
         if (1..AHEAD_PIECES).contains(&i) {

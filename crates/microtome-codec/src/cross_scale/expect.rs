@@ -4,7 +4,7 @@
 //! every machine, sixteen at a time where the machine can.
 
 use super::ahead::{PADDED, sixteen};
-use super::model::{BLOCK_FEATURES, FLAG_LANE, Lanes, Model};
+use super::model::{BLOCK_FEATURES, FLAG_LANE, LANES, Lanes, Model};
 
 /// Largest magnitude that counts as a feature.
 pub(super) const MOST: u8 = 15;
@@ -22,30 +22,34 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// The features of a block from its neighbours' magnitudes (an absent one stands in for the other) and from its
+    pub(super) const NONE: Self = Self { near: [0; 80], block: [0; BLOCK_FEATURES] };
+
+    /// Takes those of a block from its neighbours' magnitudes (an absent one stands in for the other) and from its
     /// predictions in 1/32 step.
     #[inline(always)]
-    pub(super) fn new<const N: usize>(
+    pub(super) fn set<const N: usize>(
+        &mut self,
         left: Option<&Magnitudes>,
         above: Option<&Magnitudes>,
         predicted: &[i16; N],
-    ) -> Self {
+    ) {
         const NONE: Magnitudes = [0; 64];
         let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
-        let mut features = Self { near: [0; 80], block: [0; BLOCK_FEATURES] };
-        for ((near, left), above) in features.near[1..].iter_mut().zip(left).zip(above) {
+        let (mut nears, mut block) = ([0; 64], [0; BLOCK_FEATURES]);
+        for ((near, left), above) in nears.iter_mut().zip(left).zip(above) {
             *near = left + above;
         }
-        let sum: u32 = features.near.iter().map(|&near| u32::from(near)).sum();
-        features.block[0] = (sum.min(255) as i16) << 7;
-        for (feature, eight) in features.block[1..].iter_mut().zip(predicted.as_chunks::<8>().0) {
+        let sum: u32 = nears.iter().map(|&near| u32::from(near)).sum();
+        block[0] = (sum.min(255) as i16) << 7;
+        for (feature, eight) in block[1..].iter_mut().zip(predicted.as_chunks::<8>().0) {
             let mut sum = 0;
             for &predicted in eight {
                 sum += size_of(predicted) >> 2;
             }
             *feature = sum.min(1023) << 5;
         }
-        features
+        self.near[1..65].copy_from_slice(&nears);
+        self.block = block;
     }
 
     /// Magnitudes on the left and above, together, at a zigzag index.
@@ -157,19 +161,18 @@ pub(super) fn begin<const N: usize>(
     }
 }
 
-/// Tells the lanes that the residual at zigzag index `k` has this magnitude, which is not 0.
+/// Tells the lanes from sixteen times `chunk` on that the residual at zigzag index `k`, which is not before these, has
+/// this magnitude.
 #[inline(always)]
-pub(super) fn learn(model: &Model, expected: &mut Lanes, k: usize, magnitude: u8) {
-    let weights = &model.inner[k & 63];
-    // Most are 1: with a branch for them the machine need not wait for the others to be told apart.
-    if magnitude == 1 {
-        for (expected, &weight) in expected.0.iter_mut().zip(&weights.0) {
-            *expected = expected.saturating_add(weight);
-        }
-        return;
-    }
+pub(super) fn learn(model: &Model, expected: &mut Lanes, chunk: usize, k: usize, magnitude: u8) {
+    let weights = model.inner[k & 63].0.as_chunks::<16>().0;
     let magnitude = i16::from(magnitude);
-    for (expected, &weight) in expected.0.iter_mut().zip(&weights.0) {
-        *expected = expected.saturating_add(weight.wrapping_mul(magnitude));
+    let expected = expected.0.as_chunks_mut::<16>().0;
+    for chunk in chunk..LANES / 16 {
+        let mut sums = expected[chunk];
+        for (sum, &weight) in sums.iter_mut().zip(&weights[chunk]) {
+            *sum = sum.saturating_add(weight.wrapping_mul(magnitude));
+        }
+        expected[chunk] = sums;
     }
 }

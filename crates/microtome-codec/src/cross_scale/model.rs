@@ -4,7 +4,7 @@
 //! found (`train`), how they are written down (`params`).
 
 use super::ahead::PADDED;
-use super::rans::{Head, Pairs, SCALE, SYMBOLS, Table};
+use super::rans::{Pairs, SCALE, SYMBOLS, Table};
 
 /// What a level's tiles are predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,8 +175,6 @@ pub(super) struct Model {
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
     pub(super) tables: Vec<Table>,
-    /// What of these is needed most.
-    pub(super) heads: Vec<Head>,
 }
 
 impl Model {
@@ -194,7 +192,6 @@ impl Model {
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
-            heads: vec![],
         };
         model.make_tables();
         model
@@ -203,7 +200,6 @@ impl Model {
     /// Makes the tables from the widths.
     pub(super) fn make_tables(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
-        self.heads = self.tables.iter().map(Table::head).collect();
     }
 }
 

@@ -1,12 +1,15 @@
 //! One component of a tile: block after block, each from its prediction, its neighbours and the coder.
 
-use super::ahead::{Prediction, Scale};
+use std::marker::PhantomData;
+
+use super::ahead::Scale;
 use super::edges::{self, Edge, Edges};
-use super::expect::{Features, Magnitudes};
-use super::model::{Kind, Model};
+use super::expect::Magnitudes;
+use super::model::{Kind, Model, PIECES};
 use super::predict::{self, Aligned, Samples};
 use super::rans::Machine;
-use super::walk::{self, Coder, Outlook};
+use super::strands::{Readers, STRANDS};
+use super::walk::{Block, Coder, Decoder, Setting};
 use crate::coefficients::{MAX_AC, MAX_DC, Plane};
 
 /// What coding a plane needs besides; kept from plane to plane so that nothing is allocated.
@@ -41,10 +44,9 @@ pub(super) fn known<M: Machine, const N: usize>(
     known
 }
 
-/// Codes a plane, whose size and quantiser steps are set; `coder` says in which direction. One that decodes finds all
-/// coefficients zero.
+/// Encodes a plane, or shows it to training; `coder` says which.
 #[inline(always)]
-pub(super) fn code<M: Machine, C: Coder>(
+pub(super) fn encode<M: Machine, C: Coder>(
     coder: &mut C,
     model: &Model,
     kind: Kind,
@@ -54,56 +56,210 @@ pub(super) fn code<M: Machine, C: Coder>(
 ) {
     // Three times the code, each with its counts known.
     match kind {
-        Kind::Alone => {
-            code_as::<M, C, ALONE, { Kind::Alone.predicted() }>(coder, model, aligned, plane, scratch);
-        }
-        Kind::Coarser => {
-            code_as::<M, C, COARSER, { Kind::Coarser.predicted() }>(coder, model, aligned, plane, scratch);
-        }
-        Kind::Finer => {
-            code_as::<M, C, FINER, { Kind::Finer.predicted() }>(coder, model, aligned, plane, scratch);
-        }
+        Kind::Alone => encode_as::<M, C, ALONE, N_ALONE>(coder, model, aligned, plane, scratch),
+        Kind::Coarser => encode_as::<M, C, COARSER, N_COARSER>(coder, model, aligned, plane, scratch),
+        Kind::Finer => encode_as::<M, C, FINER, N_FINER>(coder, model, aligned, plane, scratch),
+    }
+}
+
+/// Decodes a plane, whose size and quantiser steps are set.
+#[inline(always)]
+pub(super) fn decode<M: Machine>(
+    readers: &mut Readers<'_>,
+    model: &Model,
+    kind: Kind,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    match kind {
+        Kind::Alone => decode_as::<M, ALONE, N_ALONE>(readers, model, aligned, plane, scratch),
+        Kind::Coarser => decode_as::<M, COARSER, N_COARSER>(readers, model, aligned, plane, scratch),
+        Kind::Finer => decode_as::<M, FINER, N_FINER>(readers, model, aligned, plane, scratch),
     }
 }
 
 const ALONE: u8 = Kind::Alone as u8;
 const COARSER: u8 = Kind::Coarser as u8;
 const FINER: u8 = Kind::Finer as u8;
+const N_ALONE: usize = Kind::Alone.predicted();
+const N_COARSER: usize = Kind::Coarser.predicted();
+const N_FINER: usize = Kind::Finer.predicted();
+
+impl Scratch {
+    fn clear(&mut self, width: usize) {
+        self.edges.clear();
+        self.edges.resize(width, [[0; 2]; 8]);
+        self.magnitudes.clear();
+        self.magnitudes.resize(width, [0; 64]);
+    }
+
+    /// Begins a block with what those before it have left; `left` is the edge on its left.
+    #[inline(always)]
+    fn begin<M: Machine, const N: usize>(
+        &self,
+        block: &mut Block,
+        setting: &Setting<'_>,
+        aligned: &Aligned,
+        [column, row]: [usize; 2],
+        left: Option<Edge>,
+    ) {
+        let known = known::<M, N>(setting.model, setting.kind, aligned, column, row);
+        let (left, above) = neighbours(setting.kind, left, (row > 0).then(|| self.edges[column]));
+        let correction = edges::correction::<M>(setting.model, &left, &above);
+        let above = (row > 0).then(|| &self.magnitudes[column]);
+        let left = column.checked_sub(1).map(|left| &self.magnitudes[left]);
+        block.begin(setting, &known, &correction, left, above);
+    }
+
+    /// Leaves what blocks to come need of a block; returns its right edge.
+    #[inline(always)]
+    fn leave<M: Machine>(
+        &mut self,
+        setting: &Setting<'_>,
+        column: usize,
+        block: &Block,
+        values: &[i16; 64],
+    ) -> Edge {
+        let Edges { right, lower } = edges::of::<M>(values, setting.scale, &block.prediction.known);
+        self.edges[column] = lower;
+        self.magnitudes[column] = block.magnitudes;
+        right
+    }
+}
 
 #[inline(always)]
-fn code_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
+fn encode_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
     coder: &mut C,
     model: &Model,
     aligned: &Aligned,
     plane: &mut Plane,
     scratch: &mut Scratch,
 ) {
-    let kind = Kind::ALL[KIND as usize];
     let scale = Scale::new(&plane.table);
-    let Scratch { edges, magnitudes } = scratch;
-    edges.clear();
-    edges.resize(plane.width, [[0; 2]; 8]);
-    magnitudes.clear();
-    magnitudes.resize(plane.width, [0; 64]);
+    let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
+    scratch.clear(plane.width);
     let mut blocks = plane.coefficients.as_chunks_mut::<64>().0.iter_mut();
+    let mut block = Block::NONE;
     for row in 0..plane.height {
-        let mut left_edge = None;
-        let mut left_magnitudes = None;
-        for (column, (edge, magnitudes)) in edges.iter_mut().zip(magnitudes.iter_mut()).enumerate() {
-            let Some(block) = blocks.next() else { return };
-            let known = known::<M, N>(model, kind, aligned, column, row);
-            let (left, above) = neighbours(kind, left_edge, (row > 0).then_some(*edge));
-            let correction = edges::correction::<M>(model, &left, &above);
-            let prediction = Prediction::new(&known, &correction, &scale);
-            let above = (row > 0).then_some(&*magnitudes);
-            let features = Features::new(left_magnitudes, above, prediction.first::<N>());
-            let outlook =
-                Outlook { model, kind, prediction: &prediction, features: &features, scale: &scale };
-            walk::block::<M, C, N>(coder, &outlook, block, magnitudes);
-            let Edges { right, lower } = edges::of::<M>(block, &scale, &prediction.known);
-            *edge = lower;
-            left_edge = Some(right);
-            left_magnitudes = Some(&*magnitudes);
+        coder.row(row);
+        let mut left = None;
+        for column in 0..plane.width {
+            let Some(values) = blocks.next() else { return };
+            scratch.begin::<M, N>(&mut block, &setting, aligned, [column, row], left);
+            block.encode::<M, C, N>(coder, &setting, values);
+            left = Some(scratch.leave::<M>(&setting, column, &block, values));
+        }
+    }
+}
+
+/// A row of blocks being decoded.
+struct Row<'a, M> {
+    coder: Decoder<'a, M>,
+    block: Block,
+    /// Whether there is such a block, and whether something of it is still to come.
+    is_there: bool,
+    goes_on: bool,
+    column: usize,
+    row: usize,
+    /// Steps until it begins.
+    waits: usize,
+    /// The right edge of its last block.
+    left: Option<Edge>,
+}
+
+/// Decodes as many rows at once as there are strands, each a block behind the one above it. The strands do not wait for
+/// each other, so that the machine works on all of them at a time.
+#[inline(always)]
+fn decode_as<M: Machine, const KIND: u8, const N: usize>(
+    readers: &mut Readers<'_>,
+    model: &Model,
+    aligned: &Aligned,
+    plane: &mut Plane,
+    scratch: &mut Scratch,
+) {
+    let scale = Scale::new(&plane.table);
+    let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
+    scratch.clear(plane.width);
+    let count = readers.count();
+    // The row below the last one begins when the first row's block above it is long done.
+    let period = plane.width.max(count);
+    let mut rows: [Row<'_, M>; STRANDS] = std::array::from_fn(|s| Row {
+        coder: Decoder { reader: readers.strands[s].clone(), machine: PhantomData },
+        block: Block::NONE,
+        is_there: false,
+        goes_on: false,
+        column: 0,
+        row: if s < count { s } else { usize::MAX },
+        waits: s,
+        left: None,
+    });
+    let blocks = plane.coefficients.as_chunks_mut::<64>().0;
+    for _ in 0..plane.height.div_ceil(count) * period + count - 1 {
+        for row in &mut rows {
+            row.is_there = row.waits == 0 && row.row < plane.height && row.column < plane.width;
+            row.goes_on = row.is_there;
+            if row.is_there {
+                scratch.begin::<M, N>(&mut row.block, &setting, aligned, [row.column, row.row], row.left);
+            }
+        }
+        // Each with its place known.
+        _ = piece::<M, N>(&mut rows, &setting, 0)
+            && piece::<M, N>(&mut rows, &setting, 1)
+            && piece::<M, N>(&mut rows, &setting, 2)
+            && piece::<M, N>(&mut rows, &setting, 3)
+            && piece::<M, N>(&mut rows, &setting, 4)
+            && piece::<M, N>(&mut rows, &setting, 5);
+        for row in &mut rows {
+            if row.is_there
+                && let Some(values) = blocks.get_mut(row.row * plane.width + row.column)
+            {
+                row.block.coefficients::<M>(values);
+                row.left = Some(scratch.leave::<M>(&setting, row.column, &row.block, values));
+            }
+            row.advance(period, count);
+        }
+    }
+    for (reader, row) in readers.strands.iter_mut().zip(rows) {
+        *reader = row.coder.reader;
+    }
+}
+
+/// Decodes piece `i` of all rows that have it; whether there are any.
+#[inline(always)]
+fn piece<M: Machine, const N: usize>(
+    rows: &mut [Row<'_, M>; STRANDS],
+    setting: &Setting<'_>,
+    i: usize,
+) -> bool {
+    let mut any = false;
+    for row in rows.iter_mut() {
+        row.goes_on = row.goes_on && row.block.open::<M, _, N>(&mut row.coder, setting, i);
+        any |= row.goes_on;
+    }
+    let (start, end) = PIECES[i];
+    for k in if any { start..end } else { 0..0 } {
+        for row in rows.iter_mut() {
+            if row.goes_on {
+                row.block.step(&mut row.coder, setting, start, k);
+            }
+        }
+    }
+    any
+}
+
+impl<M> Row<'_, M> {
+    /// Goes on to the next place of `period`, or to the next row that is its own.
+    #[inline(always)]
+    fn advance(&mut self, period: usize, count: usize) {
+        if self.waits > 0 {
+            self.waits -= 1;
+            return;
+        }
+        self.column += 1;
+        if self.column == period {
+            (self.column, self.left) = (0, None);
+            self.row = self.row.saturating_add(count);
         }
     }
 }

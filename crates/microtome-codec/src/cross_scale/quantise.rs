@@ -8,10 +8,11 @@ use super::colour;
 use super::dct;
 use super::expect::{self, MOST};
 use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket};
-use super::rans::{Machine, SCALE, SCALE_BITS, Writer};
+use super::rans::{Machine, SCALE, SCALE_BITS};
 use super::simd::{self, Set};
+use super::strands::Writer;
 use super::tile::Workspace;
-use super::walk::{self, BEGINS, Coder, ESCAPE, Outlook};
+use super::walk::{self, BEGINS, Coder, ESCAPE, Outlook, Setting};
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
@@ -201,7 +202,7 @@ impl<'a> Chooser<'a> {
         target: &[i16; 64],
         block: &mut [i16; 64],
     ) {
-        let &Outlook { model, kind, prediction, features, scale } = outlook;
+        let &Outlook { setting: Setting { model, kind, scale }, prediction, features } = outlook;
         let mut nearest = [0; 64];
         round(target, self.steps, &mut nearest);
         let mut rest = [0; 64];
@@ -252,7 +253,13 @@ impl<'a> Chooser<'a> {
                 sum += cost;
                 let residual = i32::from(chosen) - i32::from(piece.known[at]);
                 if residual != 0 {
-                    expect::learn(model, &mut expected, k, residual.unsigned_abs().min(MOST.into()) as u8);
+                    expect::learn(
+                        model,
+                        &mut expected,
+                        start / 16,
+                        k,
+                        residual.unsigned_abs().min(MOST.into()) as u8,
+                    );
                 }
             }
             ahead.learn::<M>(i, &values, &piece, scale);
@@ -307,6 +314,9 @@ fn round(target: &[i16; 64], steps: &[u16; 64], nearest: &mut [i16; 64]) {
 
 impl Coder for Chooser<'_> {
     const DECODES: bool = false;
+    fn row(&mut self, row: usize) {
+        self.writer.row(row);
+    }
     #[inline(always)]
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
         Coder::symbol(self.writer, model, index, symbol)

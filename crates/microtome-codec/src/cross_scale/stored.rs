@@ -59,6 +59,11 @@ impl<'a> Input<'a> {
         i16::try_from(value).ok().ok_or(self.malformed("a weight beyond 16 bits"))
     }
 
+    /// All that is left.
+    pub(super) fn rest(self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     pub(super) fn finish(self) -> Result<(), Error> {
         match self.at == self.bytes.len() {
             true => Ok(()),

@@ -9,8 +9,8 @@ use super::params::CrossScale;
 use super::plane::Scratch;
 use super::predict::{Aligned, Child, Samples};
 use super::quantise::{self, Chooser, Targets};
-use super::rans::{Reader, Writer};
 use super::simd;
+use super::strands::{Readers, Writer};
 use crate::coefficients::{self, Parser, Plane, Statistics, Template, Tile};
 use crate::{Error, Rgb};
 
@@ -22,6 +22,8 @@ const ALONE: u8 = 1;
 const PREDICTED: u8 = 2;
 /// Added to these two: the stream has the side that edge tiles of the level are padded to, not the tile's own size.
 const IS_PADDED: u8 = 4;
+/// Added to these two: the coder has four strands, not one.
+const HAS_FOUR: u8 = 8;
 /// Number of a template that is in the payload itself.
 const INLINE: u8 = 255;
 /// Longest template in a payload.
@@ -215,6 +217,7 @@ impl CrossScale {
         let padded = u32::from(self.padded_to(level));
         let is_padded = padded > 0 && [workspace.tile.width, workspace.tile.height] == [padded; 2];
         let form = if kind == Kind::Alone { ALONE } else { PREDICTED };
+        let start = out.len();
         out.push(form | if is_padded { IS_PADDED } else { 0 });
         match self.templates.iter().position(|t| t == template) {
             Some(number) => out.push(number as u8),
@@ -239,7 +242,9 @@ impl CrossScale {
                 }
             }
         }
-        symbols.finish(out);
+        if symbols.finish(out) {
+            out[start] |= HAS_FOUR;
+        }
         if kind == Kind::Alone { Coding::Alone } else { Coding::Predicted }
     }
 
@@ -279,7 +284,7 @@ impl CrossScale {
     #[must_use]
     pub fn kind_of(&self, level: u8, payload: &[u8]) -> Kind {
         match payload.first() {
-            Some(form) if form & !IS_PADDED == PREDICTED => self.kind(level),
+            Some(form) if form & !(IS_PADDED | HAS_FOUR) == PREDICTED => self.kind(level),
             _ => Kind::Alone,
         }
     }
@@ -342,7 +347,7 @@ impl CrossScale {
         let (&form, rest) = payload.split_first().ok_or(cut.clone())?;
         let kind = match form {
             VERBATIM => return Ok(Content::Stream),
-            _ => match (form & !IS_PADDED, self.kind(level)) {
+            _ => match (form & !(IS_PADDED | HAS_FOUR), self.kind(level)) {
                 (ALONE, _) => Kind::Alone,
                 (PREDICTED, Kind::Alone) => {
                     return Err(malformed(
@@ -379,13 +384,13 @@ impl CrossScale {
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
-        let mut reader = Reader::new(rest)?;
+        let mut readers = Readers::new(rest, form & HAS_FOUR != 0)?;
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             align(self.set, &reference, kind, plane, index, most, aligned);
-            simd::decode(self.set, &mut reader, self.model(kind, index), kind, aligned, plane, scratch);
+            simd::decode(self.set, &mut readers, self.model(kind, index), kind, aligned, plane, scratch);
         }
-        reader.finish()?;
+        readers.finish()?;
         workspace.holds = true;
         Ok(Content::Coefficients(template))
     }

@@ -3,8 +3,9 @@
 
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{FLAG_LANE, Kind, Lanes, Model, PIECES, bucket};
-use super::rans::{Machine, Reader, SYMBOLS, Writer};
+use super::model::{EDGE_TARGETS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket};
+use super::rans::{self, Machine, Reader, SYMBOLS};
+use super::strands::Writer;
 
 /// The last symbol of a table: the value lies outside, and follows.
 pub(super) const ESCAPE: usize = SYMBOLS - 1;
@@ -15,6 +16,8 @@ const LENGTH_BITS: u32 = 4;
 pub(super) trait Coder {
     /// Whether the values come from here.
     const DECODES: bool;
+    /// Told of each row of blocks before its first.
+    fn row(&mut self, _row: usize) {}
     /// The symbol of the table at a place in the model.
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize;
     /// Whether anything follows, at a checkpoint and in a bucket.
@@ -29,14 +32,20 @@ pub(super) trait Coder {
     fn block(&mut self, _outlook: &Outlook<'_>, _residuals: &[i16; PADDED]) {}
 }
 
+/// What the blocks of a plane have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) model: &'a Model,
+    pub(super) kind: Kind,
+    pub(super) scale: &'a Scale,
+}
+
 /// What is known of a block before its first symbol.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outlook<'a> {
-    pub(super) model: &'a Model,
-    pub(super) kind: Kind,
+    pub(super) setting: Setting<'a>,
     pub(super) prediction: &'a Prediction,
     pub(super) features: &'a Features,
-    pub(super) scale: &'a Scale,
 }
 
 /// The sixteen lanes, counted from 0, that each piece is the first to need.
@@ -44,20 +53,22 @@ pub(super) const BEGINS: [Option<usize>; PIECES.len()] = [Some(0), None, Some(1)
 
 impl Coder for Writer {
     const DECODES: bool = false;
+    fn row(&mut self, row: usize) {
+        self.row(row);
+    }
     #[inline(always)]
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
-        let (start, width) = model.tables[index].interval(symbol);
-        self.interval(start, width);
+        self.interval(model.tables[index].interval(symbol));
         symbol
     }
     #[inline(always)]
     fn flag(&mut self, _: usize, _: usize, zero: u16, flag: bool) -> bool {
-        self.flag(zero, flag);
+        self.interval(rans::flag(zero, flag));
         flag
     }
     #[inline(always)]
     fn raw(&mut self, bits: u32, value: u32) -> u32 {
-        self.raw(bits, value);
+        self.interval(rans::raw(bits, value));
         value
     }
 }
@@ -72,10 +83,7 @@ impl<M: Machine> Coder for Decoder<'_, M> {
     const DECODES: bool = true;
     #[inline(always)]
     fn symbol(&mut self, model: &Model, index: usize, _: usize) -> usize {
-        match self.reader.likely(model.heads[index]) {
-            Some(symbol) => symbol,
-            None => self.reader.symbol::<M>(&model.tables[index]),
-        }
+        self.reader.symbol::<M>(&model.tables[index])
     }
     #[inline(always)]
     fn flag(&mut self, _: usize, _: usize, zero: u16, _: bool) -> bool {
@@ -96,7 +104,8 @@ pub(super) fn fold(value: i32) -> usize {
 #[inline(always)]
 fn unfold(symbol: usize) -> i32 {
     let half = (symbol as i32 + 1) >> 1;
-    if symbol & 1 == 1 { -half } else { half }
+    let sign = -(symbol as i32 & 1);
+    (half ^ sign) - sign
 }
 
 /// Codes a residual whose sign is turned so that the prediction's fraction is positive.
@@ -105,15 +114,16 @@ fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: 
     let top = value >> raw;
     let inside = (-7..=7).contains(&top);
     let symbol = coder.symbol(model, index, if inside { fold(top) } else { ESCAPE });
-    if symbol == 0 && raw == 0 {
-        return 0;
+    // Both are rare.
+    if symbol == ESCAPE || raw > 0 {
+        let top = if symbol == ESCAPE { escaped(coder, top) } else { unfold(symbol) };
+        if raw == 0 {
+            return top;
+        }
+        let low = coder.raw(raw, (value & ((1 << raw) - 1)) as u32);
+        return top << raw | low as i32;
     }
-    let top = if symbol == ESCAPE { escaped(coder, top) } else { unfold(symbol) };
-    if raw == 0 {
-        return top;
-    }
-    let low = coder.raw(raw, (value & ((1 << raw) - 1)) as u32);
-    top << raw | low as i32
+    unfold(symbol)
 }
 
 /// Codes a value beyond -7 to 7: its sign, the length of its excess, the excess.
@@ -129,68 +139,141 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
     if negative == 1 { -magnitude } else { magnitude }
 }
 
-/// Codes a block: `coefficients` (zigzag order) are read, or written where the coder decodes.
-///
-/// `N` is the number of coefficients predicted. The residuals' magnitudes are left in `magnitudes`.
-#[inline(always)]
-pub(super) fn block<M: Machine, C: Coder, const N: usize>(
-    coder: &mut C,
-    outlook: &Outlook<'_>,
-    coefficients: &mut [i16; 64],
-    magnitudes: &mut Magnitudes,
-) {
-    let &Outlook { model, kind, prediction, features, scale } = outlook;
-    let layout = kind.layout();
-    coder.prepare::<M, N>(outlook, coefficients);
-    let mut coded = Coded::NEW;
-    let last = if C::DECODES { 0 } else { coded.start(coefficients, prediction) };
-    let mut expected = Lanes::ZERO;
-    expect::expect_flags(model, features, &mut expected);
-    *magnitudes = [0; 64];
-    let mut ahead = Ahead::NEW;
-    let mut piece = Piece::NONE;
-    for (i, &(start, end)) in PIECES.iter().enumerate() {
-        if let Some(flags) = model.flags.get(i) {
-            let at = bucket(expected.0[FLAG_LANE + i]);
-            if !coder.flag(i, at, flags[at], last > start) {
+/// A block on its way: what is known of it, and how far it is.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) prediction: Prediction,
+    features: Features,
+    expected: Lanes,
+    /// Of the residuals so far.
+    pub(super) magnitudes: Magnitudes,
+    ahead: Ahead,
+    piece: Piece,
+    coded: Coded,
+    /// Where encoding ends: behind the last coefficient that is not what was predicted at first.
+    last: usize,
+}
+
+impl Block {
+    /// No block yet.
+    pub(super) const NONE: Self = Self {
+        prediction: Prediction::NONE,
+        features: Features::NONE,
+        expected: Lanes::ZERO,
+        magnitudes: [0; 64],
+        ahead: Ahead::NEW,
+        piece: Piece::NONE,
+        coded: Coded::NEW,
+        last: 0,
+    };
+
+    /// Comes to another block of the same plane; `known` and `correction` are its prediction, `left` and `above` the
+    /// magnitudes of its neighbours.
+    #[inline(always)]
+    pub(super) fn begin<const N: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        known: &[i16; N],
+        correction: &[i16; EDGE_TARGETS],
+        left: Option<&Magnitudes>,
+        above: Option<&Magnitudes>,
+    ) {
+        self.prediction.set(known, correction, setting.scale);
+        self.features.set(left, above, self.prediction.first::<N>());
+        self.expected = Lanes::ZERO;
+        expect::expect_flags(setting.model, &self.features, &mut self.expected);
+        self.magnitudes = [0; 64];
+        self.coded.residuals = [0; PADDED];
+        self.coded.pieces = 0;
+    }
+
+    #[inline(always)]
+    fn outlook<'a>(&'a self, setting: &Setting<'a>) -> Outlook<'a> {
+        Outlook { setting: *setting, prediction: &self.prediction, features: &self.features }
+    }
+
+    /// Codes a block that is read; `N` is the number of coefficients predicted at first.
+    #[inline(always)]
+    pub(super) fn encode<M: Machine, C: Coder, const N: usize>(
+        &mut self,
+        coder: &mut C,
+        setting: &Setting<'_>,
+        coefficients: &mut [i16; 64],
+    ) {
+        coder.prepare::<M, N>(&self.outlook(setting), coefficients);
+        self.last = self.coded.start(coefficients, &self.prediction);
+        for (i, (start, end)) in PIECES.into_iter().enumerate() {
+            if !self.open::<M, C, N>(coder, setting, i) {
                 break;
+            }
+            for k in start..end {
+                self.step(coder, setting, start, k);
+            }
+        }
+        coder.block(&self.outlook(setting), &self.coded.residuals);
+    }
+
+    /// Comes to piece `i`: whether there is anything from there on.
+    #[inline(always)]
+    pub(super) fn open<M: Machine, C: Coder, const N: usize>(
+        &mut self,
+        coder: &mut C,
+        setting: &Setting<'_>,
+        i: usize,
+    ) -> bool {
+        let model = setting.model;
+        if let Some(flags) = model.flags.get(i) {
+            let at = bucket(self.expected.0[FLAG_LANE + i]);
+            if !coder.flag(i, at, flags[at], self.last > PIECES[i].0) {
+                return false;
             }
         }
         if let Some(before) = i.checked_sub(1) {
-            ahead.learn::<M>(before, &coded.values::<C>(before, &piece), &piece, scale);
+            let values = self.coded.values::<C>(before, &self.piece);
+            self.ahead.learn::<M>(before, &values, &self.piece, setting.scale);
         }
         if let Some(chunk) = BEGINS[i] {
-            expect::begin::<N>(model, features, &prediction.steps, chunk, &mut expected);
+            expect::begin::<N>(model, &self.features, &self.prediction.steps, chunk, &mut self.expected);
         }
-        piece = ahead.piece::<M>(outlook, i);
+        self.piece = self.ahead.piece::<M>(&self.outlook(setting), i);
         if !C::DECODES {
-            coded.compare(i, &piece);
+            self.coded.compare(i, &self.piece);
         }
-        for k in start..end {
-            let l = k - start;
-            let (tables, raw) = layout.tables_of(expected.0[k]);
-            let index = usize::from(piece.tables[l]) + tables;
-            let turned = |r: i32| if piece.steps[l] < 0 { -r } else { r };
-            let given = if C::DECODES { 0 } else { turned(coded.residuals[k].into()) };
-            let residual = value(coder, model, index, raw, given);
-            if residual != 0 {
-                if C::DECODES {
-                    coded.residuals[k] = turned(residual) as i16;
-                }
-                let magnitude = residual.unsigned_abs().min(u32::from(MOST)) as u8;
-                magnitudes[k] = magnitude;
-                expect::learn(model, &mut expected, k, magnitude);
-            }
+        self.coded.pieces = i + 1;
+        true
+    }
+
+    /// Codes the residual at zigzag index `k`, in the open piece, which begins at `start`.
+    #[inline(always)]
+    pub(super) fn step<C: Coder>(&mut self, coder: &mut C, setting: &Setting<'_>, start: usize, k: usize) {
+        let model = setting.model;
+        let l = (k - start) & 15;
+        let (tables, raw) = setting.kind.layout().tables_of(self.expected.0[k]);
+        let index = usize::from(self.piece.tables[l]) + tables;
+        let sign = i32::from(self.piece.steps[l] >> 15);
+        let turned = |r: i32| (r ^ sign).wrapping_sub(sign);
+        let given = if C::DECODES { 0 } else { turned(self.coded.residuals[k].into()) };
+        let residual = value(coder, model, index, raw, given);
+        // A decoder would have to know before it goes on.
+        if C::DECODES {
+            self.coded.residuals[k] = turned(residual) as i16;
+        } else if residual == 0 {
+            return;
         }
-        coded.pieces = i + 1;
+        let magnitude = residual.unsigned_abs().min(u32::from(MOST)) as u8;
+        self.magnitudes[k] = magnitude;
+        expect::learn(model, &mut self.expected, start / 16, k, magnitude);
     }
-    if C::DECODES {
-        coded.finish::<C>(&piece, prediction, coefficients);
+
+    /// The coefficients of a decoded block.
+    #[inline(always)]
+    pub(super) fn coefficients<M: Machine>(&mut self, coefficients: &mut [i16; 64]) {
+        self.coded.finish::<Decoder<'_, M>>(&self.piece, &self.prediction, coefficients);
     }
-    coder.block(outlook, &coded.residuals);
 }
 
 /// What of a block is coded.
+#[derive(Debug, Clone)]
 struct Coded {
     values: [i16; PADDED],
     residuals: [i16; PADDED],
@@ -246,10 +329,13 @@ impl Coded {
             self.values::<C>(last, piece);
             coded = PIECES[last].1 as i16;
         }
+        let mut out = [0; 64];
         for k in 0..64 {
             let rest = expect::whole_steps(prediction.steps[k]);
-            coefficients[k] = if (k as i16) < coded { self.values[k] } else { rest };
+            let mask = -i16::from((k as i16) < coded);
+            out[k] = self.values[k] & mask | rest & !mask;
         }
+        *coefficients = out;
     }
 }
 

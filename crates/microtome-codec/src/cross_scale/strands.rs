@@ -1,0 +1,240 @@
+//! A payload's symbols, in one strand or in four.
+//!
+//! Rows of blocks go into the strands in turn. A reader of four works on four rows at once, each a block behind the one
+//! above it: what waits in one row hides behind what goes on in the others. Short payloads have one strand, which takes
+//! fewer bytes. The byte layout is `docs/format/codec-1.md`'s, "Coder".
+
+use super::rans::{Interval, LOW, Reader, SCALE, Strand};
+use super::stored::{Input, put_number};
+use crate::Error;
+
+/// Most strands.
+pub(super) const STRANDS: usize = 4;
+/// Payloads of fewer bytes have one strand. Four would take fourteen more.
+const LONG: f64 = 400.0;
+
+/// The readers of a payload's strands.
+#[derive(Debug, Clone)]
+pub(super) struct Readers<'a> {
+    pub(super) strands: [Reader<'a>; STRANDS],
+    count: usize,
+    /// Words, if the strand is one.
+    length: usize,
+}
+
+impl<'a> Readers<'a> {
+    /// Begins with the states in `bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if they are cut off or out of range.
+    pub(super) fn new(bytes: &'a [u8], has_four: bool) -> Result<Self, Error> {
+        let malformed = |what| Error::Malformed { offset: 0, what };
+        let cut = malformed("the payload ends in its coder's states");
+        let (bytes, front) = match has_four {
+            true => {
+                let mut input = Input::new(bytes);
+                let words = input.number().ok().ok_or(cut.clone())? as usize;
+                (input.rest(), words)
+            }
+            false => (bytes, 0),
+        };
+        let count = if has_four { STRANDS } else { 1 };
+        let (states, words) = bytes.split_at_checked(4 * count).ok_or(cut)?;
+        let (words, odd) = words.as_chunks();
+        if !odd.is_empty() {
+            return Err(malformed("half a word at the payload's end"));
+        }
+        let mut state = [LOW; STRANDS];
+        for (state, bytes) in state.iter_mut().zip(states.as_chunks().0) {
+            *state = u32::from_le_bytes(*bytes);
+            if *state < LOW {
+                return Err(malformed("a coder state below its range"));
+            }
+        }
+        if !has_four {
+            let strands = [0, 1, 2, 3].map(|i| Reader::forwards(state[i], if i == 0 { words } else { &[] }));
+            return Ok(Self { strands, count, length: words.len() });
+        }
+        let (front, back) =
+            words.split_at_checked(front).ok_or(malformed("the payload ends in its coder's words"))?;
+        let strands = [
+            Reader::forwards(state[0], front),
+            Reader::backwards(state[1], front),
+            Reader::forwards(state[2], back),
+            Reader::backwards(state[3], back),
+        ];
+        Ok(Self { strands, count, length: 0 })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Checks that every strand ended just where it should.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if not.
+    pub(super) fn finish(&self) -> Result<(), Error> {
+        let [a, b, c, d] = &self.strands;
+        let met = match self.count {
+            1 => a.at == self.length,
+            _ => a.at == b.at.wrapping_add(1) && c.at == d.at.wrapping_add(1),
+        };
+        match met && self.strands.iter().all(|strand| strand.state == LOW) {
+            true => Ok(()),
+            false => {
+                Err(Error::Malformed { offset: 0, what: "the payload's coder does not end where it should" })
+            }
+        }
+    }
+}
+
+/// Collects the symbols of a tile and writes them, last one first.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Writer {
+    intervals: Vec<Interval>,
+    /// Where each row of blocks begins, and its number in its plane.
+    rows: Vec<(usize, usize)>,
+    strands: [Strand; STRANDS],
+}
+
+impl Writer {
+    /// What follows belongs to this row of blocks of a plane.
+    pub(super) fn row(&mut self, row: usize) {
+        self.rows.push((self.intervals.len(), row));
+    }
+
+    #[inline(always)]
+    pub(super) fn interval(&mut self, interval: Interval) {
+        self.intervals.push(interval);
+    }
+
+    /// Appends the strands to `out` and is empty again; whether they are four.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> bool {
+        let has_four = self.is_long();
+        let count = if has_four { STRANDS } else { 1 };
+        self.strands.iter_mut().for_each(Strand::begin);
+        let mut end = self.intervals.len();
+        for &(start, row) in self.rows.iter().rev() {
+            let strand = &mut self.strands[row % count];
+            for &interval in self.intervals[start..end].iter().rev() {
+                strand.put(interval);
+            }
+            end = start;
+        }
+        let [a, b, c, d] = &self.strands;
+        if has_four {
+            put_number(out, (a.words.len() + b.words.len()) as u32);
+        }
+        for strand in &self.strands[..count] {
+            out.extend_from_slice(&strand.state.to_le_bytes());
+        }
+        let mut put = |forwards: &Strand, backwards: &Strand| {
+            let words = forwards.words.iter().rev().chain(&backwards.words);
+            out.extend(words.flat_map(|word| word.to_le_bytes()));
+        };
+        put(a, b);
+        put(c, d);
+        self.intervals.clear();
+        self.rows.clear();
+        has_four
+    }
+
+    /// Whether the symbols take [`LONG`] bytes or more.
+    fn is_long(&self) -> bool {
+        let mut bits = 0.0;
+        for some in self.intervals.chunks(32) {
+            // At most 2^14 each: a product of 32 is within range.
+            let widths: f64 = some.iter().map(|&(_, width)| f64::from(SCALE) / f64::from(width)).product();
+            bits += widths.log2();
+            if bits >= 8.0 * LONG {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::rans::{self, Plain, SYMBOLS, Table};
+    use super::*;
+
+    fn table(weights: &[u16; SYMBOLS]) -> Table {
+        let total: u32 = weights.iter().map(|&w| u32::from(w) + 1).sum();
+        let mut ends = [0; SYMBOLS];
+        let mut sum = 0;
+        for (end, &weight) in ends.iter_mut().zip(weights) {
+            sum += u32::from(weight) + 1;
+            *end = (u64::from(sum) * u64::from(SCALE) / u64::from(total)) as u16;
+        }
+        Table { ends }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            weights in any::<[u8; SYMBOLS]>(),
+            rows in proptest::collection::vec(
+                proptest::collection::vec((0..SYMBOLS, any::<bool>(), 1..SCALE, 0..15_u32, any::<u16>()), 0..200),
+                0..12,
+            ),
+            repeated in 1..12_usize,
+        ) {
+            let table = table(&weights.map(u16::from));
+            let rows = vec![rows; repeated].concat();
+            let mut writer = Writer::default();
+            for (r, row) in rows.iter().enumerate() {
+                writer.row(r);
+                for &(symbol, flag, zero, bits, value) in row {
+                    writer.interval(table.interval(symbol));
+                    writer.interval(rans::flag(zero, flag));
+                    writer.interval(rans::raw(bits, u32::from(value) & ((1 << bits) - 1)));
+                }
+            }
+            let mut bytes = vec![];
+            let has_four = writer.finish(&mut bytes);
+            let mut readers = Readers::new(&bytes, has_four).expect("states");
+            for (r, row) in rows.iter().enumerate() {
+                let count = readers.count();
+                let reader = &mut readers.strands[r % count];
+                for &(symbol, flag, zero, bits, value) in row {
+                    prop_assert_eq!(reader.symbol::<Plain>(&table), symbol);
+                    prop_assert_eq!(reader.flag(zero), flag);
+                    prop_assert_eq!(reader.raw(bits), u32::from(value) & ((1 << bits) - 1));
+                }
+            }
+            prop_assert_eq!(readers.finish(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_payload_that_goes_on_or_ends_early_is_refused() {
+        let table = table(&[100, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        for (rows, is_long) in [(2, false), (60, true)] {
+            let mut writer = Writer::default();
+            for row in 0..rows {
+                writer.row(row);
+                (0..100).for_each(|i| writer.interval(table.interval(i % 7)));
+            }
+            let mut bytes = vec![];
+            let has_four = writer.finish(&mut bytes);
+            assert_eq!(has_four, is_long);
+            let read = |bytes: &[u8]| {
+                let mut readers = Readers::new(bytes, has_four)?;
+                let count = readers.count();
+                for row in 0..rows {
+                    (0..100).for_each(|_| _ = readers.strands[row % count].symbol::<Plain>(&table));
+                }
+                readers.finish()
+            };
+            assert_eq!(read(&bytes), Ok(()));
+            let longer = [&bytes[..], &[0, 0]].concat();
+            for damaged in [&bytes[..bytes.len() - 2], &bytes[..bytes.len() - 1], &longer, &bytes[..9]] {
+                assert!(read(damaged).is_err());
+            }
+        }
+    }
+}
