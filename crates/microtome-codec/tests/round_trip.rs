@@ -12,7 +12,7 @@ use microtome_codec::payload::{LevelStream, VerbatimParams};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
-use streams::{EOI, Source, any_components, any_plain_source, any_size, any_source, split_off};
+use streams::{EOI, PLAIN, Source, any_components, any_plain_source, any_size, any_source, split_off};
 
 /// Level 2 has the tiles that others are predicted from, the tile itself is tried in all others.
 const KINDS: [Kind; 4] = [Kind::Coarser, Kind::Finer, Kind::Alone, Kind::Alone];
@@ -247,4 +247,20 @@ fn tiles_come_back_with_models_trained_on_them() {
     });
     result.expect("every tile comes back");
     assert!(own_models.get() > 16, "models that were trained: {}", own_models.get());
+}
+
+/// A tile of a level that is predicted from nothing, with these tables.
+fn alone(tables: Vec<u8>, record: &[u8]) -> Coding {
+    let stream = LevelStream { tables, ..LevelStream::default() };
+    let codec = CrossScale::built_in(VerbatimParams::completing(vec![stream]), vec![]);
+    let place = Place { codec: &codec, level: 0, size: PLAIN.size, reference: Reference::None };
+    place.round_trip(record, &mut Workspace::new()).0
+}
+
+#[test]
+fn a_record_for_tables_begins_as_a_stream() {
+    let (tables, mut record) = split_off(&PLAIN.stream(), 2);
+    assert_eq!(alone(tables.clone(), &record), Coding::Alone);
+    record[0] = 0;
+    assert_eq!(alone(tables, &record), Coding::Verbatim);
 }

@@ -188,9 +188,12 @@ impl CrossScale {
         record: &[u8],
         workspace: &mut Workspace,
     ) -> Option<Arc<Template>> {
+        workspace.holds = false;
         let tables = self.tables(level);
         let stream = match tables.is_empty() {
             true => record,
+            // The record's SOI is left out, and that of the tables given back.
+            false if record.get(..2) != tables.get(..2) => return None,
             false => {
                 join(tables, record, &mut workspace.joined);
                 &workspace.joined
