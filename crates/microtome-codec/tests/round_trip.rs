@@ -12,7 +12,9 @@ use microtome_codec::payload::{LevelStream, VerbatimParams};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
-use streams::{EOI, PLAIN, Source, any_components, any_plain_source, any_size, any_source, split_off};
+use streams::{
+    EOI, Oddity, PLAIN, Source, any_components, any_plain_source, any_size, any_source, split_off,
+};
 
 /// Level 2 has the tiles that others are predicted from, the tile itself is tried in all others.
 const KINDS: [Kind; 4] = [Kind::Coarser, Kind::Finer, Kind::Alone, Kind::Alone];
@@ -263,4 +265,14 @@ fn a_record_for_tables_begins_as_a_stream() {
     assert_eq!(alone(tables.clone(), &record), Coding::Alone);
     record[0] = 0;
     assert_eq!(alone(tables, &record), Coding::Verbatim);
+}
+
+#[test]
+fn more_markers_than_a_payload_may_have_stay_in_the_stream() {
+    let comments = |length| {
+        let comment = Oddity::Segment(0xFE, vec![0; length]);
+        Source { oddities: vec![comment.clone(), comment], ..PLAIN }.stream()
+    };
+    assert_eq!(alone(vec![], &comments(32_000)), Coding::Alone);
+    assert_eq!(alone(vec![], &comments(33_000)), Coding::Verbatim);
 }

@@ -30,7 +30,7 @@ const MAX_INLINE: usize = 1 << 16;
 /// How a tile went in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// As it was: its stream is one that coefficients do not give back to the byte.
+    /// As it was: its stream is one that coefficients do not give back to the byte, or has too much besides.
     Verbatim,
     /// As coefficients, without a reference.
     Alone,
@@ -154,7 +154,9 @@ impl CrossScale {
         workspace: &mut Workspace,
         out: &mut Vec<u8>,
     ) -> Coding {
-        let Some(template) = self.parse_record(level, record, workspace) else {
+        let fits = |t: &Arc<Template>| self.templates.contains(t) || t.to_bytes().len() <= MAX_INLINE;
+        let Some(template) = self.parse_record(level, record, workspace).filter(fits) else {
+            workspace.holds = false;
             out.push(VERBATIM);
             out.extend_from_slice(record);
             return Coding::Verbatim;
