@@ -276,3 +276,18 @@ fn more_markers_than_a_payload_may_have_stay_in_the_stream() {
     assert_eq!(alone(vec![], &comments(32_000)), Coding::Alone);
     assert_eq!(alone(vec![], &comments(33_000)), Coding::Verbatim);
 }
+
+#[test]
+fn parameters_can_be_read_whatever_templates_there_are() {
+    let mut codec = CrossScale::built_in(VerbatimParams::completing(vec![]), vec![]);
+    let (mut trainer, mut used) = (Trainer::new(), Workspace::new());
+    for number in 0..100 {
+        let comment = Oddity::Segment(0xFE, vec![number; 60_000]);
+        let stream = Source { oddities: vec![comment], ..PLAIN }.stream();
+        trainer.observe(&codec, 0, &stream, Reference::None, &mut used).expect("a plain stream");
+        codec.add_template(&Parser::new().parse(&stream, &mut Tile::new()).expect("a plain stream"), true);
+    }
+    for codec in [codec.clone(), trainer.finish(codec, vec![], 1.0)] {
+        assert_eq!(CrossScale::parse(&codec.to_bytes()), Ok(codec));
+    }
+}
