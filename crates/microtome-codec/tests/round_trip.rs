@@ -180,7 +180,7 @@ impl Place<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn tiles_come_back_at_levels_of_every_kind(scene in any_scene()) {
@@ -248,7 +248,7 @@ fn tiles_come_back_with_models_trained_on_them() {
         Ok(())
     });
     result.expect("every tile comes back");
-    assert!(own_models.get() > 16, "models that were trained: {}", own_models.get());
+    assert!(own_models.get() > 0, "no model was trained");
 }
 
 /// A tile of a level that is predicted from nothing, with these tables.
