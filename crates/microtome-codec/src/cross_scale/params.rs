@@ -18,6 +18,9 @@ use crate::payload::VerbatimParams;
 pub const MAX_LENGTH: usize = 4 << 20;
 /// Most templates: a byte names one, and 255 is the one in the payload.
 pub(super) const MAX_TEMPLATES: usize = 255;
+/// Most bytes of all templates that are added: half of the parameters; models and tables are far from the other half.
+const TEMPLATES_LENGTH: usize = MAX_LENGTH / 2;
+
 /// Codec 1 with the parameters of one slide.
 #[derive(Debug, Clone)]
 pub struct CrossScale {
@@ -65,7 +68,8 @@ impl CrossScale {
     /// tiles too.
     pub fn add_template(&mut self, template: &Template, derived: bool) {
         let number = self.templates.iter().position(|t| t == template).unwrap_or(self.templates.len());
-        if number == self.templates.len() && number < MAX_TEMPLATES {
+        let length = || self.templates.iter().chain([template]).map(|t| t.to_bytes().len()).sum::<usize>();
+        if number == self.templates.len() && number < MAX_TEMPLATES && length() <= TEMPLATES_LENGTH {
             self.templates.push(template.clone());
         }
         if derived && number < self.templates.len() {

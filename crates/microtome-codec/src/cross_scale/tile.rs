@@ -32,7 +32,7 @@ const MAX_INLINE: usize = 1 << 16;
 /// How a tile went in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// As it was: its stream is one that coefficients do not give back to the byte.
+    /// As it was: its stream is one that coefficients do not give back to the byte, or has too much besides.
     Verbatim,
     /// As coefficients, without a reference.
     Alone,
@@ -156,7 +156,9 @@ impl CrossScale {
         workspace: &mut Workspace,
         out: &mut Vec<u8>,
     ) -> Coding {
-        let Some(template) = self.parse_record(level, record, workspace) else {
+        let fits = |t: &Arc<Template>| self.templates.contains(t) || t.to_bytes().len() <= MAX_INLINE;
+        let Some(template) = self.parse_record(level, record, workspace).filter(fits) else {
+            workspace.holds = false;
             out.push(VERBATIM);
             out.extend_from_slice(record);
             return Coding::Verbatim;
@@ -190,9 +192,12 @@ impl CrossScale {
         record: &[u8],
         workspace: &mut Workspace,
     ) -> Option<Arc<Template>> {
+        workspace.holds = false;
         let tables = self.tables(level);
         let stream = match tables.is_empty() {
             true => record,
+            // The record's SOI is left out, and that of the tables given back.
+            false if record.get(..2) != tables.get(..2) => return None,
             false => {
                 join(tables, record, &mut workspace.joined);
                 &workspace.joined

@@ -166,9 +166,7 @@ impl Trainer {
         self.templates.sort_by_key(|t| std::cmp::Reverse(t.tiles));
         // A template that one tile has may as well lie with it.
         let common = self.templates.iter().filter(|t| t.tiles > 1 || share >= 1.0);
-        let room = MAX_TEMPLATES - codec.templates.len();
-        let common: Vec<_> = common.map(|t| Template::clone(&t.template)).take(room).collect();
-        codec.templates.extend(common);
+        common.for_each(|t| codec.add_template(&t.template, false));
         codec
     }
 }
