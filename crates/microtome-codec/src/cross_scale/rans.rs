@@ -158,7 +158,8 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn symbol<S: Machine>(&mut self, table: &Table) -> usize {
         let slot = self.slot();
-        let symbol = S::find(&table.ends, slot).min(SYMBOLS - 1);
+        // The last end is above every slot.
+        let symbol = S::find(&table.ends, slot) & (SYMBOLS - 1);
         let (start, width) = table.interval(symbol);
         self.advance(start, width);
         symbol

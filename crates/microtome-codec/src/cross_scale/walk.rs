@@ -108,22 +108,21 @@ fn unfold(symbol: usize) -> i32 {
     (half ^ sign) - sign
 }
 
-/// Codes a residual whose sign is turned so that the prediction's fraction is positive.
+/// Codes a residual whose sign is turned so that the prediction's fraction is positive; returns its magnitude too, of at
+/// most [`MOST`].
 #[inline(always)]
-fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: i32) -> i32 {
+fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: i32) -> (i32, u8) {
     let top = value >> raw;
     let inside = (-7..=7).contains(&top);
     let symbol = coder.symbol(model, index, if inside { fold(top) } else { ESCAPE });
     // Both are rare.
     if symbol == ESCAPE || raw > 0 {
         let top = if symbol == ESCAPE { escaped(coder, top) } else { unfold(symbol) };
-        if raw == 0 {
-            return top;
-        }
-        let low = coder.raw(raw, (value & ((1 << raw) - 1)) as u32);
-        return top << raw | low as i32;
+        let low = if raw > 0 { coder.raw(raw, (value & ((1 << raw) - 1)) as u32) } else { 0 };
+        let residual = top << raw | low as i32;
+        return (residual, residual.unsigned_abs().min(MOST.into()) as u8);
     }
-    unfold(symbol)
+    (unfold(symbol), ((symbol + 1) >> 1) as u8)
 }
 
 /// Codes a value beyond -7 to 7: its sign, the length of its excess, the excess.
@@ -253,14 +252,13 @@ impl Block {
         let sign = i32::from(self.piece.steps[l] >> 15);
         let turned = |r: i32| (r ^ sign).wrapping_sub(sign);
         let given = if C::DECODES { 0 } else { turned(self.coded.residuals[k].into()) };
-        let residual = value(coder, model, index, raw, given);
+        let (residual, magnitude) = value(coder, model, index, raw, given);
         // A decoder would have to know before it goes on.
         if C::DECODES {
             self.coded.residuals[k] = turned(residual) as i16;
         } else if residual == 0 {
             return;
         }
-        let magnitude = residual.unsigned_abs().min(u32::from(MOST)) as u8;
         self.magnitudes[k] = magnitude;
         expect::learn(model, &mut self.expected, start / 16, k, magnitude);
     }
