@@ -38,9 +38,12 @@ impl Gram {
             if value != 0.0 {
                 let from = i / STRIDE;
                 for (sums, others) in line[from..].iter_mut().zip(&strides[from..]) {
-                    for (sum, &other) in sums.iter_mut().zip(others) {
-                        *sum += value * other;
+                    // Copies: a vector of each, and not eight numbers that may overlap.
+                    let (mut next, others) = (*sums, *others);
+                    for (next, other) in next.iter_mut().zip(others) {
+                        *next += value * other;
                     }
+                    *sums = next;
                 }
             }
         }

@@ -171,20 +171,28 @@ impl Coder for Observer {
         for (value, &feature) in values[1..].iter_mut().zip(&features.block) {
             *value = f32::from(feature) / 1024.0;
         }
-        let mut own = [[0.0_f32; 64]; LANE_FEATURES];
+        let mut near = [0.0; 66];
+        let mut own = [[0.0; 64]; LANE_FEATURES];
+        let mut magnitudes = [0; 64];
         for k in 0..64 {
             let predicted = prediction.steps[k];
-            let near = |k: Option<usize>| f32::from(k.filter(|&k| k < 64).map_or(0, |k| features.near(k)));
-            own[0][k] = near(Some(k));
-            own[1][k] = near(k.checked_sub(1)) + near(Some(k + 1));
+            near[k + 1] = features.near(k).into();
             own[2][k] = f32::from(expect::size_of(predicted)) / 32.0;
             own[3][k] = expect::fraction_of(predicted).into();
-            values[MAGNITUDE + k] = f32::from(residuals[k].unsigned_abs().min(MOST.into()));
+            magnitudes[k] = residuals[k].unsigned_abs().min(MOST.into());
+        }
+        for k in 0..64 {
+            own[0][k] = near[k + 1];
+            own[1][k] = near[k] + near[k + 2];
+            values[MAGNITUDE + k] = magnitudes[k].into();
         }
         values[OWN..FOLLOWS].copy_from_slice(own.as_flattened());
-        for (i, &(start, _)) in PIECES[..CHECKPOINTS].iter().enumerate() {
-            let rest: f32 = values[MAGNITUDE + start..OWN].iter().map(|m| m.min(3.0)).sum();
-            values[FOLLOWS + i] = rest.min(f32::from(MOST));
+        let mut rest = 0;
+        for (i, &(start, end)) in PIECES.iter().enumerate().rev() {
+            rest += magnitudes[start..end].iter().map(|m| m.min(&3)).sum::<u16>();
+            if i < CHECKPOINTS {
+                values[FOLLOWS + i] = rest.min(MOST.into()).into();
+            }
         }
         self.gram.observe(&values);
         self.own.observe(&own);
