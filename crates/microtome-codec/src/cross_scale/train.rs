@@ -26,8 +26,9 @@ pub(super) struct Example {
     pub(super) aligned: Aligned,
 }
 
-/// Trains the model of one kind of plane. Where there is little to learn from, it stays near the model `prior`.
-pub(super) fn train(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
+/// A model of one kind of plane with all but its probabilities. Where there is little to learn from, it stays near the
+/// model `prior`.
+pub(super) fn expecting(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
@@ -37,8 +38,6 @@ pub(super) fn train(kind: Kind, prior: &Model, examples: &mut [Example]) -> Mode
     edges(&mut model, prior, kind, set, examples);
     ahead(&mut model, prior, kind, set, examples);
     expectations(&mut model, prior, kind, set, examples);
-    let counter = count(&model, kind, examples);
-    probabilities(&mut model, prior, kind, &counter);
     model
 }
 
@@ -57,6 +56,15 @@ const SURVEYED: usize = 32_000;
 /// One in `n` of some examples, in pairs: of two chroma planes of a tile both or none.
 pub(super) fn one_in<T>(n: usize, examples: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
     examples.enumerate().filter(move |(i, _)| (i / 2).is_multiple_of(n)).map(|(_, example)| example)
+}
+
+/// Examples in two halves, in pairs.
+pub(super) fn halves(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
+    let mut i = 0_usize;
+    examples.into_iter().partition(|_| {
+        i += 1;
+        ((i - 1) / 2).is_multiple_of(2)
+    })
 }
 
 /// Goes through blocks of the examples.
@@ -275,6 +283,7 @@ const PRIOR_SYMBOLS: f64 = 24.0;
 const FEW: u32 = 12;
 
 /// Counts of symbols and flags.
+#[derive(Debug, Clone)]
 pub(super) struct Counter {
     pub(super) tables: Vec<[u32; SYMBOLS]>,
     pub(super) flags: Vec<[[u32; 2]; BUCKETS]>,
@@ -283,7 +292,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         Self {
             tables: vec![[0; SYMBOLS]; kind.tables()],
             flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS],
@@ -309,16 +318,15 @@ impl Coder for Counter {
 }
 
 /// Counts the symbols and flags of the examples.
-pub(super) fn count(model: &Model, kind: Kind, examples: &mut [Example]) -> Counter {
-    let mut counter = Counter::new(kind);
+pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: &mut [Example]) {
     let (mut scratch, set) = (Scratch::default(), Set::detect());
     for example in examples {
-        simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
+        simd::tally(set, counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
-    counter
 }
 
-fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
+/// Gives a model the probabilities that were counted; where that was seldom, they stay near those of `prior`.
+pub(super) fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
     let fractions = kind.fractions();
     // A context that was hardly ever seen takes over from the bucket before.
     for context in 0..kind.tables() {
