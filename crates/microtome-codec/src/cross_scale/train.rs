@@ -69,11 +69,15 @@ pub(super) fn halves(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
 
 /// Goes through blocks of the examples.
 fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
-    let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    for example in one_in((blocks / SURVEYED).max(1), examples.iter()) {
+    for example in one_in((blocks(examples) / SURVEYED).max(1), examples.iter()) {
         simd::survey(set, &mut survey, model, kind, example);
     }
     survey
+}
+
+/// Blocks of all examples.
+pub(super) fn blocks(examples: &[Example]) -> usize {
+    examples.iter().map(|e| e.plane.width * e.plane.height).sum()
 }
 
 fn parent(model: &mut Model, prior: &Model, set: Set, examples: &[Example]) {
@@ -133,7 +137,7 @@ fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Exa
 }
 
 /// Blocks that expectations are regressed on: never twice as many.
-const REGRESSED: usize = 16_000;
+const REGRESSED: usize = 32_000;
 
 /// Places of an observation's values: 1, the block's features, the magnitudes, the lanes' own features, and what
 /// follows each checkpoint.
@@ -148,9 +152,6 @@ pub(super) struct Observer {
     gram: Gram,
     /// Of each lane's own features.
     own: Lanewise<LANE_FEATURES, 64>,
-    /// One block in so many is looked at.
-    every: usize,
-    seen: usize,
 }
 
 impl Coder for Observer {
@@ -169,10 +170,6 @@ impl Coder for Observer {
     }
     #[inline(always)]
     fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16; PADDED]) {
-        self.seen += 1;
-        if !self.seen.is_multiple_of(self.every) {
-            return;
-        }
         let Outlook { features, prediction, .. } = outlook;
         let mut values = [0.0_f32; VALUES];
         values[0] = 1.0;
@@ -208,11 +205,9 @@ impl Coder for Observer {
 }
 
 fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &mut [Example]) {
-    let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    let every = (blocks / REGRESSED).max(1);
-    let mut observer = Observer { gram: Gram::new(OWN, VALUES), own: Lanewise::new(), every, seen: 0 };
-    let mut scratch = Scratch::default();
-    for example in examples {
+    let mut observer = Observer { gram: Gram::new(OWN, VALUES), own: Lanewise::new() };
+    let (mut scratch, every) = (Scratch::default(), (blocks(examples) / REGRESSED).max(1));
+    for example in one_in(every, examples.iter_mut()) {
         simd::observe(set, &mut observer, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
     let (gram, own) = (observer.gram.close(), observer.own);

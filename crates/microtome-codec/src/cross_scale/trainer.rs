@@ -39,7 +39,7 @@ impl Class {
     fn thin_out(&mut self) {
         self.thinned += 1;
         self.examples = train::one_in(2, std::mem::take(&mut self.examples).into_iter()).collect();
-        self.blocks = self.examples.iter().map(|e| e.plane.width * e.plane.height).sum();
+        self.blocks = train::blocks(&self.examples);
     }
 }
 
@@ -176,11 +176,12 @@ impl Lesson {
     #[must_use]
     pub fn learn(self, codec: &CrossScale, share: f64) -> Option<Learnt> {
         let Self { kind, component, examples, thinned } = self;
-        let all = coefficients(&examples);
+        let all = train::blocks(&examples).max(1) as f64;
         // Half of the examples tell well enough which model is better.
         let (mut examples, others) = train::halves(examples);
         let judges = examples.len();
-        let of_slide = coefficients(&examples) / all * share.clamp(1e-9, 1.0) / f64::from(1_u32 << thinned);
+        let part = train::blocks(&examples) as f64 / all;
+        let of_slide = part * share.clamp(1e-9, 1.0) / f64::from(1_u32 << thinned);
         examples.extend(others);
 
         let built_in = codec.model(kind, component);
@@ -203,10 +204,6 @@ impl Lesson {
         let saved = bits - train::bits(&model, &after);
         (saved / of_slide > cost(&model, kind)).then_some(Learnt { kind, component, model })
     }
-}
-
-fn coefficients(examples: &[Example]) -> f64 {
-    examples.iter().map(|e| e.plane.coefficients.len()).sum::<usize>().max(1) as f64
 }
 
 /// Bits that a model takes among a slide's parameters.
