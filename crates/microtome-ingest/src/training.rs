@@ -59,16 +59,17 @@ impl Training<'_> {
         let examples: Vec<Vec<Example>> =
             sample.par_iter().map(|&(x, y)| self.load(x, y)).collect::<Result<_, _>>()?;
         let mut trainer = self.observe(&untrained, &examples)?;
+        let seen = examples.iter().flatten().filter(|(tile, _)| tile.level == 0).count();
+        let share = seen as f64 / plan.grid(0).tiles() as f64;
         let learnt: Vec<_> = trainer
             .lessons()
             .into_par_iter()
             .map(|lesson| {
                 self.check_cancelled()?;
-                Ok(lesson.learn(&untrained))
+                Ok(lesson.learn(&untrained, share))
             })
             .collect::<Result<_, Error>>()?;
-        let seen = examples.iter().flatten().filter(|(tile, _)| tile.level == 0).count();
-        let share = seen as f64 / plan.grid(0).tiles() as f64;
+        let learnt = learnt.into_iter().flatten().collect();
         let own = self.materials.quantiser().template(trainer.statistics());
         let own = own.expect("a quantiser's steps are JPEG's");
         let quantised = plan.origins.contains(&Origin::Quantised);

@@ -137,8 +137,10 @@ mod tests {
             }
         }
         let lessons = trainer.lessons();
-        let learnt = lessons.into_iter().map(|lesson| lesson.learn(&codec)).collect();
-        let trained = trainer.finish(codec, learnt, 1e-6);
+        // Of a slide so large that every model pays.
+        let share = 1e-6;
+        let learnt = lessons.into_iter().filter_map(|lesson| lesson.learn(&codec, share)).collect();
+        let trained = trainer.finish(codec, learnt, share);
         let mut plain = vec![];
         for (kind, models) in Kind::ALL.into_iter().zip(&trained.models) {
             for stored in models {

@@ -6,35 +6,44 @@ const FLUSH: u32 = 256;
 /// Observations that what was known before is worth.
 const PRIOR: f64 = 600.0;
 
+/// Values that are multiplied at once: an observation has a multiple of these.
+pub(super) const STRIDE: usize = 8;
+
 /// Sums of the products of `rows` features with each other and with all other values of an observation.
 #[derive(Debug, Clone)]
 pub(super) struct Gram {
     rows: usize,
     length: usize,
-    recent: Vec<f32>,
+    recent: Vec<[f32; STRIDE]>,
     observed: u32,
     sums: Vec<f64>,
 }
 
-/// A feature or a target: the sum of some of an observation's values.
-pub(super) type Sum<'a> = &'a [usize];
-
 impl Gram {
-    /// For observations of `length` values, the first `rows` of which are features; the others are only targets.
+    /// For observations of `length` values, a multiple of [`STRIDE`], the first `rows` of which are features; the others
+    /// are only targets.
     pub(super) fn new(rows: usize, length: usize) -> Self {
+        debug_assert!(length.is_multiple_of(STRIDE) && rows <= length, "whole strides of values");
         let size = rows * length;
-        Self { rows, length, recent: vec![0.0; size], observed: 0, sums: vec![0.0; size] }
+        Self { rows, length, recent: vec![[0.0; STRIDE]; size / STRIDE], observed: 0, sums: vec![0.0; size] }
     }
 
     /// Adds an observation.
     #[inline(always)]
     pub(super) fn observe(&mut self, values: &[f32]) {
-        let lines = self.recent.chunks_exact_mut(self.length);
+        let strides = values.as_chunks::<STRIDE>().0;
+        let lines = self.recent.chunks_exact_mut(self.length / STRIDE);
         for (i, (line, &value)) in lines.zip(values).enumerate() {
             // Most magnitudes are 0.
             if value != 0.0 {
-                for (sum, &other) in line[i..].iter_mut().zip(&values[i..]) {
-                    *sum += value * other;
+                let from = i / STRIDE;
+                for (sums, others) in line[from..].iter_mut().zip(&strides[from..]) {
+                    // Copies: a vector of each, and not eight numbers that may overlap.
+                    let (mut next, others) = (*sums, *others);
+                    for (next, other) in next.iter_mut().zip(others) {
+                        *next += value * other;
+                    }
+                    *sums = next;
                 }
             }
         }
@@ -45,7 +54,7 @@ impl Gram {
     }
 
     fn flush(&mut self) {
-        for (sum, recent) in self.sums.iter_mut().zip(&mut self.recent) {
+        for (sum, recent) in self.sums.iter_mut().zip(self.recent.as_flattened_mut()) {
             *sum += f64::from(*recent);
             *recent = 0.0;
         }
@@ -57,74 +66,172 @@ impl Gram {
         self
     }
 
-    fn product(&self, a: Sum<'_>, b: Sum<'_>) -> f64 {
-        let one = |i: usize, j: usize| {
-            let (low, high) = (i.min(j), i.max(j));
-            debug_assert!(low < self.rows, "of two values one is a feature");
-            self.sums[low * self.length + high]
-        };
-        a.iter().map(|&i| b.iter().map(|&j| one(i, j)).sum::<f64>()).sum()
+    /// Sum of the products of two values, one of which is a feature.
+    pub(super) fn product(&self, i: usize, j: usize) -> f64 {
+        let (low, high) = (i.min(j), i.max(j));
+        debug_assert!(low < self.rows, "of two values one is a feature");
+        self.sums[low * self.length + high]
     }
 
-    /// The weights of features that come nearest to a target: least squares, drawn to `prior` (by feature) as by
-    /// [`PRIOR`] observations, and to 0 as by `ridge` observations of size 1.
-    pub(super) fn solve(
-        &self,
-        features: &[Sum<'_>],
-        target: Sum<'_>,
-        ridge: f64,
-        prior: impl Fn(usize) -> f64,
-    ) -> Vec<f64> {
-        let n = features.len();
-        let share = PRIOR / f64::from(self.observed.max(1));
-        let drawn = |i: usize| self.product(features[i], features[i]) * share;
-        let at = |row: usize, column: usize| row * (row + 1) / 2 + column;
-        // Cholesky's decomposition, row by row.
-        let mut l = vec![0.0_f64; n * (n + 1) / 2];
-        for i in 0..n {
-            for j in 0..=i {
-                let known =
-                    self.product(features[i], features[j]) + if i == j { ridge + drawn(i) } else { 0.0 };
-                let (a, b) = (&l[at(i, 0)..at(i, j)], &l[at(j, 0)..at(j, j)]);
-                let dot: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-                let rest = known - dot;
-                l[at(i, j)] = if i == j { rest.max(1e-9).sqrt() } else { rest / l[at(j, j)] };
+    /// What solves for the features of the gram, in their order.
+    pub(super) fn factor(&self, ridge: f64) -> Factor {
+        let mut factor = Factor::new(self.observed, ridge);
+        for i in 0..self.rows {
+            factor.push(|j| self.product(i, j));
+        }
+        factor
+    }
+}
+
+/// Sums of products as in a [`Gram`], for `L` lanes with `N` values each that meet only each other.
+#[derive(Debug, Clone)]
+pub(super) struct Lanewise<const N: usize, const L: usize> {
+    observed: u32,
+    sums: Box<[[[f64; L]; N]; N]>,
+}
+
+impl<const N: usize, const L: usize> Lanewise<N, L> {
+    pub(super) fn new() -> Self {
+        Self { observed: 0, sums: Box::new([[[0.0; L]; N]; N]) }
+    }
+
+    /// Adds an observation: each value of all lanes.
+    #[inline(always)]
+    pub(super) fn observe(&mut self, values: &[[f32; L]; N]) {
+        for (i, (sums, a)) in self.sums.iter_mut().zip(values).enumerate() {
+            for (sums, b) in sums[..=i].iter_mut().zip(values) {
+                for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+                    *sum += f64::from(a * b);
+                }
             }
         }
-        let moment = |i: usize| self.product(features[i], target) + drawn(i) * prior(i);
-        let mut x: Vec<f64> = (0..n).map(moment).collect();
+        self.observed += 1;
+    }
+
+    /// Sum of the products of two values of a lane.
+    pub(super) fn product(&self, lane: usize, i: usize, j: usize) -> f64 {
+        self.sums[i.max(j)][i.min(j)][lane]
+    }
+
+    /// What solves for a lane's values but the last, which is the target.
+    pub(super) fn factor(&self, lane: usize, ridge: f64) -> Factor {
+        let mut factor = Factor::new(self.observed, ridge);
+        for i in 0..N - 1 {
+            factor.push(|j| self.product(lane, i, j));
+        }
+        factor
+    }
+}
+
+/// Cholesky's decomposition of sums of products, row by row. Whatever its first features are alone, its first rows are.
+#[derive(Debug, Clone)]
+pub(super) struct Factor {
+    /// The rows, each up to its diagonal.
+    lower: Vec<f64>,
+    /// How strongly each feature's weight is drawn to what was known before.
+    drawn: Vec<f64>,
+    ridge: f64,
+    share: f64,
+}
+
+impl Factor {
+    /// Without features yet. Weights are drawn to a prior as by [`PRIOR`] observations, and to 0 as by `ridge`
+    /// observations of size 1.
+    fn new(observed: u32, ridge: f64) -> Self {
+        Self { lower: vec![], drawn: vec![], ridge, share: PRIOR / f64::from(observed.max(1)) }
+    }
+
+    /// That of the first `n` features.
+    pub(super) fn first(&self, n: usize) -> Self {
+        let (lower, drawn) = (self.lower[..row(n)].to_vec(), self.drawn[..n].to_vec());
+        Self { lower, drawn, ..*self }
+    }
+
+    /// Adds a feature, by its products with those before it, and with itself.
+    pub(super) fn push(&mut self, product: impl Fn(usize) -> f64) {
+        let i = self.drawn.len();
+        self.drawn.push(product(i) * self.share);
+        for j in 0..=i {
+            let known = product(j) + if i == j { self.ridge + self.drawn[i] } else { 0.0 };
+            let (a, b) = (&self.lower[row(i)..], &self.lower[row(j)..row(j) + j]);
+            let dot: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            let rest = known - dot;
+            let next = if i == j { rest.max(1e-9).sqrt() } else { rest / self.lower[row(j) + j] };
+            self.lower.push(next);
+        }
+    }
+
+    /// The weights of the features that come nearest to a target, given its product with each, and the weights known
+    /// before.
+    pub(super) fn solve(&self, product: impl Fn(usize) -> f64, prior: impl Fn(usize) -> f64) -> Vec<f64> {
+        let n = self.drawn.len();
+        let mut x: Vec<f64> = (0..n).map(|i| product(i) + self.drawn[i] * prior(i)).collect();
         for i in 0..n {
-            let dot: f64 = (0..i).map(|k| l[at(i, k)] * x[k]).sum();
-            x[i] = (x[i] - dot) / l[at(i, i)];
+            let dot: f64 = self.lower[row(i)..].iter().zip(&x[..i]).map(|(l, x)| l * x).sum();
+            x[i] = (x[i] - dot) / self.lower[row(i) + i];
         }
         for i in (0..n).rev() {
-            let dot: f64 = (i + 1..n).map(|k| l[at(k, i)] * x[k]).sum();
-            x[i] = (x[i] - dot) / l[at(i, i)];
+            let (before, rest) = x.split_at_mut(i);
+            rest[0] /= self.lower[row(i) + i];
+            for (before, l) in before.iter_mut().zip(&self.lower[row(i)..]) {
+                *before -= l * rest[0];
+            }
         }
         x
     }
+}
+
+/// Where a row of a triangle begins.
+fn row(i: usize) -> usize {
+    i * (i + 1) / 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_linear_map_is_found() {
-        let mut gram = Gram::new(3, 4);
+    /// Three random values; what they add up to with the weights below.
+    fn observations() -> impl Iterator<Item = ([f32; 3], f32)> {
         let mut state = 1_u32;
-        for _ in 0..1000 {
-            let mut x = [0.0; 4];
-            for x in &mut x[..3] {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *x = (state >> 24) as f32 - 128.0;
-            }
-            x[3] = 0.5 * x[0] - 2.0 * x[2] + 0.25 * (x[1] + x[2]);
-            gram.observe(&x);
-        }
-        let found = gram.close().solve(&[&[0], &[2], &[1, 2]], &[3], 1e-6, |i| [0.5, -2.0, 0.25][i]);
-        for (found, expected) in found.iter().zip([0.5, -2.0, 0.25]) {
+        let mut random = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as f32 - 128.0
+        };
+        (0..1000).map(move |_| {
+            let x = [random(), random(), random()];
+            (x, 0.5 * x[0] - 2.0 * x[1] + 0.25 * x[2])
+        })
+    }
+    const WEIGHTS: [f64; 3] = [0.5, -2.0, 0.25];
+
+    fn check(found: &[f64]) {
+        assert_eq!(found.len(), 3);
+        for (found, expected) in found.iter().zip(WEIGHTS) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn a_linear_map_is_found() {
+        let (mut gram, mut lanes) = (Gram::new(3, STRIDE), Lanewise::<4, 2>::new());
+        for ([a, b, c], sum) in observations() {
+            gram.observe(&[a, b, c, sum, 0.0, 0.0, 0.0, 0.0]);
+            lanes.observe(&[[0.0, a], [0.0, b], [0.0, c], [0.0, sum]]);
+        }
+        let gram = gram.close();
+        check(&gram.factor(1e-6).solve(|i| gram.product(i, 3), |i| WEIGHTS[i]));
+        check(&lanes.factor(1, 1e-6).solve(|i| lanes.product(1, i, 3), |i| WEIGHTS[i]));
+    }
+
+    #[test]
+    fn a_factor_can_be_shortened_and_made_longer() {
+        let mut gram = Gram::new(3, STRIDE);
+        observations().for_each(|([a, b, c], sum)| gram.observe(&[a, b, c, sum, 0.0, 0.0, 0.0, 0.0]));
+        let gram = gram.close();
+        let whole = gram.factor(1.0);
+        let mut again = whole.first(1);
+        again.push(|j| gram.product(1, j));
+        again.push(|j| gram.product(2, j));
+        assert_eq!(again.lower, whole.lower);
     }
 }

@@ -4,10 +4,10 @@
 
 use super::ahead::{PADDED, Prediction, Scale, sixteen};
 use super::edges::{self, Edge, Edges};
-use super::model::{AHEAD_PIECES, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
+use super::model::{AHEAD_PIECES, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
 use super::plane;
 use super::rans::Machine;
-use super::regression::Gram;
+use super::regression::{Gram, Lanewise, STRIDE};
 use super::train::Example;
 
 /// The sums of one stage.
@@ -17,10 +17,15 @@ pub(super) enum Survey {
     /// Squares of what the finer level predicts, and their products with coefficients.
     Gain(Box<[(f64, f64); 64]>),
     /// For each coefficient, what the edges say of it, and its error.
-    Edges(Vec<Gram>),
+    Edges(Lanewise<5, EDGE_TARGETS>),
     /// Errors that the edges leave.
     Ahead(Gram),
 }
+
+/// Values of an observation of the parent: a patch and coefficients.
+pub(super) const PARENT_VALUES: usize = (PATCH * PATCH + PARENT_TARGETS).next_multiple_of(STRIDE);
+/// Values of an observation within the block: errors of its first coefficients.
+pub(super) const AHEAD_VALUES: usize = PIECES[AHEAD_PIECES - 1].1.next_multiple_of(STRIDE);
 
 /// Adds the blocks of an example.
 #[inline(always)]
@@ -33,7 +38,7 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
         let (column, row) = (i % plane.width, i / plane.width);
         let value = |k: usize| f32::from(block[k]) * f32::from(plane.table[k]);
         if let Survey::Parent(gram) = survey {
-            let mut values = [0.0; PATCH * PATCH + PARENT_TARGETS];
+            let mut values = [0.0; PARENT_VALUES];
             for (i, value) in values[..PATCH * PATCH].iter_mut().enumerate() {
                 let at = (2 * row + i / PATCH) * aligned.width + 2 * column + i % PATCH;
                 *value = f32::from(aligned.data[at]) / 8.0;
@@ -54,7 +59,7 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
         let above = (row > 0).then_some(lower[column]);
         let sides = plane::neighbours(kind, left.filter(|_| column > 0), above);
         match survey {
-            Survey::Edges(grams) => see_edges(grams, &sides, &known, value),
+            Survey::Edges(lanes) => see_edges(lanes, &sides, &known, value),
             Survey::Ahead(gram) => gram.observe(&errors::<M>(model, &sides, &known, &scale, block)),
             _ => {}
         }
@@ -65,15 +70,19 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
 
 #[inline(always)]
 fn see_edges(
-    grams: &mut [Gram],
+    lanes: &mut Lanewise<5, EDGE_TARGETS>,
     (left, above): &(Edge, Edge),
     known: &[i16; 64],
     value: impl Fn(usize) -> f32,
 ) {
-    for (k, gram) in grams.iter_mut().enumerate() {
-        let [a, b, c, d] = edges::features(left, above, k).map(|f| f32::from(f) / 8.0);
-        gram.observe(&[a, b, c, d, value(k) - f32::from(known[k]) / 16.0]);
+    let mut values = [[0.0; EDGE_TARGETS]; 5];
+    for k in 0..EDGE_TARGETS {
+        for (values, feature) in values.iter_mut().zip(edges::features(left, above, k)) {
+            values[k] = f32::from(feature) / 8.0;
+        }
+        values[4][k] = value(k) - f32::from(known[k]) / 16.0;
     }
+    lanes.observe(&values);
 }
 
 /// Errors of a block's first coefficients, in units of a coefficient, as later pieces will see them.
@@ -84,11 +93,11 @@ fn errors<M: Machine>(
     known: &[i16; 64],
     scale: &Scale,
     block: &[i16; 64],
-) -> [f32; PIECES[AHEAD_PIECES - 1].1] {
+) -> [f32; AHEAD_VALUES] {
     let correction = edges::correction::<M>(model, left, above);
     let prediction = Prediction::new(known, &correction, scale);
     let block = padded(block);
-    let mut errors = [0.0; PIECES[AHEAD_PIECES - 1].1];
+    let mut errors = [0.0; AHEAD_VALUES];
     for (i, sixteen_errors) in errors.chunks_mut(16).enumerate() {
         let predicted = sixteen(&prediction.sixteenths, 16 * i);
         let found = M::errors::<4>(sixteen(&block, 16 * i), sixteen(&scale.steps, 16 * i), predicted, 2047);

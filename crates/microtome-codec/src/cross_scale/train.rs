@@ -12,10 +12,10 @@ use super::model::{
 use super::plane::Scratch;
 use super::predict::Aligned;
 use super::rans::{SCALE, SYMBOLS};
-use super::regression::{Gram, Sum};
+use super::regression::{Gram, Lanewise, STRIDE};
 use super::simd::{self, Set};
 use super::stored::{MOST_AHEAD, MOST_EDGE};
-use super::survey::Survey;
+use super::survey::{AHEAD_VALUES, PARENT_VALUES, Survey};
 use super::walk::{Coder, Outlook};
 use crate::coefficients::Plane;
 
@@ -26,8 +26,9 @@ pub(super) struct Example {
     pub(super) aligned: Aligned,
 }
 
-/// Trains the model of one kind of plane. Where there is little to learn from, it stays near the model `prior`.
-pub(super) fn train(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
+/// A model of one kind of plane with all but its probabilities. Where there is little to learn from, it stays near the
+/// model `prior`.
+pub(super) fn expecting(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
@@ -37,8 +38,6 @@ pub(super) fn train(kind: Kind, prior: &Model, examples: &mut [Example]) -> Mode
     edges(&mut model, prior, kind, set, examples);
     ahead(&mut model, prior, kind, set, examples);
     expectations(&mut model, prior, kind, set, examples);
-    let counter = count(&model, kind, examples);
-    probabilities(&mut model, prior, kind, &counter);
     model
 }
 
@@ -59,25 +58,37 @@ pub(super) fn one_in<T>(n: usize, examples: impl Iterator<Item = T>) -> impl Ite
     examples.enumerate().filter(move |(i, _)| (i / 2).is_multiple_of(n)).map(|(_, example)| example)
 }
 
+/// Examples in two halves, in pairs.
+pub(super) fn halves(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
+    let mut i = 0_usize;
+    examples.into_iter().partition(|_| {
+        i += 1;
+        ((i - 1) / 2).is_multiple_of(2)
+    })
+}
+
 /// Goes through blocks of the examples.
 fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
-    let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    for example in one_in((blocks / SURVEYED).max(1), examples.iter()) {
+    for example in one_in((blocks(examples) / SURVEYED).max(1), examples.iter()) {
         simd::survey(set, &mut survey, model, kind, example);
     }
     survey
 }
 
+/// Blocks of all examples.
+pub(super) fn blocks(examples: &[Example]) -> usize {
+    examples.iter().map(|e| e.plane.width * e.plane.height).sum()
+}
+
 fn parent(model: &mut Model, prior: &Model, set: Set, examples: &[Example]) {
     const SAMPLES: usize = PATCH * PATCH;
-    let gram = Survey::Parent(Gram::new(SAMPLES, SAMPLES + PARENT_TARGETS));
+    let gram = Survey::Parent(Gram::new(SAMPLES, PARENT_VALUES));
     let Survey::Parent(gram) = survey(gram, model, Kind::Coarser, set, examples) else { return };
     let gram = gram.close();
-    let samples: [[usize; 1]; SAMPLES] = std::array::from_fn(|i| [i]);
-    let samples: Vec<Sum<'_>> = samples.iter().map(|s| &s[..]).collect();
+    let factor = gram.factor(100.0);
     for target in 0..PARENT_TARGETS {
         let prior = |i: usize| real(prior.parent[i / 2][target / 8][target % 8][i % 2], 11);
-        let weights = gram.solve(&samples, &[SAMPLES + target], 100.0, prior);
+        let weights = factor.solve(|i| gram.product(i, SAMPLES + target), prior);
         for (i, weight) in weights.into_iter().enumerate() {
             model.parent[i / 2][target / 8][target % 8][i % 2] = fixed(weight, 11, i16::MAX);
         }
@@ -93,11 +104,11 @@ fn gain(model: &mut Model, set: Set, examples: &[Example]) {
 }
 
 fn edges(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
-    let grams = Survey::Edges((0..EDGE_TARGETS).map(|_| Gram::new(4, 5)).collect());
-    let Survey::Edges(grams) = survey(grams, model, kind, set, examples) else { return };
-    for (k, gram) in grams.into_iter().enumerate() {
+    let lanes = Survey::Edges(Lanewise::new());
+    let Survey::Edges(lanes) = survey(lanes, model, kind, set, examples) else { return };
+    for k in 0..EDGE_TARGETS {
         let prior = |i: usize| real(prior.edges[i / 2][k / 8][k % 8][i % 2], 12);
-        let weights = gram.close().solve(&[&[0], &[1], &[2], &[3]], &[4], 1000.0, prior);
+        let weights = lanes.factor(k, 1000.0).solve(|i| lanes.product(k, i, 4), prior);
         for (i, weight) in weights.into_iter().enumerate() {
             model.edges[i / 2][k / 8][k % 8][i % 2] = fixed(weight, 12, MOST_EDGE);
         }
@@ -105,19 +116,18 @@ fn edges(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Exa
 }
 
 fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
-    let last = PIECES[AHEAD_PIECES - 1];
-    let gram = Survey::Ahead(Gram::new(last.0, last.1));
+    let gram = Survey::Ahead(Gram::new(PIECES[AHEAD_PIECES - 1].0, AHEAD_VALUES));
     let Survey::Ahead(gram) = survey(gram, model, kind, set, examples) else { return };
     let gram = gram.close();
-    let sources: Vec<[usize; 1]> = (0..last.0).map(|i| [i]).collect();
-    let sources: Vec<Sum<'_>> = sources.iter().map(|s| &s[..]).collect();
+    let all = gram.factor(1000.0);
     for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
+        let factor = all.first(start);
         for target in start..end {
             let prior = |source: usize| {
                 let lanes = prior.ahead[AHEAD_AT[i] + source / 2].as_flattened();
                 real(lanes[target - start][source % 2], 12)
             };
-            let weights = gram.solve(&sources[..start], &[target], 1000.0, prior);
+            let weights = factor.solve(|source| gram.product(source, target), prior);
             for (source, weight) in weights.into_iter().enumerate() {
                 let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
                 lanes[target - start][source % 2] = fixed(weight, 12, MOST_AHEAD);
@@ -127,23 +137,21 @@ fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Exa
 }
 
 /// Blocks that expectations are regressed on: never twice as many.
-const REGRESSED: usize = 16_000;
+const REGRESSED: usize = 32_000;
 
-/// Places of an observation's values: 1, the block's features, those of the magnitudes' own, the magnitudes, and what
+/// Places of an observation's values: 1, the block's features, the magnitudes, the lanes' own features, and what
 /// follows each checkpoint.
-const NEAR: usize = 1 + BLOCK_FEATURES;
-const SIZE: usize = NEAR + 64;
-const FRACTION: usize = SIZE + 64;
-const MAGNITUDE: usize = FRACTION + 64;
-const FOLLOWS: usize = MAGNITUDE + 64;
-const VALUES: usize = FOLLOWS + CHECKPOINTS;
+const MAGNITUDE: usize = 1 + BLOCK_FEATURES;
+const OWN: usize = MAGNITUDE + 64;
+const FOLLOWS: usize = OWN + 64 * LANE_FEATURES;
+const VALUES: usize = (FOLLOWS + CHECKPOINTS).next_multiple_of(STRIDE);
 
 /// Collects what the lanes' expectations are regressed on.
 pub(super) struct Observer {
+    /// Of what all lanes have, which alone meets everything.
     gram: Gram,
-    /// One block in so many is looked at.
-    every: usize,
-    seen: usize,
+    /// Of each lane's own features.
+    own: Lanewise<LANE_FEATURES, 64>,
 }
 
 impl Coder for Observer {
@@ -162,59 +170,68 @@ impl Coder for Observer {
     }
     #[inline(always)]
     fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16; PADDED]) {
-        self.seen += 1;
-        if !self.seen.is_multiple_of(self.every) {
-            return;
-        }
         let Outlook { features, prediction, .. } = outlook;
         let mut values = [0.0_f32; VALUES];
         values[0] = 1.0;
         for (value, &feature) in values[1..].iter_mut().zip(&features.block) {
             *value = f32::from(feature) / 1024.0;
         }
+        let mut near = [0.0; 66];
+        let mut own = [[0.0; 64]; LANE_FEATURES];
+        let mut magnitudes = [0; 64];
         for k in 0..64 {
             let predicted = prediction.steps[k];
-            values[NEAR + k] = features.near(k).into();
-            values[SIZE + k] = f32::from(expect::size_of(predicted)) / 32.0;
-            values[FRACTION + k] = expect::fraction_of(predicted).into();
-            values[MAGNITUDE + k] = f32::from(residuals[k].unsigned_abs().min(MOST.into()));
+            near[k + 1] = features.near(k).into();
+            own[2][k] = f32::from(expect::size_of(predicted)) / 32.0;
+            own[3][k] = expect::fraction_of(predicted).into();
+            magnitudes[k] = residuals[k].unsigned_abs().min(MOST.into());
         }
-        for (i, &(start, _)) in PIECES[..CHECKPOINTS].iter().enumerate() {
-            let rest: f32 = values[MAGNITUDE + start..FOLLOWS].iter().map(|m| m.min(3.0)).sum();
-            values[FOLLOWS + i] = rest.min(f32::from(MOST));
+        for k in 0..64 {
+            own[0][k] = near[k + 1];
+            own[1][k] = near[k] + near[k + 2];
+            values[MAGNITUDE + k] = magnitudes[k].into();
+        }
+        values[OWN..FOLLOWS].copy_from_slice(own.as_flattened());
+        let mut rest = 0;
+        for (i, &(start, end)) in PIECES.iter().enumerate().rev() {
+            rest += magnitudes[start..end].iter().map(|m| m.min(&3)).sum::<u16>();
+            if i < CHECKPOINTS {
+                values[FOLLOWS + i] = rest.min(MOST.into()).into();
+            }
         }
         self.gram.observe(&values);
+        self.own.observe(&own);
     }
 }
 
 fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &mut [Example]) {
-    let blocks: usize = examples.iter().map(|e| e.plane.width * e.plane.height).sum();
-    let every = (blocks / REGRESSED).max(1);
-    let mut observer = Observer { gram: Gram::new(FOLLOWS, VALUES), every, seen: 0 };
-    let mut scratch = Scratch::default();
-    for example in examples {
+    let mut observer = Observer { gram: Gram::new(OWN, VALUES), own: Lanewise::new() };
+    let (mut scratch, every) = (Scratch::default(), (blocks(examples) / REGRESSED).max(1));
+    for example in one_in(every, examples.iter_mut()) {
         simd::observe(set, &mut observer, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
-    let gram = observer.gram.close();
-    let places: [[usize; 1]; VALUES] = std::array::from_fn(|i| [i]);
-    let place = |i: usize| &places[i][..];
-    let within = |k: &usize| (NEAR..NEAR + 64).contains(k);
-    let beside: [Vec<usize>; 64] =
-        std::array::from_fn(|k| [NEAR + k - 1, NEAR + k + 1].into_iter().filter(within).collect());
+    let (gram, own) = (observer.gram.close(), observer.own);
+    let all = gram.factor(4.0);
     for lane in 0..FLAG_LANE + CHECKPOINTS {
-        let (own, start, target) = match lane.checked_sub(FLAG_LANE) {
-            None => {
-                let beside = beside.get(lane).map_or(&[][..], |b| &b[..]);
-                let own = [place(NEAR + lane), beside, place(SIZE + lane), place(FRACTION + lane)];
-                (own, lane, MAGNITUDE + lane)
-            }
-            Some(i) => ([&[][..]; LANE_FEATURES], PIECES[i].0, FOLLOWS + i),
+        let checkpoint = lane.checked_sub(FLAG_LANE);
+        let (start, target) = match checkpoint {
+            None => (lane, MAGNITUDE + lane),
+            Some(i) => (PIECES[i].0, FOLLOWS + i),
         };
-        let shared = (0..=BLOCK_FEATURES).map(place);
-        let inner = (MAGNITUDE..MAGNITUDE + start).map(place);
-        let features: Vec<Sum<'_>> = shared.chain(own).chain(inner).collect();
-        let before = prior_weights(prior, lane);
-        lane_weights(model, lane, &gram.solve(&features, &[target], 4.0, |i| before[i]));
+        let common = MAGNITUDE + start;
+        let mut factor = all.first(common);
+        let place = |own: usize| OWN + 64 * own + lane;
+        if checkpoint.is_none() {
+            for i in 0..LANE_FEATURES {
+                factor.push(|j| match j.checked_sub(common) {
+                    None => gram.product(j, place(i)),
+                    Some(j) => own.product(lane, i, j),
+                });
+            }
+        }
+        let before = prior_weights(prior, lane, start);
+        let product = |i: usize| gram.product(i.checked_sub(common).map_or(i, place), target);
+        lane_weights(model, lane, &factor.solve(product, |i| before[i]));
     }
 }
 
@@ -223,22 +240,23 @@ fn products(lane: usize) -> usize {
     BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 }
 }
 
-/// A lane's weights in a model, as [`lane_weights`] sets them.
-fn prior_weights(prior: &Model, lane: usize) -> Vec<f64> {
+/// A lane's weights in a model, as [`lane_weights`] sets them, with those of `start` magnitudes.
+fn prior_weights(prior: &Model, lane: usize, start: usize) -> Vec<f64> {
     let bias = f64::from(prior.bias.0[lane]) - products(lane) as f64 / 2.0;
     let block = prior.block.iter().map(|lanes| real(lanes.0[lane], 14));
+    let inner = prior.inner[..start].iter().map(|lanes| real(lanes.0[lane], 8));
     let own = prior.own.iter().zip(OWN_UNITS).map(|(lanes, unit)| real(lanes.0[lane], 14) / unit);
-    let inner = prior.inner.iter().map(|lanes| real(lanes.0[lane], 8));
-    std::iter::once(bias / 256.0).chain(block).chain(own).chain(inner).collect()
+    std::iter::once(bias / 256.0).chain(block).chain(inner).chain(own).collect()
 }
 
 /// As a feature the magnitudes beside are halved.
 const OWN_UNITS: [f64; LANE_FEATURES] = [1.0, 2.0, 1.0, 1.0];
 
-/// Sets a lane's weights: of 1, of the block's features, of its own, and of the magnitudes before it.
+/// Sets a lane's weights: of 1, of the block's features, of the magnitudes before it, and of its own features, which a
+/// checkpoint has none of.
 fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
-    let (block, rest) = weights[1..].split_at(BLOCK_FEATURES);
-    let (own, inner) = rest.split_at(LANE_FEATURES);
+    let (common, own) = weights.split_at(if lane < FLAG_LANE { MAGNITUDE + lane } else { weights.len() });
+    let (block, inner) = common[1..].split_at(BLOCK_FEATURES);
     // Each product's upper half is rounded down.
     model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(products(lane) as i16 / 2);
     // A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
@@ -260,6 +278,7 @@ const PRIOR_SYMBOLS: f64 = 24.0;
 const FEW: u32 = 12;
 
 /// Counts of symbols and flags.
+#[derive(Debug, Clone)]
 pub(super) struct Counter {
     pub(super) tables: Vec<[u32; SYMBOLS]>,
     pub(super) flags: Vec<[[u32; 2]; BUCKETS]>,
@@ -268,7 +287,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         Self {
             tables: vec![[0; SYMBOLS]; kind.tables()],
             flags: vec![[[0; 2]; BUCKETS]; CHECKPOINTS],
@@ -294,16 +313,15 @@ impl Coder for Counter {
 }
 
 /// Counts the symbols and flags of the examples.
-pub(super) fn count(model: &Model, kind: Kind, examples: &mut [Example]) -> Counter {
-    let mut counter = Counter::new(kind);
+pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: &mut [Example]) {
     let (mut scratch, set) = (Scratch::default(), Set::detect());
     for example in examples {
-        simd::tally(set, &mut counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
+        simd::tally(set, counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
     }
-    counter
 }
 
-fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
+/// Gives a model the probabilities that were counted; where that was seldom, they stay near those of `prior`.
+pub(super) fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
     let fractions = kind.fractions();
     // A context that was hardly ever seen takes over from the bucket before.
     for context in 0..kind.tables() {
