@@ -25,7 +25,7 @@ FINE = [min(9, f // 3) for f in range(32)]
 ENDS = [[2896, -4017, 3784, -3406, 2896, -2276, 1567, -799], [0, -611, 2217, -4205, 5792, -6293, 5351, -3075]]
 EIGHTHS = [256, 279, 304, 332, 362, 395, 431, 470]
 BUILT_IN = Path(__file__).parents[2] / "crates/microtome-codec/src/cross_scale/built_in.bin"
-BUILT_IN_SHA256 = "605edaedf5d541b0c122393d72dd130f74443348cbb59176ad72d241002c48c2"
+BUILT_IN_SHA256 = "fff87326638acd4e9948035f637afbb6a0de777a23714d942a06b9b0c7451d7b"
 
 
 def clamp(value, low, high):
