@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use microtome_server::ServerConfig;
+use microtome_server::{Prefetch, ServerConfig};
 
 use crate::failure::{Failure, complain};
 
@@ -29,7 +29,10 @@ pub(crate) struct Arguments {
     /// Threads that read files, at most [default: 4 per core, at least 8].
     #[arg(long, value_name = "N")]
     tokio_blocking_threads: Option<usize>,
-    /// Tiles fetched and decoded at the same time, at most [default: 2 per core].
+    /// What is made in the background once a cold tile was answered: none, family or neighbours.
+    #[arg(long, value_name = "WHAT", default_value_t = ServerConfig::default().prefetch)]
+    prefetch: Prefetch,
+    /// Families made in the background at the same time, at most [default: one per core].
     #[arg(long, value_name = "N")]
     max_inflight_families: Option<usize>,
     /// Tiles in the cache, at most.
@@ -54,6 +57,7 @@ impl Arguments {
             tokio_workers: self.tokio_workers.unwrap_or(machine.tokio_workers),
             tokio_blocking_threads: self.tokio_blocking_threads.unwrap_or(machine.tokio_blocking_threads),
             max_inflight_families: self.max_inflight_families.unwrap_or(machine.max_inflight_families),
+            prefetch: self.prefetch,
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
             timing_breakdown: self.timing_breakdown,

@@ -10,13 +10,11 @@ use crate::config::ServerConfig;
 use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
 use crate::pipeline::Pipeline;
-use crate::tile_cache::TileCache;
 
 /// The server's state.
 pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) listing: Listing,
-    pub(crate) tiles: TileCache,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
     timing_breakdown: bool,
@@ -24,12 +22,12 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let metrics = Arc::new(Metrics::new(config.timing_breakdown));
         Ok(Self {
             catalog: Catalog::new(config.slides_root.clone()),
             listing: Listing::new(config.slides_root.clone()),
-            tiles: TileCache::new(config.cache_entries, config.cache_mb.saturating_mul(1 << 20)),
-            pipeline: Arc::new(Pipeline::new(config.max_inflight_families, config.rayon_threads)?),
-            metrics: Arc::new(Metrics::new(config.timing_breakdown)),
+            pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
+            metrics,
             timing_breakdown: config.timing_breakdown,
         })
     }
@@ -45,8 +43,12 @@ impl App {
 
     /// The quantities that are read when the metrics are.
     pub(crate) async fn gauges(&self) -> Gauges {
-        let (cache_entries, cache_bytes) = self.tiles.size().await;
-        let tiles_in_flight = u64::try_from(self.pipeline.in_flight()).unwrap_or(u64::MAX);
-        Gauges { cache_entries, cache_bytes, tiles_in_flight, open_slides: self.catalog.open_slides().await }
+        let Pipeline { tiles, queue, prefetcher, .. } = &*self.pipeline;
+        Gauges {
+            cache: tiles.size(),
+            tiles_waiting: queue.waiting() as u64,
+            families_in_flight: prefetcher.running() as u64,
+            open_slides: self.catalog.open_slides().await,
+        }
     }
 }

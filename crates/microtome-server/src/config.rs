@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+use crate::prefetch::Prefetch;
+
 /// Settings of a server. [`ServerConfig::default`] fits the machine it is called on. 0 threads or
-/// 0 tiles in flight are read as 1.
+/// 0 families in flight are read as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Folder whose `.mtm` files, at any depth, are served. It need not exist yet.
@@ -22,8 +24,10 @@ pub struct ServerConfig {
     pub tokio_workers: usize,
     /// Upper bound of the threads that read files.
     pub tokio_blocking_threads: usize,
-    /// Tiles that may be fetched and decoded at the same time; further ones wait in a bounded queue.
+    /// Families that may be made in the background at the same time.
     pub max_inflight_families: usize,
+    /// What is made in the background once a cold tile was answered.
+    pub prefetch: Prefetch,
     /// Upper bound of the tiles in the tile cache; 0 turns the cache off.
     pub cache_entries: u64,
     /// Upper bound of the tile cache in MiB; 0 turns the cache off.
@@ -42,7 +46,8 @@ impl Default for ServerConfig {
             rayon_threads: cores,
             tokio_workers: (cores / 2).max(2),
             tokio_blocking_threads: (4 * cores).max(8),
-            max_inflight_families: 2 * cores,
+            max_inflight_families: cores,
+            prefetch: Prefetch::Family,
             // 16 KiB a tile at 256 MiB: about the mean size of a 256-pixel tile of dense tissue.
             cache_entries: 16_384,
             cache_mb: 256,

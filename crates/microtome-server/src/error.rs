@@ -36,8 +36,6 @@ pub(crate) enum Error {
     Unlistable { source: std::io::Error },
     #[error("the {0} ended without a result")]
     WorkerLost(&'static str),
-    #[error("the metrics cannot be written")]
-    Metrics(#[from] std::fmt::Error),
 }
 
 impl Error {
@@ -51,8 +49,7 @@ impl Error {
             | Self::BadRecord { .. }
             | Self::Unreachable { .. }
             | Self::Unlistable { .. }
-            | Self::WorkerLost(_)
-            | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            | Self::WorkerLost(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -62,7 +59,7 @@ impl Error {
                 "the slide cannot be opened; the server's log says why".to_owned()
             }
             Self::BadRecord { .. } => "the tile is damaged; the server's log says where".to_owned(),
-            Self::Unlistable { .. } | Self::WorkerLost(_) | Self::Metrics(_) => {
+            Self::Unlistable { .. } | Self::WorkerLost(_) => {
                 "internal error; the server's log says more".to_owned()
             }
             Self::Overloaded => "overloaded; try again in a second".to_owned(),

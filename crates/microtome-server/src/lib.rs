@@ -7,12 +7,12 @@
 //!
 //! Not here: TLS, users and access rights (put a proxy in front), remote storage, writing containers.
 
-mod admission;
 mod app;
 mod assets;
 mod catalog;
 mod config;
 mod error;
+mod flights;
 #[cfg(test)]
 mod http_tests;
 mod listing;
@@ -20,7 +20,11 @@ mod logging;
 mod metrics;
 mod pages;
 mod pipeline;
+#[cfg(test)]
+mod pipeline_tests;
+mod prefetch;
 mod protocols;
+mod queue;
 mod response;
 mod routes;
 mod serve;
@@ -30,4 +34,10 @@ mod tile_cache;
 
 pub use config::ServerConfig;
 pub use logging::init_logging;
+pub use prefetch::Prefetch;
 pub use serve::{ServerError, run};
+
+/// What `flights` is built on. Its model test has others of the same names.
+mod primitives {
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+}

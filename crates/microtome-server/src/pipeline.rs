@@ -1,77 +1,221 @@
-//! A cold tile: wait for a permit, read its records on the blocking pool, decode them on the decode pool.
+//! A cold tile: wait in the queue, read its records on the blocking pool, decode them on the decode pool, keep it.
 //!
-//! The decode pool never waits for I/O, and async code never decodes. Not here: the cache.
+//! The decode pool never waits for I/O, and async code never decodes. Each step begins only if somebody still waits for
+//! the tile and it is not too late. What follows a tile without being asked for is `prefetch`'s.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use microtome_slide::TileId;
+use microtome_slide::{FetchedTile, TileId};
 use rayon::ThreadPool;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::admission::Admission;
 use crate::catalog::OpenSlide;
-use crate::error::Error;
+use crate::config::ServerConfig;
+use crate::error::{Error, Failure};
+use crate::flights::Flights;
+use crate::metrics::{Dropped, Metrics};
+use crate::prefetch::Prefetcher;
+use crate::queue::{Place, Queue};
+use crate::tile_cache::{TileCache, TileKey};
 
 /// How long a tile spent where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Stages {
-    /// Waiting for a permit.
+    /// Waiting for a reading thread and for a decoding thread.
     pub(crate) queue: Duration,
-    /// Reading and checking records, a blocking thread's wake-up included.
+    /// Reading and checking records.
     pub(crate) fetch: Duration,
-    /// Decoding, the wait for a decode thread included.
+    /// Decoding.
     pub(crate) decode: Duration,
 }
 
-/// Makes tiles, a bounded number at a time.
+impl Stages {
+    /// All of them, in the order of their declaration.
+    pub(crate) fn all(&self) -> [Duration; 3] {
+        [self.queue, self.fetch, self.decode]
+    }
+}
+
+/// A tile and how long it took, or why there is none.
+type Outcome = Result<(Bytes, Stages), Failure>;
+/// One who waits for a tile.
+pub(crate) type Waiter = oneshot::Sender<Outcome>;
+
+/// Makes tiles and keeps them.
 pub(crate) struct Pipeline {
-    admission: Admission,
-    decoders: ThreadPool,
+    pub(crate) tiles: TileCache,
+    pub(crate) flights: Flights<TileKey, Waiter>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) decoders: ThreadPool,
+    pub(crate) prefetcher: Prefetcher,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Pipeline {
-    /// A pipeline for at most `max_inflight` tiles at a time, decoded by `threads` threads.
-    pub(crate) fn new(max_inflight: usize, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = config.rayon_threads.max(1);
         let decoders = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
+            .num_threads(threads)
             .thread_name(|index| format!("decode-{index}"))
-            // Without a handler a panic would end the process. The request that lost its decoder reports it.
+            // Without a handler a panic would end the process. The flight that lost its decoder lands all the same.
             .panic_handler(|_payload| tracing::error!("a decoder panicked"))
             .build()?;
-        Ok(Self { admission: Admission::new(max_inflight), decoders })
+        Ok(Self {
+            tiles: TileCache::new(config.cache_entries, config.cache_mb.saturating_mul(1 << 20)),
+            flights: Flights::new(),
+            queue: Arc::new(Queue::new(threads, Instant::now())),
+            decoders,
+            prefetcher: Prefetcher::new(config.prefetch, config.max_inflight_families),
+            metrics,
+        })
     }
 
-    /// Tiles being made.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.admission.in_flight()
+    /// A tile that is not in the cache, as JPEG: from whoever is making it already, or newly made. The work is given up
+    /// if all who wait for it go away before it begins.
+    pub(crate) async fn tile(self: &Arc<Self>, open: &Arc<OpenSlide>, tile: TileId) -> Outcome {
+        let key = TileKey { instance: open.instance, tile };
+        let (waiter, outcome) = oneshot::channel();
+        if self.flights.board(key, waiter) {
+            self.launch(Landing::new(self, key), open);
+        }
+        outcome.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of a tile").into()))
     }
 
-    /// The tile as a JPEG.
-    pub(crate) async fn tile(&self, open: Arc<OpenSlide>, tile: TileId) -> Result<(Bytes, Stages), Error> {
-        let start = Instant::now();
-        let permit = self.admission.enter().await?;
-        let admitted = Instant::now();
-        let reader = Arc::clone(&open);
-        let fetch = tokio::task::spawn_blocking(move || reader.slide.fetch(tile));
-        let fetched = fetch.await.map_err(|_lost| Error::WorkerLost("reading of a tile"))?;
-        let fetched = fetched.map_err(|source| tile_error(&open, tile, source))?;
-        let read = Instant::now();
-        let (sender, receiver) = oneshot::channel();
-        self.decoders.spawn(move || {
-            // Only the end of the runtime drops the receiver.
-            let _ = sender.send(fetched.decode());
-        });
-        let decoded = receiver.await.map_err(|_lost| Error::WorkerLost("decoding of a tile"))?;
-        let jpeg = decoded.map_err(|source| tile_error(&open, tile, source))?;
-        drop(permit);
-        let stages = Stages { queue: admitted - start, fetch: read - admitted, decode: read.elapsed() };
-        Ok((jpeg, stages))
+    fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
+        // Another flight may have landed since the cache was asked.
+        if let Some(jpeg) = self.tiles.get(&landing.key) {
+            return landing.land(Ok((jpeg, Stages::default())));
+        }
+        let asked = Instant::now();
+        let Some(place) = self.queue.enter(asked) else {
+            self.metrics.dropped(Dropped::Full);
+            return landing.land(Err(Error::Overloaded.into()));
+        };
+        let runtime = Handle::current();
+        let job = Job { landing, place, open: Arc::clone(open), asked, runtime: runtime.clone() };
+        runtime.spawn_blocking(move || job.fetch());
     }
 }
 
-fn tile_error(open: &OpenSlide, tile: TileId, source: microtome_slide::Error) -> Error {
+/// A tile that is being made.
+struct Job {
+    landing: Landing,
+    place: Place,
+    open: Arc<OpenSlide>,
+    asked: Instant,
+    /// Where reading is done; decoding threads are not tokio's.
+    runtime: Handle,
+}
+
+impl Job {
+    /// Reads what the tile needs.
+    fn fetch(self) {
+        let Some(job) = self.if_useful() else { return };
+        let begun = Instant::now();
+        match job.open.slide.fetch(job.landing.key.tile) {
+            Ok(fetched) => {
+                let read = Instant::now();
+                let pipeline = Arc::clone(&job.landing.pipeline);
+                let stages = Stages { queue: begun - job.asked, fetch: read - begun, ..Stages::default() };
+                pipeline.decoders.spawn_fifo(move || job.decode(&fetched, stages, read));
+            }
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn decode(self, fetched: &FetchedTile, mut stages: Stages, read: Instant) {
+        let Some(job) = self.if_useful() else { return };
+        let begun = Instant::now();
+        stages.queue += begun - read;
+        let Self { landing, place, open, runtime, .. } = job;
+        drop(place);
+        let decoded = fetched.decode();
+        stages.decode = begun.elapsed();
+        let pipeline = Arc::clone(&landing.pipeline);
+        pipeline.queue.decoded(stages.decode);
+        pipeline.metrics.stages(&stages);
+        let key = landing.key;
+        match decoded {
+            Ok(jpeg) => {
+                landing.land_with(jpeg, stages);
+                pipeline.follow(&runtime, &open, key.tile);
+            }
+            Err(error) => landing.land(Err(tile_error(&open, key.tile, error).into())),
+        }
+    }
+
+    /// The job, if somebody waits for it and it is not too late.
+    fn if_useful(self) -> Option<Self> {
+        let metrics = Arc::clone(&self.landing.pipeline.metrics);
+        if self.place.is_late(Instant::now()) {
+            metrics.dropped(Dropped::Late);
+            self.landing.land(Err(Error::Overloaded.into()));
+            return None;
+        }
+        let Some(landing) = self.landing.if_awaited() else {
+            metrics.dropped(Dropped::Unwanted);
+            return None;
+        };
+        Some(Self { landing, ..self })
+    }
+
+    fn fail(self, error: microtome_slide::Error) {
+        let error = tile_error(&self.open, self.landing.key.tile, error);
+        self.landing.land(Err(error.into()));
+    }
+}
+
+/// An open flight. However its work ends, all who wait for it hear of it.
+pub(crate) struct Landing {
+    pipeline: Arc<Pipeline>,
+    key: TileKey,
+    /// Whether it is over: then there may be another one for the same tile, which is none of this one's business.
+    is_over: bool,
+}
+
+impl Landing {
+    /// The landing of a flight that was opened just now.
+    pub(crate) fn new(pipeline: &Arc<Pipeline>, key: TileKey) -> Self {
+        Self { pipeline: Arc::clone(pipeline), key, is_over: false }
+    }
+
+    /// Keeps the tile, then hands it to those who wait: so who comes between the two finds it.
+    pub(crate) fn land_with(self, jpeg: Bytes, stages: Stages) {
+        self.pipeline.tiles.insert(self.key, jpeg.clone());
+        self.land(Ok((jpeg, stages)));
+    }
+
+    pub(crate) fn land(mut self, outcome: Outcome) {
+        self.is_over = true;
+        for waiter in self.pipeline.flights.land(&self.key) {
+            // Who went away misses nothing.
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    /// The landing, unless all who waited for it are gone: then it is over.
+    fn if_awaited(mut self) -> Option<Self> {
+        self.is_over = !self.pipeline.flights.is_awaited(&self.key, Waiter::is_closed);
+        (!self.is_over).then_some(self)
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Their channels close, which is an error to those who wait.
+            drop(self.pipeline.flights.land(&self.key));
+        }
+    }
+}
+
+pub(crate) fn tile_error(open: &OpenSlide, tile: TileId, source: microtome_slide::Error) -> Error {
     match source {
         microtome_slide::Error::OutsideSlide(_) => Error::NoSuchTile,
         source => Error::BadRecord { slide: open.id.clone(), tile, source },

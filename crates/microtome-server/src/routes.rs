@@ -84,8 +84,7 @@ async fn slides(State(app): State<Arc<App>>) -> Result<Response, Failure> {
     Ok(momentary("application/json", app.listing.json().await?))
 }
 
-async fn metrics_text(State(app): State<Arc<App>>) -> Result<Response, Failure> {
+async fn metrics_text(State(app): State<Arc<App>>) -> Response {
     let gauges = app.gauges().await;
-    let text = app.metrics.text(gauges).map_err(Error::Metrics)?;
-    Ok(momentary(metrics::CONTENT_TYPE, text))
+    momentary(metrics::CONTENT_TYPE, app.metrics.text(gauges))
 }

@@ -70,15 +70,14 @@ impl FetchedTile {
     }
 }
 
-/// The bytes of a base tile and of the tiles below it on the next two finer levels: no I/O from here on.
+/// The bytes of some tiles of a slide, such as a family: no I/O from here on.
 #[derive(Debug, Clone)]
-pub struct FetchedFamily(Gathered);
+pub struct FetchedTiles(Gathered);
 
-impl FetchedFamily {
+impl FetchedTiles {
     /// Reads what `base` and the tiles below it need.
-    pub(crate) fn fetch(slide: &Slide, base: TileId) -> Result<Self, Error> {
-        let mut gathered = Gathered::new(slide);
-        gathered.want(base)?;
+    pub(crate) fn family(slide: &Slide, base: TileId) -> Result<Self, Error> {
+        let mut gathered = Self::fetch(slide, &[base])?.0;
         for tile in reference::descendants(slide.levels(), base) {
             gathered.want(tile)?;
         }
@@ -89,9 +88,17 @@ impl FetchedFamily {
         Ok(Self(gathered))
     }
 
+    /// Reads what `tiles` need.
+    pub(crate) fn fetch(slide: &Slide, tiles: &[TileId]) -> Result<Self, Error> {
+        let mut gathered = Gathered::new(slide);
+        tiles.iter().try_for_each(|&tile| gathered.want(tile))?;
+        Ok(Self(gathered))
+    }
+
     /// Decodes tile after tile as the iterator is asked for them, each once, and gives their complete JPEG streams:
-    /// `first` before the others with what it is made from and no more, then the base tile, level 0, level 1, of which
-    /// each comes before those that are made from it. All are the bytes that [`FetchedTile::decode`] gives.
+    /// `first` before the others with what it is made from and no more, then the others as they were fetched; of a
+    /// family the base tile, level 0, level 1, each before those that are made from it. All are the bytes that
+    /// [`FetchedTile::decode`] gives.
     ///
     /// A tile that does not decode is an [`Error::Undecodable`] naming the one at fault, and the others come all the
     /// same.
@@ -99,5 +106,22 @@ impl FetchedFamily {
         let mut decoder = Decoder::new(&self.0);
         let (asked, others): (Vec<_>, Vec<_>) = self.0.wanted.iter().partition(|w| w.tile == first);
         asked.into_iter().chain(others).map(move |wanted| (wanted.tile, decoder.jpeg(wanted)))
+    }
+
+    /// Decodes in the order they were fetched those tiles that `wants` says yes to when it is their turn, and hands
+    /// each to `take`; ends when `wants` does not answer.
+    pub fn decode_some(
+        &self,
+        mut wants: impl FnMut(TileId) -> Option<bool>,
+        mut take: impl FnMut(TileId, Result<Bytes, Error>),
+    ) {
+        let mut decoder = Decoder::new(&self.0);
+        for wanted in &self.0.wanted {
+            match wants(wanted.tile) {
+                Some(true) => take(wanted.tile, decoder.jpeg(wanted)),
+                Some(false) => {}
+                None => return,
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! An open container as tiles: [`Slide::fetch`] reads, [`FetchedTile::decode`] turns what was read into a JPEG tile.
-//! [`Slide::fetch_family`] and [`FetchedFamily::decode`] do so for a base tile and its descendants at once.
+//! [`Slide::fetch_family`] and [`FetchedTiles::decode`] do so for a base tile and its descendants at once.
 //!
 //! The two are different types so that whoever waits for disks never decodes, and whoever decodes never waits.
 //! Here too: which tiles a tile is predicted from ([`mod@reference`]), what the metadata says ([`metadata`]), cutting and
@@ -20,7 +20,7 @@ mod slide;
 pub mod workspace;
 
 pub use error::Error;
-pub use fetch::{FetchedFamily, FetchedTile};
+pub use fetch::{FetchedTile, FetchedTiles};
 pub use metadata::Metadata;
 pub use microtome_container::geometry::{Grid, Rect, TileId};
 pub use slide::{LevelUsage, Slide};

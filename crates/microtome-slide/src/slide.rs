@@ -14,7 +14,7 @@ use microtome_container::reader::Page;
 use microtome_container::{Container, ContentId};
 
 use crate::error::Error;
-use crate::fetch::{FetchedFamily, FetchedTile};
+use crate::fetch::{FetchedTile, FetchedTiles};
 use crate::gather::Record;
 use crate::metadata::{self, Metadata};
 use crate::mosaic;
@@ -120,8 +120,16 @@ impl Slide {
     ///
     /// # Errors
     /// As [`Self::fetch`]; the other tiles of a family with a damaged record can still be fetched one by one.
-    pub fn fetch_family(&self, base: TileId) -> Result<FetchedFamily, Error> {
-        FetchedFamily::fetch(self, base)
+    pub fn fetch_family(&self, base: TileId) -> Result<FetchedTiles, Error> {
+        FetchedTiles::family(self, base)
+    }
+
+    /// Reads the records that some tiles need, each once, and checks them. Blocking I/O, no decoding.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn fetch_tiles(&self, tiles: &[TileId]) -> Result<FetchedTiles, Error> {
+        FetchedTiles::fetch(self, tiles)
     }
 
     /// A tile as JPEG: [`Self::fetch`] and [`FetchedTile::decode`] in one. Blocks and decodes.

@@ -1,29 +1,23 @@
-//! What the server counts, as OpenMetrics text. Recording is a few relaxed atomic additions and takes no lock.
+//! What the server counts, and the text that Prometheus reads.
+//!
+//! Counting is an addition to an atomic, no lock and no allocation, whatever is counted. Not here: when something counts.
 
-use std::fmt::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::{Registry, Unit};
 
 use crate::pipeline::Stages;
+use crate::tile_cache::CacheSize;
 
-/// Content type of [`Metrics::text`].
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+mod histogram;
+mod text;
+
+use histogram::Histogram;
+pub(crate) use text::CONTENT_TYPE;
 
 /// Statuses counted by their number; all others are counted as `other`.
 const STATUSES: [u16; 8] = [200, 304, 400, 404, 405, 431, 500, 503];
-
-/// Upper bounds of the histograms' buckets: from 50 us, doubling, to 3.3 s. A last bucket takes the rest.
-const BUCKETS: usize = 17;
-const FIRST_BUCKET: Duration = Duration::from_micros(50);
 
 /// What a request asked for, as the label `route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,28 +82,46 @@ impl Source {
 /// Quantities that are read when the metrics are.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gauges {
-    pub(crate) cache_entries: u64,
-    pub(crate) cache_bytes: u64,
-    pub(crate) tiles_in_flight: u64,
+    pub(crate) cache: CacheSize,
+    pub(crate) tiles_waiting: u64,
+    pub(crate) families_in_flight: u64,
     pub(crate) open_slides: u64,
 }
 
+/// Why a tile was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// The queue was full.
+    Full,
+    /// It had waited too long.
+    Late,
+    /// Nobody waited for it any more.
+    Unwanted,
+}
+
+impl Dropped {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Full, "full"), (Self::Late, "late"), (Self::Unwanted, "unwanted")];
+}
+
+/// Stages of a cold tile, as the label `stage`, in the order of [`Stages::all`].
+const STAGES: [&str; 3] = ["queue", "fetch", "decode"];
+
 /// All counters of a server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Metrics {
     requests: [[AtomicU64; STATUSES.len() + 1]; Route::ALL.len()],
     tiles: [Histogram; Source::ALL.len()],
-    stages: Option<[Histogram; 3]>,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+    background: Histogram,
+    background_tiles: AtomicU64,
+    stages: Option<[Histogram; STAGES.len()]>,
 }
 
 impl Metrics {
     /// Counters at zero; with `stages`, also a histogram for each stage of a cold tile.
     pub(crate) fn new(stages: bool) -> Self {
-        Self {
-            requests: Default::default(),
-            tiles: Default::default(),
-            stages: stages.then(Default::default),
-        }
+        Self { stages: stages.then(Default::default), ..Self::default() }
     }
 
     /// Counts an answered request.
@@ -123,136 +135,25 @@ impl Metrics {
         self.tiles[source as usize].observe(duration);
     }
 
+    /// Counts a tile that was asked for and not made.
+    pub(crate) fn dropped(&self, why: Dropped) {
+        self.dropped[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a turn in the background, and the tiles made in it.
+    pub(crate) fn background(&self, duration: Duration, tiles: u64) {
+        self.background.observe(duration);
+        self.background_tiles.fetch_add(tiles, Ordering::Relaxed);
+    }
+
     /// Counts the stages of a cold tile, if they are wanted.
     pub(crate) fn stages(&self, stages: &Stages) {
-        if let Some([queue, fetch, decode]) = &self.stages {
-            queue.observe(stages.queue);
-            fetch.observe(stages.fetch);
-            decode.observe(stages.decode);
-        }
-    }
-
-    /// All metrics in the OpenMetrics text format.
-    pub(crate) fn text(self: &Arc<Self>, gauges: Gauges) -> Result<String, Error> {
-        let mut registry = Registry::with_prefix("microtome");
-        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), gauges }));
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry)?;
-        Ok(text)
-    }
-
-    fn encode_requests(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let help = "Requests answered, by route and HTTP status";
-        let mut family = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
-        for ((_, route), counts) in Route::ALL.iter().zip(&self.requests) {
-            for (index, count) in counts.iter().enumerate() {
-                let status = STATUSES.get(index).map_or_else(|| "other".to_owned(), u16::to_string);
-                let labels = [("route", *route), ("status", status.as_str())];
-                let count = ConstCounter::new(count.load(Ordering::Relaxed));
-                count.encode(family.encode_family(&labels)?)?;
+        if let Some(histograms) = &self.stages {
+            for (histogram, duration) in histograms.iter().zip(stages.all()) {
+                histogram.observe(duration);
             }
         }
-        Ok(())
     }
-}
-
-/// The metrics at the moment they are read.
-#[derive(Debug)]
-struct Scrape {
-    metrics: Arc<Metrics>,
-    gauges: Gauges,
-}
-
-impl Collector for Scrape {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        encoder
-            .encode_descriptor("build", "What is running", None, MetricType::Info)?
-            .encode_info(&version)?;
-        self.metrics.encode_requests(&mut encoder)?;
-        let tiles = Source::ALL.iter().map(|(_, name)| *name).zip(&self.metrics.tiles);
-        encode_histograms(
-            &mut encoder,
-            "tile",
-            "Time to answer a tile, by where it came from",
-            "source",
-            tiles,
-        )?;
-        if let Some(stages) = &self.metrics.stages {
-            let stages = ["queue", "fetch", "decode"].into_iter().zip(stages);
-            encode_histograms(
-                &mut encoder,
-                "tile_stage",
-                "Time a cold tile spent in each stage",
-                "stage",
-                stages,
-            )?;
-        }
-        let gauges = [
-            ("cache_entries", "Tiles in the tile cache", self.gauges.cache_entries),
-            ("cache", "Bytes the tile cache is charged for", self.gauges.cache_bytes),
-            ("tiles_in_flight", "Tiles being fetched and decoded", self.gauges.tiles_in_flight),
-            ("open_slides", "Slides kept open", self.gauges.open_slides),
-        ];
-        for (name, help, value) in gauges {
-            let unit = (name == "cache").then_some(&Unit::Bytes);
-            let gauge = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(gauge)?;
-        }
-        Ok(())
-    }
-}
-
-fn encode_histograms<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    histograms: impl Iterator<Item = (&'static str, &'a Histogram)>,
-) -> Result<(), Error> {
-    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-    for (value, histogram) in histograms {
-        let buckets = histogram.buckets();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let labels = [(label, value)];
-        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-            histogram.seconds(),
-            count,
-            &buckets,
-            None,
-        )?;
-    }
-    Ok(())
-}
-
-/// Durations in buckets. Unlike `prometheus_client`'s own, it takes no lock.
-#[derive(Debug, Default)]
-struct Histogram {
-    counts: [AtomicU64; BUCKETS + 1],
-    nanoseconds: AtomicU64,
-}
-
-impl Histogram {
-    fn observe(&self, duration: Duration) {
-        let bucket = (0..BUCKETS).find(|&bucket| duration <= upper_bound(bucket)).unwrap_or(BUCKETS);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-    }
-
-    fn seconds(&self) -> f64 {
-        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64()
-    }
-
-    /// Upper bound in seconds and count of each bucket, the last without bound.
-    fn buckets(&self) -> Vec<(f64, u64)> {
-        let bounds = (0..BUCKETS).map(|bucket| upper_bound(bucket).as_secs_f64()).chain([f64::INFINITY]);
-        bounds.zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed))).collect()
-    }
-}
-
-fn upper_bound(bucket: usize) -> Duration {
-    FIRST_BUCKET * (1 << bucket)
 }
 
 #[cfg(test)]
@@ -263,26 +164,34 @@ mod tests {
     fn tables_are_in_the_order_of_their_enums() {
         assert!(Route::ALL.iter().enumerate().all(|(index, (route, _))| *route as usize == index));
         assert!(Source::ALL.iter().enumerate().all(|(index, (source, _))| *source as usize == index));
+        assert!(Dropped::ALL.iter().enumerate().all(|(index, (why, _))| *why as usize == index));
     }
 
     #[test]
     fn text_has_what_was_counted() {
-        let metrics = Arc::new(Metrics::new(true));
+        let metrics = Metrics::new(true);
         metrics.request(Route::of("/tiles/a/3/0_0.jpg"), StatusCode::OK);
         metrics.request(Route::of("/"), StatusCode::IM_A_TEAPOT);
         metrics.tile(Source::Derived, Duration::from_micros(150));
+        metrics.dropped(Dropped::Late);
+        metrics.background(Duration::from_millis(5), 21);
         let stage = Duration::from_secs(10);
         metrics.stages(&Stages { queue: stage, fetch: stage, decode: stage });
-        let text = metrics.text(Gauges { cache_bytes: 7, ..Gauges::default() }).expect("text");
+        let cache = CacheSize { bytes: 7, ..CacheSize::default() };
+        let text = metrics.text(Gauges { cache, ..Gauges::default() });
         for line in [
+            "# TYPE microtome_http_requests_total counter",
             "microtome_http_requests_total{route=\"tile\",status=\"200\"} 1",
             "microtome_http_requests_total{route=\"gallery\",status=\"other\"} 1",
-            "microtome_tile_seconds_bucket{le=\"0.0001\",source=\"derived\"} 0",
-            "microtome_tile_seconds_bucket{le=\"0.0002\",source=\"derived\"} 1",
+            "microtome_tile_seconds_bucket{source=\"derived\",le=\"0.0001\"} 0",
+            "microtome_tile_seconds_bucket{source=\"derived\",le=\"0.0002\"} 1",
+            "microtome_tile_seconds_bucket{source=\"derived\",le=\"+Inf\"} 1",
             "microtome_tile_seconds_sum{source=\"derived\"} 0.00015",
-            "microtome_tile_stage_seconds_bucket{le=\"+Inf\",stage=\"fetch\"} 1",
+            "microtome_tile_seconds_count{source=\"derived\"} 1",
+            "microtome_tiles_dropped_total{reason=\"late\"} 1",
+            "microtome_background_tiles_total 21",
+            "microtome_tile_stage_seconds_count{stage=\"fetch\"} 1",
             "microtome_cache_bytes 7",
-            "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
@@ -290,7 +199,6 @@ mod tests {
 
     #[test]
     fn stages_are_absent_unless_wanted() {
-        let text = Arc::new(Metrics::new(false)).text(Gauges::default()).expect("text");
-        assert!(!text.contains("stage"));
+        assert!(!Metrics::new(false).text(Gauges::default()).contains("stage"));
     }
 }

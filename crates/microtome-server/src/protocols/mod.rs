@@ -36,28 +36,21 @@ pub(crate) async fn answer_tile(
     }
 
     let key = TileKey { instance: open.instance, tile };
-    if let Some(jpeg) = app.tiles.get(&key).await {
+    if let Some(jpeg) = app.pipeline.tiles.get(&key) {
         let total = start.elapsed();
         app.metrics.tile(Source::Cache, total);
         let mut response = representation.full(jpeg);
         app.add_timing(&mut response, || server_timing(&[("cache", total), ("total", total)]));
         return Ok(response);
     }
-    let pipeline = Arc::clone(&app.pipeline);
-    let make = async move { pipeline.tile(open, tile).await };
-    let (jpeg, stages) = app.tiles.get_or_make(key, make).await?;
+    let (jpeg, stages) = app.pipeline.tile(&open, tile).await?;
     let total = start.elapsed();
     app.metrics.tile(if derived { Source::Derived } else { Source::Stored }, total);
     let mut response = representation.full(jpeg);
-    if let Some(stages) = stages {
-        app.metrics.stages(&stages);
-        app.add_timing(&mut response, || {
-            let (queue, fetch, decode) = (stages.queue, stages.fetch, stages.decode);
-            server_timing(&[("queue", queue), ("fetch", fetch), ("decode", decode), ("total", total)])
-        });
-    } else {
-        app.add_timing(&mut response, || server_timing(&[("shared", total), ("total", total)]));
-    }
+    app.add_timing(&mut response, || {
+        let (queue, fetch, decode) = (stages.queue, stages.fetch, stages.decode);
+        server_timing(&[("queue", queue), ("fetch", fetch), ("decode", decode), ("total", total)])
+    });
     Ok(response)
 }
 

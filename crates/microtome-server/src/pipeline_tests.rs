@@ -1,0 +1,196 @@
+//! The contract of the pipeline: one decode however many ask, nothing for those who went away, nobody left waiting.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use microtome_slide::TileId;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::app::App;
+use crate::catalog::OpenSlide;
+use crate::config::ServerConfig;
+use crate::http_tests::ingest;
+use crate::pipeline::{Landing, Pipeline};
+use crate::prefetch::Prefetch;
+use crate::slide_id::SlideId;
+use crate::tile_cache::TileKey;
+
+const TILE: TileId = TileId { level: 0, column: 1, row: 1 };
+
+/// Waits until something has happened; a minute is for ever.
+async fn until(happened: impl Fn() -> bool) {
+    for _ in 0..60_000 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it did not happen");
+}
+
+/// A server with one decoding thread, and an open slide.
+struct Fixture {
+    _root: TempDir,
+    app: App,
+    open: Arc<OpenSlide>,
+}
+
+impl Fixture {
+    async fn new(prefetch: Prefetch) -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
+        let config = ServerConfig {
+            slides_root: root.path().to_owned(),
+            rayon_threads: 1,
+            timing_breakdown: true,
+            prefetch,
+            ..ServerConfig::default()
+        };
+        let app = App::new(&config).expect("decode threads");
+        let open = app.catalog.slide(&SlideId::from_path("a").expect("an id")).await.expect("a slide");
+        Self { _root: root, app, open }
+    }
+
+    fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.app.pipeline
+    }
+
+    fn key(&self, tile: TileId) -> TileKey {
+        TileKey { instance: self.open.instance, tile }
+    }
+
+    /// Keeps the decoding thread busy until what is returned is dropped.
+    fn busy(&self) -> mpsc::Sender<()> {
+        let (sender, receiver) = mpsc::channel::<()>();
+        self.pipeline().decoders.spawn(move || _ = receiver.recv());
+        sender
+    }
+
+    /// A task that asks for a tile, once it is waiting.
+    async fn ask(&self, tile: TileId) -> tokio::task::JoinHandle<bool> {
+        let (pipeline, open) = (Arc::clone(self.pipeline()), Arc::clone(&self.open));
+        let task = tokio::spawn(async move { pipeline.tile(&open, tile).await.is_ok() });
+        until(|| self.pipeline().queue.waiting() > 0).await;
+        task
+    }
+
+    async fn metric(&self, line: &str) -> bool {
+        self.app.metrics.text(self.app.gauges().await).lines().any(|l| l == line)
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_requests_for_one_cold_tile_cost_one_decode() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let busy = fixture.busy();
+    let mut tasks = vec![];
+    for _ in 0..100 {
+        tasks.push(fixture.ask(TILE).await);
+    }
+    drop(busy);
+    for task in tasks {
+        assert!(task.await.expect("no panic"));
+    }
+    assert!(fixture.metric(r#"microtome_tile_stage_seconds_count{stage="decode"} 1"#).await);
+    assert!(fixture.pipeline().tiles.has(&fixture.key(TILE)));
+}
+
+#[tokio::test]
+async fn work_whose_client_has_gone_is_dropped_before_it_starts() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let busy = fixture.busy();
+    let gone = fixture.ask(TILE).await;
+    gone.abort();
+    assert!(gone.await.is_err(), "it was cancelled");
+    drop(busy);
+    until(|| fixture.pipeline().queue.waiting() == 0).await;
+    assert!(fixture.metric(r#"microtome_tiles_dropped_total{reason="unwanted"} 1"#).await);
+    assert!(!fixture.pipeline().tiles.has(&fixture.key(TILE)));
+    assert!(fixture.pipeline().tile(&fixture.open, TILE).await.is_ok(), "who comes then gets it");
+}
+
+#[tokio::test]
+async fn who_stays_gets_the_tile_though_the_first_has_gone() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let busy = fixture.busy();
+    let (first, second) = (fixture.ask(TILE).await, fixture.ask(TILE).await);
+    tokio::task::yield_now().await;
+    first.abort();
+    drop(busy);
+    assert!(second.await.expect("no panic"));
+}
+
+#[tokio::test]
+async fn a_lost_worker_is_an_error_to_all_and_no_obstacle_to_the_next() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let pipeline = fixture.pipeline();
+    let (waiter, outcome) = tokio::sync::oneshot::channel();
+    assert!(pipeline.flights.board(fixture.key(TILE), waiter));
+    // As if its thread had panicked.
+    drop(Landing::new(pipeline, fixture.key(TILE)));
+    assert!(outcome.await.is_err());
+    assert!(pipeline.tile(&fixture.open, TILE).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_tile_outside_the_slide_is_an_error_and_not_kept() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let outside = TileId { level: 0, column: 99, row: 0 };
+    for _ in 0..2 {
+        assert!(fixture.pipeline().tile(&fixture.open, outside).await.is_err());
+    }
+    assert!(!fixture.pipeline().tiles.has(&fixture.key(outside)));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_refused_without_waiting_for_a_decode() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let _busy = fixture.busy();
+    let now = Instant::now();
+    let places: Vec<_> = std::iter::from_fn(|| fixture.pipeline().queue.enter(now)).collect();
+    assert!(!places.is_empty());
+    assert!(
+        fixture.pipeline().tile(&fixture.open, TILE).await.is_err(),
+        "while the decoder is busy for ever"
+    );
+    assert!(fixture.metric(r#"microtome_tiles_dropped_total{reason="full"} 1"#).await);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_family_follows_the_tile_asked_for() {
+    let fixture = Fixture::new(Prefetch::Family).await;
+    fixture.pipeline().tile(&fixture.open, TILE).await.expect("a tile");
+    let family = [(0, 3, 3), (1, 0, 0), (1, 1, 1), (2, 0, 0)];
+    let has = |&(level, column, row): &(u8, u32, u32)| {
+        fixture.pipeline().tiles.has(&fixture.key(TileId { level, column, row }))
+    };
+    until(|| family.iter().all(has) && fixture.pipeline().prefetcher.running() == 0).await;
+    assert!(!has(&(0, 4, 0)), "another family");
+    assert!(fixture.metric("microtome_background_tiles_total 20").await);
+    let tile = TileId { level: 0, column: 3, row: 3 };
+    let expected = fixture.open.slide.tile(tile).expect("a tile");
+    assert_eq!(fixture.pipeline().tiles.get(&fixture.key(tile)), Some(expected));
+}
+
+#[tokio::test]
+async fn work_in_the_background_gives_way() {
+    let fixture = Fixture::new(Prefetch::Family).await;
+    let place = fixture.pipeline().queue.enter(Instant::now()).expect("room");
+    fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
+    assert_eq!(fixture.pipeline().prefetcher.running(), 0, "somebody waits");
+    drop(place);
+    // It begins, and somebody comes before it is decoded.
+    let busy = fixture.busy();
+    fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
+    assert_eq!(fixture.pipeline().prefetcher.running(), 1);
+    let place = fixture.pipeline().queue.enter(Instant::now()).expect("room");
+    drop(busy);
+    until(|| fixture.pipeline().prefetcher.running() == 0).await;
+    drop(place);
+    assert!(fixture.metric("microtome_background_tiles_total 0").await);
+    fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
+    until(|| fixture.pipeline().prefetcher.running() == 0).await;
+    assert!(fixture.metric("microtome_background_tiles_total 21").await, "the next time all are made");
+}

@@ -1,0 +1,154 @@
+//! How many tiles may wait to be made, and how long: all in a burst, few when more come than can be made.
+//!
+//! A viewer that opens asks for a screenful at once, and gets it. When the queue has not been empty for a while, more
+//! comes than goes: then a long queue would only make everybody wait, and what comes too late or has waited too long is
+//! refused at once. (Controlled delay: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Tiles that may wait in a burst: a screenful for each of twenty viewers.
+const BURST: usize = 1024;
+/// Longest wait in a burst; a viewer has moved on by then.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A queue that has not been empty for so long is no burst: it stands.
+const STANDING: Duration = Duration::from_millis(100);
+/// Tiles that may wait for each decoding thread while the queue stands.
+const PER_THREAD: usize = 16;
+/// One in so many is how much the last decoding time counts.
+const SMOOTHING: u64 = 16;
+
+/// The tiles that wait, as a number.
+pub(crate) struct Queue {
+    waiting: AtomicUsize,
+    /// When the queue was empty last, in microseconds since `started`. (All methods are told what time it is.)
+    empty_us: AtomicU64,
+    /// What a tile takes to decode, in microseconds.
+    decoding_us: AtomicU64,
+    started: Instant,
+    threads: usize,
+}
+
+/// A place in the queue, given up when it is dropped.
+pub(crate) struct Place {
+    queue: Arc<Queue>,
+    since: Instant,
+}
+
+impl Queue {
+    /// An empty queue before `threads` decoding threads.
+    pub(crate) fn new(threads: usize, now: Instant) -> Self {
+        Self {
+            waiting: AtomicUsize::new(0),
+            empty_us: AtomicU64::new(0),
+            decoding_us: AtomicU64::new(0),
+            started: now,
+            threads: threads.max(1),
+        }
+    }
+
+    /// Tiles that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A place, unless the queue is full.
+    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Option<Place> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        // From here on dropping it leaves the queue.
+        let place = Place { queue: Arc::clone(self), since: now };
+        if before == 0 {
+            self.is_empty(now);
+        }
+        let limit = if self.stands(now) { PER_THREAD * self.threads } else { BURST };
+        (before < limit).then_some(place)
+    }
+
+    /// Learns what a tile took to decode.
+    pub(crate) fn decoded(&self, time: Duration) {
+        let (old, new) = (self.decoding_us.load(Ordering::Relaxed), micros(time));
+        // Threads may overwrite each other's lesson; the next one comes soon.
+        self.decoding_us.store(old - old / SMOOTHING + new / SMOOTHING, Ordering::Relaxed);
+    }
+
+    fn is_empty(&self, now: Instant) {
+        self.empty_us.store(micros(now - self.started), Ordering::Relaxed);
+    }
+
+    /// Whether the queue has not been empty for a while.
+    fn stands(&self, now: Instant) -> bool {
+        let since = micros(now - self.started).saturating_sub(self.empty_us.load(Ordering::Relaxed));
+        since > micros(STANDING)
+    }
+}
+
+impl Place {
+    /// Whether it was held too long to be of use: then the answer is a refusal.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        let queue = &self.queue;
+        let waited = now - self.since;
+        if !queue.stands(now) {
+            return waited > PATIENCE;
+        }
+        // Twice as long as the last of a queue of its length waits.
+        let fair = 2 * PER_THREAD as u64 * queue.decoding_us.load(Ordering::Relaxed);
+        waited > Duration::from_micros(fair).max(STANDING / 10).min(PATIENCE)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.queue.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.queue.is_empty(Instant::now());
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(threads: usize) -> (Arc<Queue>, Instant) {
+        let now = Instant::now();
+        (Arc::new(Queue::new(threads, now)), now)
+    }
+
+    #[test]
+    fn a_burst_is_taken_up_to_its_bound() {
+        let (queue, now) = queue(2);
+        let places: Vec<_> = std::iter::from_fn(|| queue.enter(now)).collect();
+        assert_eq!((places.len(), queue.waiting()), (BURST, BURST));
+        assert!(!places[0].is_late(now + STANDING) && places[0].is_late(now + 2 * PATIENCE));
+        drop(places);
+        assert_eq!(queue.waiting(), 0);
+        assert!(queue.enter(now).is_some());
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_short_and_forgets_who_waited_long() {
+        let (queue, now) = queue(2);
+        let mut places: Vec<_> = (0..100).filter_map(|_| queue.enter(now)).collect();
+        let later = now + 2 * STANDING;
+        assert!(queue.enter(later).is_none(), "100 wait");
+        assert!(places.iter().all(|place| place.is_late(later)));
+        places.truncate(10);
+        let new = queue.enter(later).expect("room for 32");
+        assert!(!new.is_late(later));
+        drop((places, new));
+        assert!(!queue.stands(Instant::now()), "it was empty just now");
+    }
+
+    #[test]
+    fn where_decoding_takes_long_waiting_may() {
+        let (queue, now) = queue(1);
+        (0..200).for_each(|_| queue.decoded(Duration::from_millis(10)));
+        let place = queue.enter(now).expect("an empty queue");
+        let later = now + 2 * STANDING;
+        assert!(queue.stands(later) && !place.is_late(later), "less than 32 times 10 ms");
+    }
+}
