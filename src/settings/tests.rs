@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::CommandLine;
@@ -118,4 +118,24 @@ fn check_default(documented: &str, argument: &Arg) {
         ([default], Some(text)) => assert_eq!(text.trim_end_matches('`'), default.as_os_str(), "{key}"),
         _ => assert!(["core", "memory"].iter().any(|w| documented.contains(w)), "{key}: {documented}"),
     }
+}
+
+#[derive(clap::Parser)]
+struct OtherKinds {
+    #[arg(long, env = "MICROTOME_TEST_FORMAT", value_parser = ["text", "json"])]
+    format: Option<String>,
+    #[arg(long, env = "MICROTOME_TEST_AHEAD")]
+    ahead: bool,
+}
+
+#[test]
+fn switches_without_a_value_and_words_of_a_list_can_stand_in_the_file() {
+    let command = OtherKinds::command();
+    let read = file::values("format = 'json'\nahead = true\n", &command).expect("fine values");
+    let none = command.clone().get_matches_from(["microtome"]);
+    let matches = with_defaults(command.clone(), &none, &read).get_matches_from(["microtome"]);
+    let found = OtherKinds::from_arg_matches(&matches).expect("fine matches");
+    assert_eq!((found.format.as_deref(), found.ahead), (Some("json"), true));
+    let complaint = file::values("format = 'xml'", &command).expect_err("no such format");
+    assert_eq!(complaint, "format = \"xml\": not one of text, json");
 }
