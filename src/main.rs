@@ -8,27 +8,31 @@ mod failure;
 mod output;
 mod progress;
 mod publish;
+mod settings;
 mod table;
 mod targets;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
+use settings::Parsed;
 
 /// Whole-slide images in one file, served tile by tile to any viewer.
 #[derive(Parser)]
-#[command(name = "microtome", version, arg_required_else_help = true, args_conflicts_with_subcommands = true)]
+#[command(name = "microtome", version)]
+#[command(after_help = "Options without a command are those of `serve`: microtome --slides-root DIR")]
 struct CommandLine {
     #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: commands::serve::Arguments,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
     Ingest(commands::ingest::Arguments),
     Serve(commands::serve::Arguments),
+    Config(commands::config::Arguments),
     Info(commands::info::Arguments),
     Verify(commands::verify::Arguments),
     Tile(commands::tile::Arguments),
@@ -39,20 +43,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let CommandLine { command, serve } = CommandLine::parse();
-    let result = match command {
-        Some(Command::Ingest(arguments)) => commands::ingest::run(&arguments),
-        Some(Command::Serve(arguments)) => commands::serve::run(&arguments),
-        Some(Command::Info(arguments)) => commands::info::run(&arguments),
-        Some(Command::Verify(arguments)) => commands::verify::run(&arguments),
-        Some(Command::Tile(arguments)) => commands::tile::run(&arguments),
-        Some(Command::Export(arguments)) => commands::export::run(&arguments),
-        Some(Command::Demo(arguments)) => commands::demo::run(&arguments),
-        #[cfg(feature = "bench")]
-        Some(Command::Bench(arguments)) => commands::bench::run(&arguments),
-        None => commands::serve::run(&serve),
-    };
-    match result {
+    match run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         // Whoever reads our output may stop early (`| head`): no reason to complain.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
@@ -60,4 +51,30 @@ fn main() -> std::process::ExitCode {
         }
         Err(failure) => failure.report(),
     }
+}
+
+fn run() -> Result<(), Failure> {
+    let words = with_command(std::env::args_os().collect());
+    let Parsed { matches, settings } = settings::parse(&CommandLine::command(), &words)?;
+    match CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+        Command::Ingest(arguments) => commands::ingest::run(&arguments),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments, &settings),
+        Command::Info(arguments) => commands::info::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Tile(arguments) => commands::tile::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
+        #[cfg(feature = "bench")]
+        Command::Bench(arguments) => commands::bench::run(&arguments),
+    }
+}
+
+/// The words with `serve` put in where an option stands in a command's place.
+fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
+    let own = ["-h", "--help", "-V", "--version"];
+    if words.get(1).and_then(|word| word.to_str()).is_some_and(|w| w.starts_with('-') && !own.contains(&w)) {
+        words.insert(1, "serve".into());
+    }
+    words
 }

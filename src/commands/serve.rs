@@ -1,62 +1,94 @@
 //! `microtome serve`: the tile server, also without the word.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use clap::ArgAction;
+use clap::builder::BoolishValueParser;
 use microtome_server::{Prefetch, ServerConfig};
 
 use crate::failure::{Failure, complain};
+use crate::settings::{self, whole_number};
+
+/// Defaults for the machine it runs on.
+static MACHINE: LazyLock<ServerConfig> = LazyLock::new(ServerConfig::default);
+
+/// Bounds of each number of threads.
+const THREADS: RangeInclusive<u64> = 1..=1024;
 
 /// Serve the slides below a folder.
+///
+/// Each flag can also be an environment variable or a key of the file: docs/configuration.md.
 #[derive(clap::Args)]
+#[command(arg = settings::file_argument())]
 pub(crate) struct Arguments {
     /// Folder whose .mtm files are served, at any depth; new files appear by themselves.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, env = "MICROTOME_SLIDES_ROOT", value_name = "DIR", default_value = ".")]
     slides_root: PathBuf,
     /// Address to listen on: this machine only unless you say otherwise.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, env = "MICROTOME_HOST", default_value_t = MACHINE.host)]
     host: IpAddr,
     /// TCP port; 0 lets the system choose.
-    #[arg(long, default_value_t = 3007)]
+    #[arg(long, env = "MICROTOME_PORT", default_value_t = MACHINE.port)]
+    #[arg(value_parser = whole_number::<u16>(0..=65_535))]
     port: u16,
-    /// Threads that decode tiles [default: one per core].
-    #[arg(long, value_name = "N")]
-    rayon_threads: Option<usize>,
-    /// Threads that speak HTTP [default: half the cores, at least 2].
-    #[arg(long, value_name = "N")]
-    tokio_workers: Option<usize>,
-    /// Threads that read files, at most [default: 4 per core, at least 8].
-    #[arg(long, value_name = "N")]
-    tokio_blocking_threads: Option<usize>,
+    /// Threads that decode tiles: one per core unless you say otherwise.
+    #[arg(long, env = "MICROTOME_RAYON_THREADS", value_name = "N", default_value_t = MACHINE.rayon_threads)]
+    #[arg(value_parser = whole_number::<usize>(THREADS))]
+    rayon_threads: usize,
+    /// Threads that speak HTTP: half the cores, at least 2.
+    #[arg(long, env = "MICROTOME_TOKIO_WORKERS", value_name = "N", default_value_t = MACHINE.tokio_workers)]
+    #[arg(value_parser = whole_number::<usize>(THREADS))]
+    tokio_workers: usize,
+    /// Threads that read files, at most: 4 per core, at least 8.
+    #[arg(long, env = "MICROTOME_TOKIO_BLOCKING_THREADS", value_name = "N", default_value_t = MACHINE.tokio_blocking_threads)]
+    #[arg(value_parser = whole_number::<usize>(THREADS))]
+    tokio_blocking_threads: usize,
     /// What is made in the background once a cold tile was answered: none, family or neighbours.
-    #[arg(long, value_name = "WHAT", default_value_t = ServerConfig::default().prefetch)]
+    #[arg(long, env = "MICROTOME_PREFETCH", value_name = "WHAT", default_value_t = MACHINE.prefetch)]
     prefetch: Prefetch,
-    /// Families made in the background at the same time, at most [default: one per core].
-    #[arg(long, value_name = "N")]
-    max_inflight_families: Option<usize>,
-    /// Tiles in the cache, at most.
-    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().cache_entries)]
+    /// Families made in the background at the same time, at most: one per core.
+    #[arg(long, env = "MICROTOME_MAX_INFLIGHT_FAMILIES", value_name = "N", default_value_t = MACHINE.max_inflight_families)]
+    #[arg(value_parser = whole_number::<usize>(1..=65_536))]
+    max_inflight_families: usize,
+    /// Tiles in the cache, at most; 0 turns the cache off.
+    #[arg(long, env = "MICROTOME_CACHE_ENTRIES", value_name = "N", default_value_t = MACHINE.cache_entries)]
+    #[arg(value_parser = whole_number::<u64>(0..=1_000_000_000))]
     cache_entries: u64,
-    /// Megabytes (MiB) of tiles in the cache, at most.
-    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().cache_mb)]
+    /// Megabytes (MiB) of tiles in the cache, at most; 0 turns the cache off.
+    #[arg(long, env = "MICROTOME_CACHE_MB", value_name = "N", default_value_t = MACHINE.cache_mb)]
+    #[arg(value_parser = whole_number::<u64>(0..=1 << 20))]
     cache_mb: u64,
     /// Tell how long each stage of a tile took: Server-Timing header and histograms in /metrics.
-    #[arg(long)]
+    #[arg(long, env = "MICROTOME_TIMING_BREAKDOWN", value_name = "BOOL", default_value_t = false)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new())]
     timing_breakdown: bool,
 }
 
 impl Arguments {
+    /// Refuses what no parser of a single value can see.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let root = &self.slides_root;
+        if root.is_file() {
+            let what = "--slides-root is to be a folder of .mtm files, this is a file";
+            return Err(Failure::Usage(format!("{}: {what}", root.display())));
+        }
+        Ok(())
+    }
+
     fn config(&self) -> ServerConfig {
-        let machine = ServerConfig::default();
         ServerConfig {
             slides_root: self.slides_root.clone(),
             host: self.host,
             port: self.port,
-            rayon_threads: self.rayon_threads.unwrap_or(machine.rayon_threads),
-            tokio_workers: self.tokio_workers.unwrap_or(machine.tokio_workers),
-            tokio_blocking_threads: self.tokio_blocking_threads.unwrap_or(machine.tokio_blocking_threads),
-            max_inflight_families: self.max_inflight_families.unwrap_or(machine.max_inflight_families),
+            rayon_threads: self.rayon_threads,
+            tokio_workers: self.tokio_workers,
+            tokio_blocking_threads: self.tokio_blocking_threads,
+            max_inflight_families: self.max_inflight_families,
             prefetch: self.prefetch,
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
@@ -66,13 +98,7 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let root = &arguments.slides_root;
-    if root.is_file() {
-        return Err(Failure::Usage(format!(
-            "{}: --slides-root is to be a folder of .mtm files, this is a file",
-            root.display()
-        )));
-    }
+    arguments.check()?;
     serve(arguments.config(), "")
 }
 

@@ -4,12 +4,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::thread::available_parallelism;
 
+use crate::machine;
 use crate::prefetch::Prefetch;
 
-/// Settings of a server. [`ServerConfig::default`] fits the machine it is called on. 0 threads or
-/// 0 families in flight are read as 1.
+/// Most MiB of tile cache unless asked for.
+const CACHE_MB: u64 = 256;
+
+/// Settings of a server. [`ServerConfig::default`] fits the machine it is called on, and the limits of its control
+/// group. 0 threads or 0 families in flight are read as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Folder whose `.mtm` files, at any depth, are served. It need not exist yet.
@@ -38,7 +41,13 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        let cores = available_parallelism().map_or(2, usize::from);
+        Self::sized(machine::cores(), machine::memory_limit())
+    }
+}
+
+impl ServerConfig {
+    /// What suits so many cores, and so much memory in bytes where it is limited.
+    fn sized(cores: usize, memory_limit: Option<u64>) -> Self {
         Self {
             slides_root: PathBuf::from("."),
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -50,8 +59,33 @@ impl Default for ServerConfig {
             prefetch: Prefetch::Family,
             // 16 KiB a tile at 256 MiB: about the mean size of a 256-pixel tile of dense tissue.
             cache_entries: 16_384,
-            cache_mb: 256,
+            // A quarter of the limit: the rest is for tiles in the making, open slides, and the page cache.
+            cache_mb: memory_limit.map_or(CACHE_MB, |bytes| CACHE_MB.min((bytes / 4) >> 20)),
             timing_breakdown: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_follow_the_cores() {
+        let threads = |cores| {
+            let c = ServerConfig::sized(cores, None);
+            (c.rayon_threads, c.tokio_workers, c.tokio_blocking_threads, c.max_inflight_families)
+        };
+        assert_eq!(threads(1), (1, 2, 8, 2));
+        assert_eq!(threads(16), (16, 8, 64, 32));
+    }
+
+    #[test]
+    fn the_cache_takes_a_quarter_of_the_memory_at_most() {
+        let cache_mb = |limit| ServerConfig::sized(2, limit).cache_mb;
+        assert_eq!(cache_mb(None), 256);
+        assert_eq!(cache_mb(Some(512 << 20)), 128);
+        assert_eq!(cache_mb(Some(64 << 30)), 256);
+        assert_eq!(cache_mb(Some(9_223_372_036_854_771_712)), 256, "version 1's way to say none");
     }
 }

@@ -17,6 +17,7 @@ mod flights;
 mod http_tests;
 mod listing;
 mod logging;
+mod machine;
 mod metrics;
 mod pages;
 mod pipeline;

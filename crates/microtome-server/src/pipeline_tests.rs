@@ -27,7 +27,7 @@ async fn until(happened: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("it did not happen");
+    unreachable!("it did not happen in a minute");
 }
 
 /// A server with one decoding thread, and an open slide.

@@ -104,6 +104,7 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
 }
 
 fn announce(config: &ServerConfig, address: SocketAddr) {
+    tracing::info!(?config, "settings");
     let slides_root = config.slides_root.display();
     if config.slides_root.is_dir() {
         tracing::info!(%slides_root, %address, "serving");

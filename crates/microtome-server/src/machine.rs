@@ -1,0 +1,72 @@
+//! What the process may use of the machine it runs on.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+/// Where control groups are mounted, by convention.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Cores, of which a CPU quota of the control group may leave fewer than there are.
+pub(crate) fn cores() -> usize {
+    available_parallelism().map_or(2, NonZero::get)
+}
+
+/// The memory limit of the control group in bytes, of version 2 or 1. Version 1 writes a huge number for none.
+pub(crate) fn memory_limit() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    limit(Path::new(CGROUPS), &groups)
+}
+
+/// The least limit of the groups that `/proc/self/cgroup` names, and of those that they are in.
+fn limit(mount: &Path, groups: &str) -> Option<u64> {
+    groups.lines().filter_map(|line| limit_of(mount, line)).min()
+}
+
+fn limit_of(mount: &Path, line: &str) -> Option<u64> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (root, file) = match fields.next()? {
+        "" => (mount.to_owned(), "memory.max"),
+        controllers if controllers.split(',').any(|name| name == "memory") => {
+            (mount.join("memory"), "memory.limit_in_bytes")
+        }
+        _ => return None,
+    };
+    // Inside a container the path may be the host's, of which only the root is to be seen.
+    let group = Path::new(fields.next()?.trim_start_matches('/'));
+    let read =
+        |folder: &Path| std::fs::read_to_string(root.join(folder).join(file)).ok()?.trim().parse().ok();
+    group.ancestors().filter_map(read).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+            std::fs::write(path, text).expect("a file");
+        }
+        folder
+    }
+
+    #[test]
+    fn the_least_limit_of_a_group_and_those_above_it() {
+        let mount =
+            folder(&[("a/memory.max", "1000\n"), ("a/b/memory.max", "max\n"), ("a/c/memory.max", "9\n")]);
+        assert_eq!(limit(mount.path(), "0::/a/b\n"), Some(1000));
+        assert_eq!(limit(mount.path(), "0::/a/c\n"), Some(9));
+        assert_eq!(limit(mount.path(), "0::/\n"), None);
+    }
+
+    #[test]
+    fn version_1_and_a_path_that_is_the_hosts() {
+        let mount = folder(&[("memory/memory.limit_in_bytes", "4096\n")]);
+        let groups = "5:devices:/x\n4:hugetlb,memory:/docker/123\n1:cpu:/\n0::/\n";
+        assert_eq!(limit(mount.path(), groups), Some(4096));
+        assert_eq!(limit(mount.path(), "garbage\n7:pids:/\n"), None);
+    }
+}
