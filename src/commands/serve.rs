@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use microtome_server::ServerConfig;
+use microtome_server::{ServerConfig, TlsFiles};
 
 use crate::failure::{Failure, complain};
 
@@ -41,6 +41,12 @@ pub(crate) struct Arguments {
     /// Tell how long each stage of a tile took: Server-Timing header and histograms in /metrics.
     #[arg(long)]
     timing_breakdown: bool,
+    /// PEM file with the certificate, then those that vouch for it: HTTPS instead of HTTP.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -57,6 +63,7 @@ impl Arguments {
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
             timing_breakdown: self.timing_breakdown,
+            tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
         }
     }
 }
@@ -75,8 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Serves until told to stop; `path` is what the line that says "ready" points at.
 pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
     microtome_server::init_logging();
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     microtome_server::run(config, |address| {
-        complain(&format!("serving http://{}/{path} (Ctrl-C stops)", host_and_port(address)));
+        complain(&format!("serving {scheme}://{}/{path} (Ctrl-C stops)", host_and_port(address)));
     })
     .map_err(|error| {
         let causes = std::iter::successors(error.source(), |&cause| cause.source());

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+use crate::tls::TlsFiles;
+
 /// Settings of a server. [`ServerConfig::default`] fits the machine it is called on. 0 threads or
 /// 0 tiles in flight are read as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct ServerConfig {
     pub cache_mb: u64,
     /// Measure each stage of a tile: a `Server-Timing` header on tiles, a histogram per stage in the metrics.
     pub timing_breakdown: bool,
+    /// Certificate and key; without them, HTTP is spoken in the clear.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for ServerConfig {
@@ -47,6 +51,7 @@ impl Default for ServerConfig {
             cache_entries: 16_384,
             cache_mb: 256,
             timing_breakdown: false,
+            tls: None,
         }
     }
 }

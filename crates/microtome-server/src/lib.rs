@@ -5,16 +5,21 @@
 //! writes to the slides root, and its async code never decodes: files are read on tokio's blocking pool, tiles are
 //! decoded on a rayon pool of its own.
 //!
-//! Not here: TLS, users and access rights (put a proxy in front), remote storage, writing containers.
+//! Not here: users and access rights (put a proxy in front), remote storage, writing containers.
 
+mod activity;
 mod admission;
 mod app;
 mod assets;
 mod catalog;
 mod config;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod error;
 #[cfg(test)]
 mod http_tests;
+mod limits;
 mod listing;
 mod logging;
 mod metrics;
@@ -27,7 +32,9 @@ mod serve;
 mod slide_id;
 mod stalled;
 mod tile_cache;
+mod tls;
 
 pub use config::ServerConfig;
 pub use logging::init_logging;
 pub use serve::{ServerError, run};
+pub use tls::{TlsError, TlsFiles};
