@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use microtome_server::{ServerConfig, TlsFiles};
+use microtome_server::{LogFilter, LogFormat, ServerConfig, TlsFiles};
 
 use crate::failure::{Failure, complain};
 
@@ -47,6 +47,13 @@ pub(crate) struct Arguments {
     /// PEM file with the certificate's private key.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// How log lines are written: text, or json, one object a line.
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    log_format: LogFormat,
+    /// Which log lines are written: error, warn, info, debug, trace or off; or by target, as in
+    /// warn,microtome_server=debug.
+    #[arg(long, value_name = "FILTER", default_value_t)]
+    log_level: LogFilter,
 }
 
 impl Arguments {
@@ -64,6 +71,8 @@ impl Arguments {
             cache_mb: self.cache_mb,
             timing_breakdown: self.timing_breakdown,
             tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+            log_format: self.log_format,
+            log_filter: self.log_level.clone(),
         }
     }
 }
@@ -81,10 +90,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Serves until told to stop; `path` is what the line that says "ready" points at.
 pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
-    microtome_server::init_logging();
+    microtome_server::init_logging(config.log_format, &config.log_filter);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
+    // Whoever reads JSON reads nothing else; the log says the same.
+    let talk = config.log_format == LogFormat::Text;
     microtome_server::run(config, |address| {
-        complain(&format!("serving {scheme}://{}/{path} (Ctrl-C stops)", host_and_port(address)));
+        if talk {
+            complain(&format!("serving {scheme}://{}/{path} (Ctrl-C stops)", host_and_port(address)));
+        }
     })
     .map_err(|error| {
         let causes = std::iter::successors(error.source(), |&cause| cause.source());

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+use crate::logging::{LogFilter, LogFormat};
 use crate::tls::TlsFiles;
 
 /// Settings of a server. [`ServerConfig::default`] fits the machine it is called on. 0 threads or
@@ -34,6 +35,10 @@ pub struct ServerConfig {
     pub timing_breakdown: bool,
     /// Certificate and key; without them, HTTP is spoken in the clear.
     pub tls: Option<TlsFiles>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: LogFilter,
 }
 
 impl Default for ServerConfig {
@@ -52,6 +57,8 @@ impl Default for ServerConfig {
             cache_mb: 256,
             timing_breakdown: false,
             tls: None,
+            log_format: LogFormat::default(),
+            log_filter: LogFilter::default(),
         }
     }
 }

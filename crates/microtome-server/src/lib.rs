@@ -26,6 +26,8 @@ mod metrics;
 mod pages;
 mod pipeline;
 mod protocols;
+mod request_body;
+mod request_id;
 mod response;
 mod routes;
 mod serve;
@@ -35,6 +37,6 @@ mod tile_cache;
 mod tls;
 
 pub use config::ServerConfig;
-pub use logging::init_logging;
+pub use logging::{LogFilter, LogFormat, LogSettingError, init_logging};
 pub use serve::{ServerError, run};
 pub use tls::{TlsError, TlsFiles};

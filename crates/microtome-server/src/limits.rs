@@ -15,8 +15,14 @@ pub(crate) const MAX_STREAMS: u32 = 128;
 /// ("rapid reset").
 pub(crate) const MAX_RESET_STREAMS: usize = 32;
 
+/// Longest body of a request that is read and thrown away; longer ones get 413.
+pub(crate) const MAX_BODY_BYTES: u32 = 8 * 1024;
+
 /// What an HTTP/2 peer may send ahead of a body, per stream and per connection: the least that the protocol allows.
 pub(crate) const RECEIVE_WINDOW: u32 = 65_535;
+
+/// Longest wait for the body of a request.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for requests in progress when the server is told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
