@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
-use microtome_server::{Prefetch, ServerConfig};
+use microtome_server::{LogFilter, LogFormat, Prefetch, ServerConfig, TlsFiles};
 
 use crate::failure::{Failure, complain};
 use crate::settings::{self, whole_number};
@@ -67,6 +67,19 @@ pub(crate) struct Arguments {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     #[arg(value_parser = BoolishValueParser::new())]
     timing_breakdown: bool,
+    /// PEM file with the certificate, then those that vouch for it: HTTPS instead of HTTP.
+    #[arg(long, env = "MICROTOME_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[arg(long, env = "MICROTOME_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How log lines are written: text, or json, one object a line.
+    #[arg(long, env = "MICROTOME_LOG_FORMAT", value_name = "FORMAT", default_value_t)]
+    log_format: LogFormat,
+    /// Which log lines are written: error, warn, info, debug, trace or off; or by target, as in
+    /// warn,microtome_server=debug.
+    #[arg(long, env = "MICROTOME_LOG_LEVEL", value_name = "FILTER", default_value_t)]
+    log_level: LogFilter,
 }
 
 impl Arguments {
@@ -93,6 +106,9 @@ impl Arguments {
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
             timing_breakdown: self.timing_breakdown,
+            tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+            log_format: self.log_format,
+            log_filter: self.log_level.clone(),
         }
     }
 }
@@ -104,9 +120,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Serves until told to stop; `path` is what the line that says "ready" points at.
 pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
-    microtome_server::init_logging();
+    microtome_server::init_logging(config.log_format, &config.log_filter);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    // Whoever reads JSON reads nothing else; the log says the same.
+    let talk = config.log_format == LogFormat::Text;
     microtome_server::run(config, |address| {
-        complain(&format!("serving http://{}/{path} (Ctrl-C stops)", host_and_port(address)));
+        if talk {
+            complain(&format!("serving {scheme}://{}/{path} (Ctrl-C stops)", host_and_port(address)));
+        }
     })
     .map_err(|error| {
         let causes = std::iter::successors(error.source(), |&cause| cause.source());

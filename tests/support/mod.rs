@@ -202,11 +202,7 @@ impl Server {
         std::thread::spawn(move || {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let ready = log
-            .iter()
-            .find_map(|line| line.split("http://localhost:").nth(1).map(str::to_owned))
-            .expect("the server says where it serves");
-        let port = ready.split('/').next().unwrap().parse().unwrap();
+        let port = log.iter().find_map(|line| port_of(&line)).expect("the server says where it serves");
         Self { child, port, log }
     }
 
@@ -227,6 +223,13 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
         http(self.port, method, path, headers, b"")
     }
+}
+
+/// The port in the line that says that the server serves, as text or JSON.
+fn port_of(line: &str) -> Option<u16> {
+    let text = line.split("://localhost:").nth(1).and_then(|rest| rest.split('/').next());
+    let json = || line.split(r#""address":"127.0.0.1:"#).nth(1)?.split('"').next();
+    text.or_else(json)?.parse().ok()
 }
 
 impl Drop for Server {

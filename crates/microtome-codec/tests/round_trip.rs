@@ -130,7 +130,7 @@ impl Scene {
             let picture = trainer.observe(&codec, place.level, record, place.reference, used);
             assert!(self.tile.is_taken().is_none_or(|is_taken| is_taken == picture.is_some()));
         });
-        let learnt = trainer.lessons().into_iter().map(|lesson| lesson.learn(&codec)).collect();
+        let learnt = trainer.lessons().into_iter().filter_map(|lesson| lesson.learn(&codec, 1e-9)).collect();
         trainer.finish(codec, learnt, 1e-9)
     }
 }

@@ -5,8 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use crate::logging::{LogFilter, LogFormat};
 use crate::machine;
 use crate::prefetch::Prefetch;
+use crate::tls::TlsFiles;
 
 /// Most MiB of tile cache unless asked for.
 const CACHE_MB: u64 = 256;
@@ -37,6 +39,12 @@ pub struct ServerConfig {
     pub cache_mb: u64,
     /// Measure each stage of a tile: a `Server-Timing` header on tiles, a histogram per stage in the metrics.
     pub timing_breakdown: bool,
+    /// Certificate and key; without them, HTTP is spoken in the clear.
+    pub tls: Option<TlsFiles>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: LogFilter,
 }
 
 impl Default for ServerConfig {
@@ -62,6 +70,9 @@ impl ServerConfig {
             // A quarter of the limit: the rest is for tiles in the making, open slides, and the page cache.
             cache_mb: memory_limit.map_or(CACHE_MB, |bytes| CACHE_MB.min((bytes / 4) >> 20)),
             timing_breakdown: false,
+            tls: None,
+            log_format: LogFormat::default(),
+            log_filter: LogFilter::default(),
         }
     }
 }
@@ -76,8 +87,8 @@ mod tests {
             let c = ServerConfig::sized(cores, None);
             (c.rayon_threads, c.tokio_workers, c.tokio_blocking_threads, c.max_inflight_families)
         };
-        assert_eq!(threads(1), (1, 2, 8, 2));
-        assert_eq!(threads(16), (16, 8, 64, 32));
+        assert_eq!(threads(1), (1, 2, 8, 1));
+        assert_eq!(threads(16), (16, 8, 64, 16));
     }
 
     #[test]

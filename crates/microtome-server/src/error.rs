@@ -24,6 +24,10 @@ pub(crate) enum Error {
     NoSuchTile,
     #[error("only GET and HEAD are answered here")]
     MethodNotAllowed,
+    #[error("the body is too long: requests need none here")]
+    BodyTooLong,
+    #[error("the body did not come in time")]
+    BodyTooSlow,
     #[error("overloaded")]
     Overloaded,
     #[error("slide {slide} cannot be opened")]
@@ -44,6 +48,8 @@ impl Error {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchPage | Self::NoSuchSlide | Self::NoSuchTile => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unopenable { .. }
             | Self::BadRecord { .. }
@@ -67,7 +73,9 @@ impl Error {
             | Self::NoSuchPage
             | Self::NoSuchSlide
             | Self::NoSuchTile
-            | Self::MethodNotAllowed => self.to_string(),
+            | Self::MethodNotAllowed
+            | Self::BodyTooLong
+            | Self::BodyTooSlow => self.to_string(),
         }
     }
 }
@@ -91,9 +99,6 @@ impl From<Arc<Error>> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.0.status();
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!("{}", Chain(self.0.as_ref()));
-        }
         let mut response = Response::new(Body::from(format!("{}\n", self.0.public_message())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -108,7 +113,15 @@ impl IntoResponse for Failure {
             }
             _ => {}
         }
+        // Whoever knows the request writes the log.
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Chain(self.0.as_ref()).fmt(f)
     }
 }
 

@@ -5,16 +5,21 @@
 //! writes to the slides root, and its async code never decodes: files are read on tokio's blocking pool, tiles are
 //! decoded on a rayon pool of its own.
 //!
-//! Not here: TLS, users and access rights (put a proxy in front), remote storage, writing containers.
+//! Not here: users and access rights (put a proxy in front), remote storage, writing containers.
 
+mod activity;
 mod app;
 mod assets;
 mod catalog;
 mod config;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod error;
 mod flights;
 #[cfg(test)]
 mod http_tests;
+mod limits;
 mod listing;
 mod logging;
 mod machine;
@@ -26,17 +31,21 @@ mod pipeline_tests;
 mod prefetch;
 mod protocols;
 mod queue;
+mod request_body;
+mod request_id;
 mod response;
 mod routes;
 mod serve;
 mod slide_id;
 mod stalled;
 mod tile_cache;
+mod tls;
 
 pub use config::ServerConfig;
-pub use logging::init_logging;
+pub use logging::{LogFilter, LogFormat, LogSettingError, init_logging};
 pub use prefetch::Prefetch;
 pub use serve::{ServerError, run};
+pub use tls::{TlsError, TlsFiles};
 
 /// What `flights` is built on. Its model test has others of the same names.
 mod primitives {

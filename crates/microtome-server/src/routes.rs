@@ -1,12 +1,13 @@
-//! The table of addresses, and what every answer has in common: CORS, security headers, a count.
+//! The table of addresses, and what every answer has in common: CORS, security headers, an id, a count,
+//! a line in the log if need be.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use tower_http::cors::{Any, CorsLayer};
@@ -15,8 +16,9 @@ use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::metrics::{self, Metrics, Route};
 use crate::protocols::deepzoom;
+use crate::request_id::{self, RequestId};
 use crate::response::momentary;
-use crate::{assets, pages};
+use crate::{assets, pages, request_body};
 
 /// How long a browser may remember the answer to a CORS preflight; browsers cap it at 2 to 24 hours themselves.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(86_400);
@@ -39,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Failure::from(Error::NoSuchPage))
         .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
         .with_state(app)
+        .layer(from_fn(request_body::discard))
         .layer(cors())
         .layer(from_fn_with_state(metrics, finish))
 }
@@ -53,17 +56,22 @@ fn cors() -> CorsLayer {
             header::CONTENT_LENGTH,
             header::RETRY_AFTER,
             HeaderName::from_static("server-timing"),
+            request_id::HEADER,
         ])
         .max_age(PREFLIGHT_MAX_AGE)
         // The answer is the same for every origin: caches need not keep one for each.
         .vary([])
 }
 
-/// Counts the answer and adds the headers that all answers have.
+/// Counts the answer, adds the headers that all answers have, and writes the log.
 async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let route = Route::of(request.uri().path());
+    let (id, method, uri) =
+        (RequestId::of(request.headers()), request.method().clone(), request.uri().clone());
     let mut response = next.run(request).await;
     metrics.request(route, response.status());
+    log(&id, &method, &uri, &response, start);
     for (name, value) in [
         ("cross-origin-resource-policy", "cross-origin"),
         ("timing-allow-origin", "*"),
@@ -71,7 +79,19 @@ async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Nex
     ] {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    response.headers_mut().insert(request_id::HEADER, id.into_value());
     response
+}
+
+/// What is our fault is an error; everything else is for who looks closely, and never a line per tile.
+fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: Instant) {
+    let (request_id, path, status) = (id.as_str(), uri.path(), response.status());
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        let error = response.extensions().get::<Failure>().map(tracing::field::display);
+        tracing::error!(request_id, %method, path, error, "not answered");
+    }
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    tracing::debug!(request_id, %method, path, status = status.as_u16(), ms, "answered");
 }
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.

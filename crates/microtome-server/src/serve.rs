@@ -4,33 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::app::App;
 use crate::config::ServerConfig;
+use crate::connection::Connector;
+use crate::error::Chain;
+use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::routes::router;
-use crate::stalled::StallGuard;
-
-/// Connections at a time; further ones wait in the socket's backlog.
-const MAX_CONNECTIONS: usize = 2048;
-
-/// Longest wait for the head of a request, also of the next one on a kept connection.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest time in which a peer may take nothing of an answer. Slow ones that go on reading are left alone.
-const WRITE_STALL: Duration = Duration::from_secs(20);
-
-/// Longest head of a request in bytes, its first line included.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-
-/// Longest wait for requests in progress when the server is told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+use crate::tls::{self, TlsError};
 
 /// Pause after a connection could not be accepted, usually because all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,18 +45,23 @@ pub enum ServerError {
     /// The signals that end the server can't be received.
     #[error("cannot receive signals")]
     Signals(#[source] std::io::Error),
+    /// Certificate or key can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Serves the slides below `config.slides_root` until the process gets SIGTERM or SIGINT, then finishes the requests
 /// in progress (at most 20 s; a second signal ends the wait) and returns.
 ///
-/// Starts its own threads. `on_ready` is called once, with the address bound, when connections are accepted.
+/// Speaks HTTP/1.1 and HTTP/2, with TLS if `config` names certificate and key. Starts its own threads. `on_ready` is
+/// called once, with the address bound, when connections are accepted.
 ///
 /// # Errors
 ///
-/// If the address can't be listened on or threads can't be started. A missing slides root is none: slides appear
+/// If the address can't be listened on, threads can't be started, or certificate and key can't be used. A missing slides root is none: slides appear
 /// when it does.
 pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.tokio_workers.max(1))
         .max_blocking_threads(config.tokio_blocking_threads.max(1))
@@ -91,8 +79,12 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
         })?;
         announce(&config, address);
         on_ready(address);
-        let draining = serve(listener, router(app), signals.next()).await;
-        tracing::info!(connections = draining.count(), "stopping: no new connections, finishing requests");
+        let connector = Connector::new(router(app), tls, Limits::default());
+        let draining = serve(listener, connector, signals.next()).await;
+        tracing::info!(
+            connections = draining.receiver_count(),
+            "stopping: no new connections, finishing requests"
+        );
         tokio::select! {
             () = drain(draining) => {}
             () = signals.next() => tracing::warn!("told twice: requests in progress are dropped"),
@@ -106,10 +98,11 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
 fn announce(config: &ServerConfig, address: SocketAddr) {
     tracing::info!(?config, "settings");
     let slides_root = config.slides_root.display();
+    let tls = config.tls.is_some();
     if config.slides_root.is_dir() {
-        tracing::info!(%slides_root, %address, "serving");
+        tracing::info!(%slides_root, %address, tls, "serving");
     } else {
-        tracing::warn!(%slides_root, %address, "serving, but the slides root is no folder yet: no slides until it is");
+        tracing::warn!(%slides_root, %address, tls, "serving, but the slides root is no folder yet: no slides until it is");
     }
 }
 
@@ -120,11 +113,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     })
 }
 
-/// Accepts connections until `stop`, and hands back those that are still open.
-async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
+/// Accepts connections until `stop`, and hands back what ends those that are still open: each holds a receiver.
+async fn serve(
+    listener: TcpListener,
+    connector: Connector,
+    stop: impl Future<Output = ()>,
+) -> watch::Sender<bool> {
+    let connector = Arc::new(connector);
+    let connections = watch::Sender::new(false);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let protocol = protocol();
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, slot) = tokio::select! {
@@ -132,27 +129,14 @@ async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output =
             () = &mut stop => return connections,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let service = TowerToHyperService::new(router.clone());
-        let stream = TokioIo::new(StallGuard::new(stream, WRITE_STALL));
-        let connection = connections.watch(protocol.serve_connection(stream, service));
+        let (connector, stopped) = (Arc::clone(&connector), connections.subscribe());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            if let Err(error) = connector.serve(stream, stopped).await {
+                tracing::debug!(error = %Chain(&error), "connection ended");
             }
             drop(slot);
         });
     }
-}
-
-fn protocol() -> http1::Builder {
-    let mut protocol = http1::Builder::new();
-    protocol
-        // Without a timer hyper has no timeouts.
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
-        .max_header_size(MAX_HEADER_BYTES)
-        .keep_alive(true);
-    protocol
 }
 
 /// The next connection, once there is a slot for it.
@@ -175,8 +159,9 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, O
     }
 }
 
-async fn drain(connections: GracefulShutdown) {
-    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
+async fn drain(connections: watch::Sender<bool>) {
+    connections.send_replace(true);
+    if tokio::time::timeout(DRAIN, connections.closed()).await.is_err() {
         tracing::warn!(seconds = DRAIN.as_secs(), "requests still in progress are dropped");
     }
 }
@@ -215,30 +200,5 @@ impl Signals {
             tracing::error!(%error, "cannot receive Ctrl-C");
             std::future::pending::<()>().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error;
-    use std::io::Write;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_peer_that_asks_and_never_reads_is_ended() {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
-        let mut peer =
-            std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("a peer");
-        peer.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
-        let (stream, _slot) = accept(&listener, &Arc::new(Semaphore::new(1))).await;
-        // More than the buffers of both ends hold.
-        let large = Router::new().fallback(|| async { vec![0_u8; 64 << 20] });
-        let stream = TokioIo::new(StallGuard::new(stream, Duration::from_millis(200)));
-        let connection = protocol().serve_connection(stream, TowerToHyperService::new(large));
-        let ended = tokio::time::timeout(Duration::from_secs(30), connection).await;
-        let error = ended.expect("an end").expect_err("a stalled write");
-        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-        assert_eq!(source.expect("an I/O error").kind(), std::io::ErrorKind::TimedOut);
     }
 }

@@ -1,0 +1,277 @@
+//! Whether a connection is worth keeping: what its requests have come to, and how long its peer has been still.
+//!
+//! An HTTP/2 peer can take an answer's head and never make room for its body, while it goes on answering pings: to the
+//! socket all is well. So what counts as progress here is bytes of bodies that go out, counted where they leave the last
+//! buffer that is ours or the protocol's. Not here: sockets that take nothing at all, see `stalled`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Buf, Bytes};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::limits::Limits;
+
+/// What the requests of one connection have come to. Counts only: clocks are the overseer's, who looks once in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Requests whose answers are being made.
+    making: AtomicUsize,
+    /// Bodies and pieces of bodies that are not sent yet.
+    unsent: AtomicUsize,
+    /// Something was asked since the last look.
+    asked: AtomicBool,
+    /// A piece of a body went out since the last look.
+    moved: AtomicBool,
+}
+
+impl Activity {
+    /// Counts a request until its answer is made.
+    pub(crate) fn ask(self: &Arc<Self>) -> Making {
+        self.asked.store(true, Relaxed);
+        self.making.fetch_add(1, Relaxed);
+        Making(Arc::clone(self))
+    }
+}
+
+/// A request whose answer is being made.
+pub(crate) struct Making(Arc<Activity>);
+
+impl Making {
+    /// The answer, counted until all of it is sent.
+    pub(crate) fn answered(self, response: Response) -> hyper::Response<CountedBody> {
+        let unsent = Unsent::new(&self.0);
+        response.map(|body| CountedBody { body, unsent })
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.making.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Something that is not sent yet.
+struct Unsent(Arc<Activity>);
+
+impl Unsent {
+    fn new(activity: &Arc<Activity>) -> Self {
+        activity.unsent.fetch_add(1, Relaxed);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.unsent.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A body that counts as unsent until it and all its pieces are gone.
+pub(crate) struct CountedBody {
+    body: Body,
+    unsent: Unsent,
+}
+
+impl hyper::body::Body for CountedBody {
+    type Data = CountedBytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<CountedBytes>, axum::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let counted = |bytes| CountedBytes { bytes, unsent: Unsent::new(&self.unsent.0) };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A piece of a body on its way through the protocol's buffers.
+pub(crate) struct CountedBytes {
+    bytes: Bytes,
+    unsent: Unsent,
+}
+
+impl Buf for CountedBytes {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.unsent.0.moved.store(true, Relaxed);
+        self.bytes.advance(count);
+    }
+}
+
+/// What is to become of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Keep,
+    /// Nothing was asked on it so far, for too long.
+    Silent,
+    /// Its peer takes nothing of the answers.
+    Stalled,
+    /// It has had no request for long, or is old: a friendly end will do.
+    Close,
+}
+
+/// Looks at a connection's activity now and then, and judges.
+pub(crate) struct Overseer {
+    activity: Arc<Activity>,
+    limits: Limits,
+    begin: Instant,
+    ever_asked: bool,
+    last_busy: Instant,
+    last_moved: Instant,
+}
+
+impl Overseer {
+    pub(crate) fn new(activity: &Arc<Activity>, limits: Limits, now: Instant) -> Self {
+        let activity = Arc::clone(activity);
+        Self { activity, limits, begin: now, ever_asked: false, last_busy: now, last_moved: now }
+    }
+
+    pub(crate) fn look(&mut self, now: Instant) -> Verdict {
+        let unsent = self.activity.unsent.load(Relaxed) > 0;
+        let asked = self.activity.asked.swap(false, Relaxed);
+        if self.activity.moved.swap(false, Relaxed) || !unsent {
+            self.last_moved = now;
+        }
+        if asked || unsent || self.activity.making.load(Relaxed) > 0 {
+            self.ever_asked = true;
+            self.last_busy = now;
+        }
+        let still = now - self.last_busy;
+        if now - self.last_moved >= self.limits.write_stall {
+            Verdict::Stalled
+        } else if !self.ever_asked && still >= self.limits.head {
+            Verdict::Silent
+        } else if still >= self.limits.idle || now - self.begin >= self.limits.age {
+            Verdict::Close
+        } else {
+            Verdict::Keep
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use hyper::body::Body as _;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Watched {
+        activity: Arc<Activity>,
+        overseer: Overseer,
+        now: Instant,
+    }
+
+    impl Watched {
+        fn new() -> Self {
+            let (activity, now) = (Arc::new(Activity::default()), Instant::now());
+            Self { overseer: Overseer::new(&activity, Limits::default(), now), activity, now }
+        }
+
+        /// Looks every second, for as long as told or until there is something to say.
+        fn pass(&mut self, time: Duration) -> Verdict {
+            let end = self.now + time;
+            while self.now < end {
+                self.now += SECOND;
+                match self.overseer.look(self.now) {
+                    Verdict::Keep => {}
+                    verdict => return verdict,
+                }
+            }
+            Verdict::Keep
+        }
+    }
+
+    async fn piece(response: hyper::Response<CountedBody>) -> CountedBytes {
+        let mut body = response.into_body();
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        frame.expect("a frame").expect("no error").into_data().ok().expect("data")
+    }
+
+    #[test]
+    fn a_peer_that_never_asks_is_silent_and_one_that_asked_once_is_idle() {
+        let limits = Limits::default();
+        let mut silent = Watched::new();
+        assert_eq!(silent.pass(limits.head * 2), Verdict::Silent);
+        assert_eq!(silent.now - silent.overseer.begin, limits.head);
+        let mut idle = Watched::new();
+        drop(idle.activity.ask());
+        assert_eq!(idle.pass(limits.idle), Verdict::Keep);
+        assert_eq!(idle.pass(SECOND * 2), Verdict::Close);
+    }
+
+    #[test]
+    fn an_answer_may_take_its_time_to_be_made() {
+        let mut watched = Watched::new();
+        let making = watched.activity.ask();
+        assert_eq!(watched.pass(Limits::default().idle * 3), Verdict::Keep);
+        drop(making);
+        assert_eq!(watched.pass(Limits::default().idle * 2), Verdict::Close);
+    }
+
+    #[test]
+    fn a_body_that_is_never_taken_is_a_stall_whatever_else_is_asked() {
+        let mut watched = Watched::new();
+        let _body = watched.activity.ask().answered(Response::new(Body::from("tile")));
+        let mut lasted = Duration::ZERO;
+        while watched.pass(SECOND) == Verdict::Keep {
+            drop(watched.activity.ask());
+            lasted += SECOND;
+        }
+        assert_eq!(watched.overseer.look(watched.now), Verdict::Stalled);
+        assert!(lasted <= Limits::default().write_stall);
+    }
+
+    #[tokio::test]
+    async fn a_piece_in_the_buffers_of_the_protocol_counts_until_it_is_gone() {
+        let limits = Limits::default();
+        let mut watched = Watched::new();
+        let mut piece = piece(watched.activity.ask().answered(Response::new(Body::from(vec![0; 100])))).await;
+        for _ in 0..10 {
+            assert_eq!(watched.pass(limits.write_stall * 3 / 4), Verdict::Keep, "slow, but it goes on");
+            piece.advance(10);
+        }
+        assert_eq!(piece.remaining(), 0);
+        drop(piece);
+        assert_eq!(watched.pass(limits.write_stall * 2), Verdict::Keep, "nothing is left to be sent");
+    }
+
+    #[test]
+    fn nothing_lives_for_ever() {
+        let mut watched = Watched::new();
+        let mut lasted = Duration::ZERO;
+        while watched.pass(SECOND) == Verdict::Keep {
+            drop(watched.activity.ask());
+            lasted += SECOND;
+        }
+        assert_eq!(watched.overseer.look(watched.now), Verdict::Close);
+        assert!(lasted + SECOND >= Limits::default().age, "{lasted:?}");
+    }
+}

@@ -1,0 +1,214 @@
+//! One connection, from accepted to closed: TLS or not, HTTP/1.1 or HTTP/2, and how long it may go on.
+//!
+//! hyper speaks the protocols. Not here: what is answered (`routes`), and which limits there are (`limits`).
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::activity::{Activity, Overseer, Verdict};
+use crate::limits::{self, Limits};
+use crate::stalled::StallGuard;
+use crate::tls;
+
+/// How an HTTP/2 connection begins, and no HTTP/1.1 request does.
+const HTTP2_START: &[u8] = b"PRI ";
+
+/// Pause before looking again at a connection that began with less than that.
+const PEEK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Why a connection ended otherwise than by its protocol's rules.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("nothing was asked in time")]
+    Silent,
+    #[error("the peer takes nothing of the answers")]
+    Stalled,
+    #[error("the peer did not let itself be closed")]
+    Unclosed,
+    #[error("no beginning")]
+    Opening(#[source] std::io::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What all connections have in common.
+pub(crate) struct Connector {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Connector {
+    pub(crate) fn new(router: Router, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
+        Self { router, tls, limits, http1: http1(&limits), http2: http2(&limits) }
+    }
+
+    /// Serves a connection until one side ends it; soon after `stop` holds `true`, it is this side.
+    pub(crate) async fn serve(
+        &self,
+        stream: TcpStream,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Ended> {
+        let deadline = self.limits.head;
+        match &self.tls {
+            None => {
+                let protocol = in_time(deadline, &mut stop, protocol_of(&stream)).await?;
+                let Some(protocol) = protocol else { return Ok(()) };
+                self.speak(protocol, StallGuard::new(stream, self.limits.write_stall), stop).await
+            }
+            Some(tls) => {
+                let stream = StallGuard::new(stream, self.limits.write_stall);
+                let stream = in_time(deadline, &mut stop, tls.accept(stream)).await?;
+                let Some(stream) = stream else { return Ok(()) };
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::ALPN_HTTP2);
+                let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
+                self.speak(protocol, stream, stop).await
+            }
+        }
+    }
+
+    async fn speak<S>(&self, protocol: Protocol, stream: S, stop: watch::Receiver<bool>) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let overseer = Overseer::new(&activity, self.limits, Instant::now());
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |request| {
+            let making = activity.ask();
+            let answer = router.call(request);
+            async move { answer.await.map(|response| making.answered(response)) }
+        });
+        let stream = TokioIo::new(stream);
+        match protocol {
+            Protocol::Http1 => {
+                let connection = self.http1.serve_connection(stream, service);
+                self.oversee(connection, http1::Connection::graceful_shutdown, overseer, stop).await
+            }
+            Protocol::Http2 => {
+                let connection = self.http2.serve_connection(stream, service);
+                self.oversee(connection, http2::Connection::graceful_shutdown, overseer, stop).await
+            }
+        }
+    }
+
+    /// Lets `connection` go on until it ends, or is to be ended.
+    async fn oversee<C>(
+        &self,
+        connection: C,
+        close: fn(Pin<&mut C>),
+        mut overseer: Overseer,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Ended>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = std::pin::pin!(connection);
+        let mut looks = interval_at(Instant::now() + self.limits.tick, self.limits.tick);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut closing: Option<Instant> = None;
+        loop {
+            let to_close = tokio::select! {
+                biased;
+                ended = &mut connection => return Ok(ended?),
+                () = stopped(&mut stop), if closing.is_none() => true,
+                _ = looks.tick() => match overseer.look(Instant::now()) {
+                    Verdict::Keep => false,
+                    Verdict::Silent => return Err(Ended::Silent),
+                    Verdict::Stalled => return Err(Ended::Stalled),
+                    Verdict::Close => true,
+                },
+            };
+            match closing {
+                None if to_close => {
+                    closing = Some(Instant::now());
+                    close(connection.as_mut());
+                }
+                Some(begin) if begin.elapsed() >= self.limits.close => return Err(Ended::Unclosed),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        // Without a timer hyper has no timeouts.
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_header_size(limits::MAX_HEADER_BYTES.into())
+        .keep_alive(true);
+    protocol
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    protocol
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::MAX_STREAMS)
+        .max_header_list_size(limits::MAX_HEADER_BYTES.into())
+        .max_pending_accept_reset_streams(limits::MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(limits::MAX_RESET_STREAMS)
+        .initial_stream_window_size(limits::RECEIVE_WINDOW)
+        .initial_connection_window_size(limits::RECEIVE_WINDOW)
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.ping);
+    protocol
+}
+
+/// What `opening` gives, or nothing if the server is to stop before.
+async fn in_time<T>(
+    deadline: std::time::Duration,
+    stop: &mut watch::Receiver<bool>,
+    opening: impl Future<Output = std::io::Result<T>>,
+) -> Result<Option<T>, Ended> {
+    tokio::select! {
+        opened = timeout(deadline, opening) => match opened {
+            Ok(opened) => opened.map(Some).map_err(Ended::Opening),
+            Err(_elapsed) => Err(Ended::Silent),
+        },
+        () = stopped(stop) => Ok(None),
+    }
+}
+
+/// Comes back when the server is to stop, or is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The error says that the sender is gone: then there is no server to go on for.
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
+/// The protocol that a peer begins to speak without TLS; waits for its first bytes, and leaves them where they are.
+async fn protocol_of(stream: &TcpStream) -> std::io::Result<Protocol> {
+    let mut start = [0; HTTP2_START.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        let seen = &start[..length];
+        if seen.is_empty() || !HTTP2_START.starts_with(seen) {
+            return Ok(Protocol::Http1);
+        }
+        if seen == HTTP2_START {
+            return Ok(Protocol::Http2);
+        }
+        sleep(PEEK_PAUSE).await;
+    }
+}

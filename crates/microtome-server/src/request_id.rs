@@ -1,0 +1,80 @@
+//! The name by which a request is found again: in the answer, and in the log if something went wrong.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Carries the id, of requests (from a client or a proxy that has one already) and of answers.
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is taken over.
+const MAX_LENGTH: usize = 128;
+
+/// Tells this process's ids from those of the ones before it.
+static PROCESS: LazyLock<u32> = LazyLock::new(|| {
+    let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+});
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A request's id: short, and harmless in a log and a header.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id that a request brings along, if it is a good one, or else a new one.
+    pub(crate) fn of(request: &HeaderMap) -> Self {
+        request.get(HEADER).filter(|value| is_good(value)).map_or_else(Self::new, |id| Self(id.clone()))
+    }
+
+    fn new() -> Self {
+        let id = format!("{:08x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+        // Hexadecimal digits always are a header's value.
+        Self(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("-")
+    }
+
+    pub(crate) fn into_value(self) -> HeaderValue {
+        self.0
+    }
+}
+
+fn is_good(id: &HeaderValue) -> bool {
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+    (1..=MAX_LENGTH).contains(&id.len()) && id.as_bytes().iter().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(value: &str) -> RequestId {
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
+        RequestId::of(&HeaderMap::from_iter([(HEADER, value)]))
+    }
+
+    #[test]
+    fn a_good_id_is_kept_and_a_bad_one_replaced() {
+        let longest = "a".repeat(MAX_LENGTH);
+        for good in ["7", "0b5c7a0e-8d5e-4f51-9d0a-6f0ad1a5c9b4", "1:2_3.4", &longest] {
+            assert_eq!(id_of(good).as_str(), good);
+        }
+        for bad in ["", "Root=1", "a b", "a\tb", "größe", "{}", "a,b", "\"a\"", &format!("{longest}a")] {
+            let id = id_of(bad);
+            assert_ne!(id.as_str(), bad);
+            assert!(is_good(&id.into_value()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn new_ids_differ() {
+        let ids: Vec<_> = (0..3).map(|_| RequestId::of(&HeaderMap::new()).as_str().to_owned()).collect();
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+    }
+}
