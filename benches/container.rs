@@ -16,7 +16,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use microtome_container::header::MAX_HEADER_LENGTH;
 use microtome_container::index::{Entry, PAGE_LENGTH};
-use microtome_container::reader::Page;
+use microtome_container::reader::{Page, Reading};
 use microtome_container::{Container, SectionKind};
 use microtome_slide::{FetchedTile, Slide, TileId};
 
@@ -44,7 +44,7 @@ fn tiles() -> impl Iterator<Item = TileId> {
 fn entries() -> impl Iterator<Item = (TileId, Entry)> {
     let entry = |tile| {
         let (page, position) = container().locate(tile).expect("inside");
-        let page = container().read_page(page).expect("reads");
+        let page = container().read_page(page, Reading::Waits).expect("reads");
         (tile, page.entry(position).expect("level 0 is stored"))
     };
     shuffled_tiles(&SLIDE, 0).into_iter().map(entry).collect::<Vec<_>>().into_iter().cycle()
@@ -102,7 +102,7 @@ mod index {
         let tile = TileId { level: 0, column: 0, row: 0 };
         bencher.bench(|| {
             let (page, position) = container().locate(tile).expect("inside");
-            container().read_page(page).expect("reads").entry(position)
+            container().read_page(page, Reading::Waits).expect("reads").entry(position)
         });
     }
 
@@ -110,7 +110,7 @@ mod index {
     #[divan::bench]
     fn hot(bencher: Bencher) {
         let pages: Vec<Page> = (0..container().layout().pages())
-            .map(|page| container().read_page(page).expect("reads"))
+            .map(|page| container().read_page(page, Reading::Waits).expect("reads"))
             .collect();
         let mut tiles = tiles();
         bencher.bench_local(|| {
@@ -141,7 +141,7 @@ mod record {
         let mut entries = entries();
         bencher.counter(mean_record_length()).bench_local(|| -> Bytes {
             let (tile, entry) = entries.next().expect("endless");
-            container().read_record(tile, entry).expect("reads")
+            container().read_record(tile, entry, Reading::Waits).expect("reads")
         });
     }
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use microtome_codec::turbo::{self, Subsampling};
+use microtome_container::reader::Reading;
 use microtome_slide::{Grid, Rect, Slide, TileId};
 use support::{folder, microtome, names, psnr, succeed, tissue, write_deep_zoom, write_png};
 
@@ -172,7 +173,7 @@ fn progressive_tiles_are_kept_as_they_are_and_counted() {
 /// Where the record of a tile lies in the file.
 fn record(slide: &Slide, tile: TileId) -> std::ops::Range<usize> {
     let (page, position) = slide.container().locate(tile).unwrap();
-    let entry = slide.container().read_page(page).unwrap().entry(position).unwrap();
+    let entry = slide.container().read_page(page, Reading::Waits).unwrap().entry(position).unwrap();
     let section = slide.container().header().sections[usize::from(entry.section)];
     let start = (section.offset + entry.offset) as usize;
     start..start + entry.length as usize

@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use microtome_container::header::SectionKind;
+use microtome_container::reader::Reading;
 use microtome_slide::{Slide, TileId, deepzoom};
 use support::{Server, folder, microtome, succeed};
 
@@ -20,7 +21,7 @@ fn make(folder: &Path, name: &str, seed: u32) -> PathBuf {
 fn record(container: &Path, tile: TileId) -> std::ops::Range<usize> {
     let slide = Slide::open(container).unwrap();
     let (page, position) = slide.container().locate(tile).unwrap();
-    let entry = slide.container().read_page(page).unwrap().entry(position).unwrap();
+    let entry = slide.container().read_page(page, Reading::Waits).unwrap().entry(position).unwrap();
     let section = slide.container().header().sections[usize::from(entry.section)];
     assert_eq!(section.kind, SectionKind::TILES);
     let start = (section.offset + entry.offset) as usize;

@@ -39,6 +39,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// What was to be had at once is not in memory; [`Reading::Waits`](crate::reader::Reading) gets it.
+    #[error("not in memory")]
+    NotInMemory,
     /// A newer version wrote the file, with a feature this one must not ignore.
     #[error("{path}: needs a newer microtome: {what}", path = path.display())]
     Unsupported {

@@ -30,6 +30,15 @@ pub struct Container {
     index: Section,
 }
 
+/// Whether a read may wait for storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It waits as long as it takes.
+    Waits,
+    /// It gives what the system has in memory, else [`Error::NotInMemory`]: always that, where the system cannot tell.
+    AtOnce,
+}
+
 /// A checked index page.
 #[derive(Debug, Clone)]
 pub struct Page(Bytes);
@@ -122,16 +131,20 @@ impl Container {
     /// Reads and checks an index page.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Damaged`] naming the page.
+    /// [`Error::Io`] or [`Error::Damaged`] naming the page; [`Error::NotInMemory`].
     ///
     /// # Panics
     /// If there is no such page.
-    pub fn read_page(&self, page: u64) -> Result<Page, Error> {
+    pub fn read_page(&self, page: u64, reading: Reading) -> Result<Page, Error> {
         assert!(page < self.layout.pages(), "pages come from `locate`");
         let entries = self.layout.page_entries(page) as usize * ENTRY_LENGTH;
         let mut bytes = vec![0; entries + 8];
         let offset = self.index.offset + page * PAGE_LENGTH;
-        read_exact_at(&self.file, &mut bytes, offset).map_err(error::io(&self.path, "read the index of"))?;
+        if !read_as(reading, &self.file, &mut bytes, offset)
+            .map_err(error::io(&self.path, "read the index of"))?
+        {
+            return Err(Error::NotInMemory);
+        }
         if u64_at(&bytes, entries) != checksum::index_page(&self.header.slide_id, page, &bytes[..entries]) {
             return Err(Error::Damaged {
                 path: self.path.clone(),
@@ -145,8 +158,8 @@ impl Container {
     /// Reads and checks the record that `entry` of `tile` points at.
     ///
     /// # Errors
-    /// [`Error::DamagedTile`] naming the tile, also if the system cannot read it.
-    pub fn read_record(&self, tile: TileId, entry: Entry) -> Result<Bytes, Error> {
+    /// [`Error::DamagedTile`] naming the tile, also if the system cannot read it; [`Error::NotInMemory`].
+    pub fn read_record(&self, tile: TileId, entry: Entry, reading: Reading) -> Result<Bytes, Error> {
         let damaged = |what: String| Error::DamagedTile { path: self.path.clone(), tile, what };
         let section = self.header.sections.get(usize::from(entry.section));
         let Some(section) = section.filter(|s| s.kind == SectionKind::TILES) else {
@@ -156,8 +169,11 @@ impl Container {
             return Err(damaged("its index entry points outside the tile section".to_owned()));
         }
         let mut bytes = vec![0; entry.length as usize];
-        read_exact_at(&self.file, &mut bytes, section.offset + entry.offset)
-            .map_err(|e| damaged(format!("cannot be read: {e}")))?;
+        if !read_as(reading, &self.file, &mut bytes, section.offset + entry.offset)
+            .map_err(|e| damaged(format!("cannot be read: {e}")))?
+        {
+            return Err(Error::NotInMemory);
+        }
         if checksum::record(&self.header.slide_id, tile, checksum::payload_hash(&bytes)) != entry.checksum {
             return Err(damaged("the record does not match its checksum".to_owned()));
         }
@@ -189,6 +205,28 @@ impl Container {
     pub(crate) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
         read_exact_at(&self.file, buffer, offset).map_err(error::io(&self.path, "read"))
     }
+}
+
+/// Fills the buffer, or says that it would have to wait.
+fn read_as(reading: Reading, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+    match reading {
+        Reading::Waits => read_exact_at(file, buffer, offset).map(|()| true),
+        Reading::AtOnce => Ok(read_at_once(file, buffer, offset)),
+    }
+}
+
+/// Whether the buffer could be filled from memory. Any error is the business of the read that waits.
+#[cfg(target_os = "linux")]
+fn read_at_once(file: &File, buffer: &mut [u8], offset: u64) -> bool {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let length = buffer.len();
+    let read = preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+    read.is_ok_and(|read| read == length)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> bool {
+    false
 }
 
 /// Reads exactly `buffer.len()` bytes at `offset` without moving the file's cursor.

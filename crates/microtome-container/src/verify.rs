@@ -10,7 +10,7 @@ use crate::Container;
 use crate::error::Error;
 use crate::geometry::TileId;
 use crate::header::SectionKind;
-use crate::reader::Page;
+use crate::reader::{Page, Reading};
 
 /// What a verification visited.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn verify(
     container.layout().try_for_each_tile(|_, tile| {
         let (number, position) = container.locate(tile)?;
         if current.as_ref().is_none_or(|(n, _)| *n != number) {
-            let page = match container.read_page(number) {
+            let page = match container.read_page(number, Reading::Waits) {
                 Ok(page) => Some(page),
                 Err(error) => {
                     stop_if(on(Err(error)))?;
@@ -55,7 +55,7 @@ pub fn verify(
             Err(Error::DamagedTile { path: container.path().to_owned(), tile, what: what.to_owned() })
         };
         let finding = match (page.entry(position), stored) {
-            (Some(entry), true) => container.read_record(tile, entry),
+            (Some(entry), true) => container.read_record(tile, entry, Reading::Waits),
             (None, false) => return Ok(()),
             (None, true) => damaged("has no record although its level is stored"),
             (Some(_), false) => damaged("has a record although its level is derived"),

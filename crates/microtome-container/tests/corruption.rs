@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use microtome_container::geometry::TileId;
+use microtome_container::reader::Reading;
 use microtome_container::{Container, Error, SectionKind, SlideId, checksum};
 use support::{
     Sample, all_tiles, entry, entry_offset, findings, read, record_range, reseal_index, section, the_section,
@@ -210,7 +211,7 @@ fn an_index_page_of_another_slide_is_refused_by_number() {
     let range = index.offset as usize..index.end() as usize;
     bytes[range.clone()].copy_from_slice(&theirs.bytes[range]);
     ours.replace(&bytes);
-    let error = ours.open().read_page(0).expect_err("a foreign page");
+    let error = ours.open().read_page(0, Reading::Waits).expect_err("a foreign page");
     assert!(error.to_string().contains(": index page 0: "), "{error}");
     ours.must_be_found("foreign page");
 }

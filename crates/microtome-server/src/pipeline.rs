@@ -1,6 +1,7 @@
-//! A cold tile: wait in the queue, read its records on the blocking pool, decode them on the decode pool, keep it.
+//! A cold tile: wait in the queue, read its records, decode them on the decode pool, keep it.
 //!
-//! The decode pool never waits for I/O, and async code never decodes. Each step begins only if somebody still waits for
+//! The decode pool never waits for I/O: what is in memory it reads itself, which spares two hand-overs between threads; for
+//! the rest it turns to the blocking pool. Async code never decodes. Each step begins only if somebody still waits for
 //! the tile and it is not too late. What follows a tile without being asked for is `prefetch`'s.
 
 use std::sync::Arc;
@@ -98,8 +99,8 @@ impl Pipeline {
             return landing.land(Err(Error::Overloaded.into()));
         };
         let runtime = Handle::current();
-        let job = Job { landing, place, open: Arc::clone(open), asked, runtime: runtime.clone() };
-        runtime.spawn_blocking(move || job.fetch());
+        let job = Job { landing, place, open: Arc::clone(open), asked, runtime };
+        self.decoders.spawn_fifo(move || job.begin());
     }
 }
 
@@ -114,6 +115,24 @@ struct Job {
 }
 
 impl Job {
+    /// Makes the tile of what is in memory; only if that is not enough, it has it read first.
+    fn begin(self) {
+        let Some(job) = self.if_useful() else { return };
+        let begun = Instant::now();
+        match job.open.slide.fetch_at_once(job.landing.key.tile) {
+            Ok(Some(fetched)) => {
+                let read = Instant::now();
+                let stages = Stages { queue: begun - job.asked, fetch: read - begun, ..Stages::default() };
+                job.decode(&fetched, stages, read);
+            }
+            Ok(None) => {
+                let runtime = job.runtime.clone();
+                runtime.spawn_blocking(move || job.fetch());
+            }
+            Err(error) => job.fail(error),
+        }
+    }
+
     /// Reads what the tile needs.
     fn fetch(self) {
         let Some(job) = self.if_useful() else { return };

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use microtome_codec::Rgb;
 use microtome_container::geometry::{Rect, TileId};
+use microtome_container::reader::Reading;
 
 use crate::decode::Decoder;
 use crate::error::Error;
@@ -16,8 +17,8 @@ pub struct FetchedTile(Gathered);
 
 impl FetchedTile {
     /// Reads what `tile` needs.
-    pub(crate) fn fetch(slide: &Slide, tile: TileId) -> Result<Self, Error> {
-        let mut gathered = Gathered::new(slide);
+    pub(crate) fn fetch(slide: &Slide, tile: TileId, reading: Reading) -> Result<Self, Error> {
+        let mut gathered = Gathered::new(slide, reading);
         gathered.want(tile)?;
         Ok(Self(gathered))
     }
@@ -90,7 +91,7 @@ impl FetchedTiles {
 
     /// Reads what `tiles` need.
     pub(crate) fn fetch(slide: &Slide, tiles: &[TileId]) -> Result<Self, Error> {
-        let mut gathered = Gathered::new(slide);
+        let mut gathered = Gathered::new(slide, Reading::Waits);
         tiles.iter().try_for_each(|&tile| gathered.want(tile))?;
         Ok(Self(gathered))
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
 use microtome_container::geometry::{Rect, TileId};
+use microtome_container::reader::Reading;
 
 use crate::error::Error;
 use crate::slide::Slide;
@@ -52,6 +53,7 @@ pub(crate) enum Content {
 #[derive(Debug, Clone)]
 pub(crate) struct Gathered {
     pub(crate) slide: Slide,
+    reading: Reading,
     pub(crate) wanted: Vec<Wanted>,
     /// Records of the tiles or of the finer tiles, and those of the tiles that they are predicted from.
     records: Vec<Record>,
@@ -62,9 +64,9 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    pub(crate) fn new(slide: &Slide) -> Self {
+    pub(crate) fn new(slide: &Slide, reading: Reading) -> Self {
         let (wanted, records, pictures, references) = (vec![], vec![], vec![], vec![]);
-        Self { slide: slide.clone(), wanted, records, pictures, references }
+        Self { slide: slide.clone(), reading, wanted, records, pictures, references }
     }
 
     /// Reads what `tile` needs, as far as it is not here yet.
@@ -111,7 +113,7 @@ impl Gathered {
         if self.records.iter().any(|r| r.tile == tile) {
             return Ok(());
         }
-        let record = self.slide.read(tile)?;
+        let record = self.slide.read(tile, self.reading)?;
         let kind = record.kind();
         self.records.push(record);
         for relative in reference::relatives(kind, self.slide.levels(), tile) {

@@ -10,7 +10,7 @@ use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
 use microtome_container::geometry::{Grid, Rect, TileId};
 use microtome_container::header::{Section, SectionKind};
-use microtome_container::reader::Page;
+use microtome_container::reader::{Page, Reading};
 use microtome_container::{Container, ContentId};
 
 use crate::error::Error;
@@ -111,7 +111,19 @@ impl Slide {
     /// # Errors
     /// [`Error::OutsideSlide`], or [`Error::Container`] naming the damaged record.
     pub fn fetch(&self, tile: TileId) -> Result<FetchedTile, Error> {
-        FetchedTile::fetch(self, tile)
+        FetchedTile::fetch(self, tile, Reading::Waits)
+    }
+
+    /// As [`Self::fetch`], without waiting: `None` if not all of it is in memory.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn fetch_at_once(&self, tile: TileId) -> Result<Option<FetchedTile>, Error> {
+        match FetchedTile::fetch(self, tile, Reading::AtOnce) {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(Error::Container(microtome_container::Error::NotInMemory)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the records that a base tile (of level 2) and its descendants (4 of level 1, 16 of level 0, fewer at the
@@ -180,7 +192,7 @@ impl Slide {
         container.layout().try_for_each_tile(|_, tile| {
             let (number, position) = container.locate(tile)?;
             if current.as_ref().is_none_or(|(n, _)| *n != number) {
-                current = Some((number, container.read_page(number)?));
+                current = Some((number, container.read_page(number, Reading::Waits)?));
             }
             let entry = current.as_ref().and_then(|(_, page)| page.entry(position));
             if let Some(entry) = entry {
@@ -209,13 +221,13 @@ impl Slide {
     }
 
     /// Reads and checks the record of a tile of a stored level.
-    pub(crate) fn read(&self, tile: TileId) -> Result<Record, Error> {
+    pub(crate) fn read(&self, tile: TileId, reading: Reading) -> Result<Record, Error> {
         let Inner { container, pages, codecs, levels, .. } = &*self.0;
         let (number, position) = container.locate(tile)?;
         let page = match pages.get(&number) {
             Some(page) => page,
             None => {
-                let page = container.read_page(number)?;
+                let page = container.read_page(number, reading)?;
                 pages.insert(number, page.clone());
                 page
             }
@@ -226,7 +238,7 @@ impl Slide {
             what: what.to_owned(),
         };
         let entry = page.entry(position).ok_or_else(|| missing("has no record"))?;
-        let payload = container.read_record(tile, entry)?;
+        let payload = container.read_record(tile, entry, reading)?;
         let codec = codecs.get(usize::from(entry.section)).and_then(Option::as_ref);
         let codec = codec.ok_or_else(|| missing("its section has no codec parameters"))?;
         let rect = levels[usize::from(tile.level)].tile_rect(tile.column, tile.row);

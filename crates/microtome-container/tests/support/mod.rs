@@ -8,6 +8,7 @@ use std::path::Path;
 use microtome_container::geometry::{TileId, coarsest_level};
 use microtome_container::header::Section;
 use microtome_container::index::{ENTRY_LENGTH, Entry, PAGE_ENTRIES, PAGE_LENGTH};
+use microtome_container::reader::Reading;
 use microtome_container::verify::verify;
 use microtome_container::writer::Published;
 use microtome_container::{Container, Error, Level, NewSection, SectionKind, SlideId, Writer, checksum};
@@ -117,13 +118,19 @@ pub(crate) fn all_tiles(container: &Container) -> Vec<TileId> {
 /// The index entry of a tile.
 pub(crate) fn entry(container: &Container, tile: TileId) -> Result<Option<Entry>, Error> {
     let (page, position) = container.locate(tile)?;
-    Ok(container.read_page(page)?.entry(position))
+    Ok(container.read_page(page, Reading::Waits)?.entry(position))
 }
 
 /// The record of a tile, or `None` if its slot is empty.
 pub(crate) fn read(container: &Container, tile: TileId) -> Result<Option<Vec<u8>>, Error> {
     let Some(entry) = entry(container, tile)? else { return Ok(None) };
-    Ok(Some(container.read_record(tile, entry)?.to_vec()))
+    let record = container.read_record(tile, entry, Reading::Waits)?;
+    // What need not be waited for is the same, or not to be had.
+    match container.read_record(tile, entry, Reading::AtOnce) {
+        Err(Error::NotInMemory) => {}
+        at_once => assert_eq!(at_once?, record),
+    }
+    Ok(Some(record.to_vec()))
 }
 
 /// Everything that is wrong with a file: opening, or a full verification.
