@@ -6,23 +6,23 @@ use std::pin::Pin;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use crate::error::{Error, Failure};
+use crate::error::Error;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 
-/// Passes a request on without its body, or refuses it.
-pub(crate) async fn discard(request: Request, next: Next) -> Response {
+/// The request without its body.
+///
+/// # Errors
+/// Why the body is refused.
+pub(crate) async fn discarded(request: Request) -> Result<Request, Error> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return Ok(request);
     }
     let (head, body) = request.into_parts();
     match timeout(BODY_TIMEOUT, read(body)).await {
-        Ok(Ok(())) => next.run(Request::from_parts(head, Body::empty())).await,
-        Ok(Err(refusal)) => Failure::from(refusal).into_response(),
-        Err(_elapsed) => Failure::from(Error::BodyTooSlow).into_response(),
+        Ok(read) => read.map(|()| Request::from_parts(head, Body::empty())),
+        Err(_elapsed) => Err(Error::BodyTooSlow),
     }
 }
 
@@ -45,14 +45,12 @@ mod tests {
     use std::collections::VecDeque;
     use std::task::{Context, Poll};
 
-    use axum::Router;
     use axum::http::StatusCode;
-    use axum::middleware::from_fn;
+    use axum::response::IntoResponse;
     use hyper::body::Frame;
-    use hyper::service::Service;
-    use hyper_util::service::TowerToHyperService;
 
     use super::*;
+    use crate::error::Failure;
 
     /// A body without a known length: these pieces, then an end or no end at all.
     struct Pieces {
@@ -84,19 +82,24 @@ mod tests {
     async fn short_bodies_are_thrown_away_and_others_refused() {
         let limit = MAX_BODY_BYTES as usize;
         for (body, status) in [
-            (Body::empty(), StatusCode::OK),
-            (Body::from("a"), StatusCode::OK),
-            (Body::from(vec![0; limit]), StatusCode::OK),
-            (Body::from(vec![0; limit + 1]), StatusCode::PAYLOAD_TOO_LARGE),
-            (pieces(&[limit / 2, 0, limit / 2], true), StatusCode::OK),
-            (pieces(&[limit / 2, limit / 2, 1], true), StatusCode::PAYLOAD_TOO_LARGE),
-            (pieces(&[limit, 1], false), StatusCode::PAYLOAD_TOO_LARGE),
-            (pieces(&[limit], false), StatusCode::REQUEST_TIMEOUT),
-            (pieces(&[], false), StatusCode::REQUEST_TIMEOUT),
+            (Body::empty(), None),
+            (Body::from("a"), None),
+            (Body::from(vec![0; limit]), None),
+            (Body::from(vec![0; limit + 1]), Some(StatusCode::PAYLOAD_TOO_LARGE)),
+            (pieces(&[limit / 2, 0, limit / 2], true), None),
+            (pieces(&[limit / 2, limit / 2, 1], true), Some(StatusCode::PAYLOAD_TOO_LARGE)),
+            (pieces(&[limit, 1], false), Some(StatusCode::PAYLOAD_TOO_LARGE)),
+            (pieces(&[limit], false), Some(StatusCode::REQUEST_TIMEOUT)),
+            (pieces(&[], false), Some(StatusCode::REQUEST_TIMEOUT)),
         ] {
-            let router = Router::new().fallback(|| async { "answer" }).layer(from_fn(discard));
-            let answer = TowerToHyperService::new(router).call(Request::new(body)).await.expect("an answer");
-            assert_eq!(answer.status(), status);
+            let refused = match discarded(Request::new(body)).await {
+                Ok(request) => {
+                    assert!(request.body().is_end_stream());
+                    None
+                }
+                Err(refusal) => Some(Failure::from(refusal).into_response().status()),
+            };
+            assert_eq!(refused, status);
         }
     }
 }

@@ -2,15 +2,15 @@
 //! a line in the log if need be.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tower_http::cors::{Any, CorsLayer};
 
 use crate::app::App;
 use crate::error::{Error, Failure};
@@ -19,9 +19,6 @@ use crate::protocols::deepzoom;
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
 use crate::{assets, pages, request_body};
-
-/// How long a browser may remember the answer to a CORS preflight; browsers cap it at 2 to 24 hours themselves.
-const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(86_400);
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -41,46 +38,57 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Failure::from(Error::NoSuchPage))
         .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
         .with_state(app)
-        .layer(from_fn(request_body::discard))
-        .layer(cors())
         .layer(from_fn_with_state(metrics, finish))
 }
 
-fn cors() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
-        .allow_headers(Any)
-        .expose_headers([
-            header::ETAG,
-            header::CONTENT_LENGTH,
-            header::RETRY_AFTER,
-            HeaderName::from_static("server-timing"),
-            request_id::HEADER,
-        ])
-        .max_age(PREFLIGHT_MAX_AGE)
-        // The answer is the same for every origin: caches need not keep one for each.
-        .vary([])
-}
+/// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. (Fetch standard,
+/// "CORS protocol".)
+const COMMON: [(&str, &str); 5] = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "etag,content-length,retry-after,server-timing,x-request-id"),
+    ("cross-origin-resource-policy", "cross-origin"),
+    ("timing-allow-origin", "*"),
+    ("x-content-type-options", "nosniff"),
+];
 
-/// Counts the answer, adds the headers that all answers have, and writes the log.
+/// What a browser is told that asks whether it may ask. It may remember that for a day.
+const PREFLIGHT: [(&str, &str); 3] = [
+    ("access-control-allow-methods", "GET,HEAD,OPTIONS"),
+    ("access-control-allow-headers", "*"),
+    ("access-control-max-age", "86400"),
+];
+
+/// Counts the answer, adds the headers that all answers have, and writes the log. One layer for all that: each costs
+/// every tile as much as its headers.
 async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = Route::of(request.uri().path());
     let (id, method, uri) =
         (RequestId::of(request.headers()), request.method().clone(), request.uri().clone());
-    let mut response = next.run(request).await;
+    let mut response = answer(request, next).await;
     metrics.request(route, response.status());
     log(&id, &method, &uri, &response, start);
-    for (name, value) in [
-        ("cross-origin-resource-policy", "cross-origin"),
-        ("timing-allow-origin", "*"),
-        ("x-content-type-options", "nosniff"),
-    ] {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
+    add(&mut response, &COMMON);
     response.headers_mut().insert(request_id::HEADER, id.into_value());
     response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        add(&mut response, &PREFLIGHT);
+        return response;
+    }
+    match request_body::discarded(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => Failure::from(refusal).into_response(),
+    }
+}
+
+fn add(response: &mut Response, headers: &[(&'static str, &'static str)]) {
+    for &(name, value) in headers {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
 /// What is our fault is an error; everything else is for who looks closely, and never a line per tile.
