@@ -64,7 +64,7 @@ impl ServerConfig {
             tokio_workers: (cores / 2).max(2),
             tokio_blocking_threads: (4 * cores).max(8),
             max_inflight_families: cores,
-            prefetch: Prefetch::Family,
+            prefetch: Prefetch::None,
             // 16 KiB a tile at 256 MiB: about the mean size of a 256-pixel tile of dense tissue.
             cache_entries: 16_384,
             // A quarter of the limit: the rest is for tiles in the making, open slides, and the page cache.
