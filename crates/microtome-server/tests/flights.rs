@@ -80,8 +80,8 @@ impl Server {
     }
 }
 
-/// Runs a model in every order with at most three switches away from a thread that could go on: enough for all bugs that
-/// are found in practice (M. Musuvathi and S. Qadeer, "Iterative context bounding", PLDI 2007), in seconds.
+/// Runs a model in every order with at most three switches away from a thread that could go on: few bugs need more
+/// (M. Musuvathi and S. Qadeer, "Iterative context bounding", PLDI 2007), in seconds.
 fn in_every_order(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
