@@ -90,9 +90,7 @@ impl Pipeline {
 
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
         // Another flight may have landed since the cache was asked.
-        if let Some(jpeg) = self.tiles.get(&landing.key) {
-            return landing.land(Ok((jpeg, Stages::default())));
-        }
+        let Some(landing) = landing.unless_kept() else { return };
         let asked = Instant::now();
         let Some(place) = self.queue.enter(asked) else {
             self.metrics.dropped(Dropped::Full);
@@ -208,6 +206,13 @@ impl Landing {
     pub(crate) fn land_with(self, jpeg: Bytes, stages: Stages) {
         self.pipeline.tiles.insert(self.key, jpeg.clone());
         self.land(Ok((jpeg, stages)));
+    }
+
+    /// The landing, unless the tile is in the cache: then all who wait get that, and it is over.
+    pub(crate) fn unless_kept(self) -> Option<Self> {
+        let Some(jpeg) = self.pipeline.tiles.get(&self.key) else { return Some(self) };
+        self.land(Ok((jpeg, Stages::default())));
+        None
     }
 
     pub(crate) fn land(mut self, outcome: Outcome) {

@@ -135,6 +135,21 @@ async fn a_lost_worker_is_an_error_to_all_and_no_obstacle_to_the_next() {
 }
 
 #[tokio::test]
+async fn who_comes_aboard_after_the_tile_was_kept_gets_it() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let (pipeline, key) = (fixture.pipeline(), fixture.key(TILE));
+    let kept = pipeline.tile(&fixture.open, TILE).await.expect("a tile").0;
+    // Somebody opens a flight, in the background or not, and before it looks into the cache another one joins, who looked
+    // there before the tile was kept.
+    assert!(pipeline.flights.open(key));
+    let (waiter, outcome) = tokio::sync::oneshot::channel();
+    assert!(!pipeline.flights.board(key, waiter));
+    assert!(Landing::new(pipeline, key).unless_kept().is_none());
+    assert_eq!(outcome.await.expect("no lost worker").expect("a tile").0, kept);
+    assert!(pipeline.flights.open(key), "the flight is over");
+}
+
+#[tokio::test]
 async fn a_tile_outside_the_slide_is_an_error_and_not_kept() {
     let fixture = Fixture::new(Prefetch::None).await;
     let outside = TileId { level: 0, column: 99, row: 0 };

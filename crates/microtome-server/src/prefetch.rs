@@ -147,8 +147,11 @@ impl Turn {
             }
             let key = TileKey { instance: open.instance, tile };
             let is_new = pipeline.flights.open(key);
-            landing.set(is_new.then(|| Landing::new(pipeline, key)));
-            Some(is_new && !pipeline.tiles.has(&key))
+            // Somebody may have come aboard already, who looked into the cache before the tile was there.
+            let new = is_new.then(|| Landing::new(pipeline, key)).and_then(Landing::unless_kept);
+            let is_wanted = new.is_some();
+            landing.set(new);
+            Some(is_wanted)
         };
         fetched.decode_some(wants, |tile, decoded| {
             let Some(landing) = landing.take() else { return };
