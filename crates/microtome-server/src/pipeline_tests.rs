@@ -39,14 +39,17 @@ struct Fixture {
 
 impl Fixture {
     async fn new(prefetch: Prefetch) -> Self {
+        Self::with(ServerConfig { prefetch, ..ServerConfig::default() }).await
+    }
+
+    async fn with(config: ServerConfig) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
         let config = ServerConfig {
             slides_root: root.path().to_owned(),
             rayon_threads: 1,
             timing_breakdown: true,
-            prefetch,
-            ..ServerConfig::default()
+            ..config
         };
         let app = App::new(&config).expect("decode threads");
         let open = app.catalog.slide(&SlideId::from_path("a").expect("an id")).await.expect("a slide");
@@ -208,4 +211,24 @@ async fn work_in_the_background_gives_way() {
     fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
     until(|| fixture.pipeline().prefetcher.running() == 0).await;
     assert!(fixture.metric("microtome_background_tiles_total 21").await, "the next time all are made");
+}
+
+#[tokio::test]
+async fn a_turn_that_is_refused_is_no_turn() {
+    let config =
+        ServerConfig { prefetch: Prefetch::Neighbours, max_inflight_families: 1, ..ServerConfig::default() };
+    let fixture = Fixture::with(config).await;
+    let (pipeline, runtime) = (fixture.pipeline(), Handle::current());
+    let busy = fixture.busy();
+    pipeline.follow(&runtime, &fixture.open, TILE);
+    for column in 2..5 {
+        pipeline.follow(&runtime, &fixture.open, TileId { column, ..TILE });
+        assert_eq!(pipeline.prefetcher.running(), 1);
+    }
+    drop(busy);
+    until(|| pipeline.prefetcher.running() == 0).await;
+    assert!(fixture.metric("microtome_background_seconds_count 1").await);
+    let _busy = fixture.busy();
+    pipeline.follow(&runtime, &fixture.open, TileId { column: 4, ..TILE });
+    assert_eq!(pipeline.prefetcher.running(), 1, "what was refused may come again");
 }

@@ -66,7 +66,7 @@ impl Prefetcher {
 
     /// Groups of tiles being made.
     pub(crate) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        self.running.load(Ordering::Acquire)
     }
 }
 
@@ -81,9 +81,10 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Self { pipeline, key, begun, made } = self;
-        pipeline.prefetcher.families.land(key);
-        pipeline.prefetcher.running.fetch_sub(1, Ordering::Relaxed);
         pipeline.metrics.background(begun.elapsed(), made.load(Ordering::Relaxed) as u64);
+        pipeline.prefetcher.families.land(key);
+        // Last: what is seen to have ended has been counted.
+        pipeline.prefetcher.running.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -112,14 +113,17 @@ impl Pipeline {
     }
 
     fn turn(self: &Arc<Self>, key: TileKey) -> Option<Turn> {
-        let prefetcher = &self.prefetcher;
-        if !prefetcher.families.open(key) {
+        let Prefetcher { running, most, families, .. } = &self.prefetcher;
+        if !families.open(key) {
             return None;
         }
-        let before = prefetcher.running.fetch_add(1, Ordering::Relaxed);
+        let one_more = |now: usize| (now < *most).then_some(now + 1);
+        if running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            families.land(&key);
+            return None;
+        }
         // From here on dropping it undoes both.
-        let turn = Turn { pipeline: Arc::clone(self), key, begun: Instant::now(), made: AtomicUsize::new(0) };
-        (before < prefetcher.most).then_some(turn)
+        Some(Turn { pipeline: Arc::clone(self), key, begun: Instant::now(), made: AtomicUsize::new(0) })
     }
 }
 
