@@ -84,13 +84,23 @@ impl Queue {
 }
 
 impl Place {
+    /// Whether it was held so long, for whatever reason, that viewers have moved on.
+    pub(crate) fn is_outdated(&self, now: Instant) -> bool {
+        now - self.since > PATIENCE
+    }
+
+    /// Begins the wait for a decoding thread anew: what went before was a wait for storage, which no refusal shortens.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     /// Whether it was held too long to be of use: then the answer is a refusal.
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         let queue = &self.queue;
-        let waited = now - self.since;
         if !queue.stands(now) {
-            return waited > PATIENCE;
+            return self.is_outdated(now);
         }
+        let waited = now - self.since;
         // Twice as long as the last of a queue of its length waits.
         let fair = 2 * PER_THREAD as u64 * queue.decoding_us.load(Ordering::Relaxed);
         waited > Duration::from_micros(fair).max(STANDING / 10).min(PATIENCE)
@@ -141,6 +151,17 @@ mod tests {
         assert!(!new.is_late(later));
         drop((places, new));
         assert!(!queue.stands(Instant::now()), "it was empty just now");
+    }
+
+    #[test]
+    fn slow_storage_is_no_long_queue() {
+        let (queue, now) = queue(2);
+        let mut place = queue.enter(now).expect("an empty queue");
+        let read = now + 2 * STANDING;
+        assert!(queue.stands(read) && !place.is_outdated(read));
+        place.renew(read);
+        assert!(!place.is_late(read), "it did not wait for a decoding thread so far");
+        assert!(place.is_late(read + 2 * STANDING) && place.is_outdated(read + 2 * PATIENCE));
     }
 
     #[test]
