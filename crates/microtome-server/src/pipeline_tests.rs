@@ -232,3 +232,12 @@ async fn a_turn_that_is_refused_is_no_turn() {
     pipeline.follow(&runtime, &fixture.open, TileId { column: 4, ..TILE });
     assert_eq!(pipeline.prefetcher.running(), 1, "what was refused may come again");
 }
+
+#[tokio::test]
+async fn nothing_follows_where_nothing_is_kept() {
+    let config = ServerConfig { prefetch: Prefetch::Family, cache_mb: 0, ..ServerConfig::default() };
+    let fixture = Fixture::with(config).await;
+    let _busy = fixture.busy();
+    fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
+    assert_eq!(fixture.pipeline().prefetcher.running(), 0);
+}

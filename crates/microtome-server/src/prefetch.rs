@@ -91,7 +91,7 @@ impl Drop for Turn {
 impl Pipeline {
     /// Begins what follows a tile, if nobody waits and not too much follows others already.
     pub(crate) fn follow(self: &Arc<Self>, runtime: &Handle, open: &Arc<OpenSlide>, tile: TileId) {
-        if self.queue.waiting() > 0 {
+        if self.queue.waiting() > 0 || !self.tiles.keeps() {
             return;
         }
         let Some((head, mut groups)) = followers(self.prefetcher.policy, open.slide.levels(), tile) else {
