@@ -3,6 +3,7 @@
 use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const MAX_DEPTH: usize = 16;
 /// What a folder tree holds, at most a second old.
 pub(crate) struct Listing {
     root: PathBuf,
-    latest: Mutex<Option<(Instant, Bytes)>>,
+    latest: Arc<Mutex<Option<(Instant, Bytes)>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,22 +40,25 @@ struct Entry {
 
 impl Listing {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, latest: Mutex::new(None) }
+        Self { root, latest: Arc::default() }
     }
 
-    /// The list as JSON, sorted by identifier. Requests that come during a walk wait for it.
+    /// The list as JSON, sorted by identifier. Requests that come during a walk wait for it, even if who began it has gone:
+    /// there is one walk at a time.
     pub(crate) async fn json(&self) -> Result<Bytes, Error> {
-        let mut latest = self.latest.lock().await;
+        let mut latest = Arc::clone(&self.latest).lock_owned().await;
         if let Some((made, json)) = latest.as_ref()
             && made.elapsed() < MAX_AGE
         {
             return Ok(json.clone());
         }
         let root = self.root.clone();
-        let walk = tokio::task::spawn_blocking(move || list(&root));
-        let json = walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))??;
-        *latest = Some((Instant::now(), json.clone()));
-        Ok(json)
+        let walk = tokio::task::spawn_blocking(move || {
+            let json = list(&root)?;
+            *latest = Some((Instant::now(), json.clone()));
+            Ok(json)
+        });
+        walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))?
     }
 }
 
@@ -169,6 +173,23 @@ mod tests {
             {"id": "b/c/a b", "bytes": 5, "viewer": "/viewer/b/c/a%20b", "dzi": "/dzi/b/c/a%20b.dzi"}
         );
         assert_eq!(json["slides"][0], expected);
+    }
+
+    #[test]
+    fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let listing = Listing::new(folder.path().to_owned());
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.max_blocking_threads(1).enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (busy, free) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || free.recv());
+            let gone = tokio::time::timeout(Duration::from_millis(10), listing.json()).await;
+            assert!(gone.is_err(), "all threads are busy");
+            assert!(listing.latest.try_lock().is_err(), "its walk is still to come");
+            drop(busy);
+            assert!(listing.json().await.is_ok());
+        });
     }
 
     #[test]

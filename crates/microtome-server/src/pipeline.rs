@@ -90,9 +90,7 @@ impl Pipeline {
 
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
         // Another flight may have landed since the cache was asked.
-        if let Some(jpeg) = self.tiles.get(&landing.key) {
-            return landing.land(Ok((jpeg, Stages::default())));
-        }
+        let Some(landing) = landing.unless_kept() else { return };
         let asked = Instant::now();
         let Some(place) = self.queue.enter(asked) else {
             self.metrics.dropped(Dropped::Full);
@@ -135,11 +133,14 @@ impl Job {
 
     /// Reads what the tile needs.
     fn fetch(self) {
-        let Some(job) = self.if_useful() else { return };
+        // How long others read says nothing about the decoding threads.
+        let is_late = self.place.is_outdated(Instant::now());
+        let Some(mut job) = self.unless_late(is_late) else { return };
         let begun = Instant::now();
         match job.open.slide.fetch(job.landing.key.tile) {
             Ok(fetched) => {
                 let read = Instant::now();
+                job.place.renew(read);
                 let pipeline = Arc::clone(&job.landing.pipeline);
                 let stages = Stages { queue: begun - job.asked, fetch: read - begun, ..Stages::default() };
                 pipeline.decoders.spawn_fifo(move || job.decode(&fetched, stages, read));
@@ -171,8 +172,13 @@ impl Job {
 
     /// The job, if somebody waits for it and it is not too late.
     fn if_useful(self) -> Option<Self> {
+        let is_late = self.place.is_late(Instant::now());
+        self.unless_late(is_late)
+    }
+
+    fn unless_late(self, is_late: bool) -> Option<Self> {
         let metrics = Arc::clone(&self.landing.pipeline.metrics);
-        if self.place.is_late(Instant::now()) {
+        if is_late {
             metrics.dropped(Dropped::Late);
             self.landing.land(Err(Error::Overloaded.into()));
             return None;
@@ -208,6 +214,13 @@ impl Landing {
     pub(crate) fn land_with(self, jpeg: Bytes, stages: Stages) {
         self.pipeline.tiles.insert(self.key, jpeg.clone());
         self.land(Ok((jpeg, stages)));
+    }
+
+    /// The landing, unless the tile is in the cache: then all who wait get that, and it is over.
+    pub(crate) fn unless_kept(self) -> Option<Self> {
+        let Some(jpeg) = self.pipeline.tiles.get(&self.key) else { return Some(self) };
+        self.land(Ok((jpeg, Stages::default())));
+        None
     }
 
     pub(crate) fn land(mut self, outcome: Outcome) {

@@ -39,14 +39,17 @@ struct Fixture {
 
 impl Fixture {
     async fn new(prefetch: Prefetch) -> Self {
+        Self::with(ServerConfig { prefetch, ..ServerConfig::default() }).await
+    }
+
+    async fn with(config: ServerConfig) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
         let config = ServerConfig {
             slides_root: root.path().to_owned(),
             rayon_threads: 1,
             timing_breakdown: true,
-            prefetch,
-            ..ServerConfig::default()
+            ..config
         };
         let app = App::new(&config).expect("decode threads");
         let open = app.catalog.slide(&SlideId::from_path("a").expect("an id")).await.expect("a slide");
@@ -135,6 +138,21 @@ async fn a_lost_worker_is_an_error_to_all_and_no_obstacle_to_the_next() {
 }
 
 #[tokio::test]
+async fn who_comes_aboard_after_the_tile_was_kept_gets_it() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let (pipeline, key) = (fixture.pipeline(), fixture.key(TILE));
+    let kept = pipeline.tile(&fixture.open, TILE).await.expect("a tile").0;
+    // Somebody opens a flight, in the background or not, and before it looks into the cache another one joins, who looked
+    // there before the tile was kept.
+    assert!(pipeline.flights.open(key));
+    let (waiter, outcome) = tokio::sync::oneshot::channel();
+    assert!(!pipeline.flights.board(key, waiter));
+    assert!(Landing::new(pipeline, key).unless_kept().is_none());
+    assert_eq!(outcome.await.expect("no lost worker").expect("a tile").0, kept);
+    assert!(pipeline.flights.open(key), "the flight is over");
+}
+
+#[tokio::test]
 async fn a_tile_outside_the_slide_is_an_error_and_not_kept() {
     let fixture = Fixture::new(Prefetch::None).await;
     let outside = TileId { level: 0, column: 99, row: 0 };
@@ -193,4 +211,33 @@ async fn work_in_the_background_gives_way() {
     fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
     until(|| fixture.pipeline().prefetcher.running() == 0).await;
     assert!(fixture.metric("microtome_background_tiles_total 21").await, "the next time all are made");
+}
+
+#[tokio::test]
+async fn a_turn_that_is_refused_is_no_turn() {
+    let config =
+        ServerConfig { prefetch: Prefetch::Neighbours, max_inflight_families: 1, ..ServerConfig::default() };
+    let fixture = Fixture::with(config).await;
+    let (pipeline, runtime) = (fixture.pipeline(), Handle::current());
+    let busy = fixture.busy();
+    pipeline.follow(&runtime, &fixture.open, TILE);
+    for column in 2..5 {
+        pipeline.follow(&runtime, &fixture.open, TileId { column, ..TILE });
+        assert_eq!(pipeline.prefetcher.running(), 1);
+    }
+    drop(busy);
+    until(|| pipeline.prefetcher.running() == 0).await;
+    assert!(fixture.metric("microtome_background_seconds_count 1").await);
+    let _busy = fixture.busy();
+    pipeline.follow(&runtime, &fixture.open, TileId { column: 4, ..TILE });
+    assert_eq!(pipeline.prefetcher.running(), 1, "what was refused may come again");
+}
+
+#[tokio::test]
+async fn nothing_follows_where_nothing_is_kept() {
+    let config = ServerConfig { prefetch: Prefetch::Family, cache_mb: 0, ..ServerConfig::default() };
+    let fixture = Fixture::with(config).await;
+    let _busy = fixture.busy();
+    fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
+    assert_eq!(fixture.pipeline().prefetcher.running(), 0);
 }

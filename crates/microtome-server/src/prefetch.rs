@@ -66,7 +66,7 @@ impl Prefetcher {
 
     /// Groups of tiles being made.
     pub(crate) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        self.running.load(Ordering::Acquire)
     }
 }
 
@@ -81,16 +81,17 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Self { pipeline, key, begun, made } = self;
-        pipeline.prefetcher.families.land(key);
-        pipeline.prefetcher.running.fetch_sub(1, Ordering::Relaxed);
         pipeline.metrics.background(begun.elapsed(), made.load(Ordering::Relaxed) as u64);
+        pipeline.prefetcher.families.land(key);
+        // Last: what is seen to have ended has been counted.
+        pipeline.prefetcher.running.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl Pipeline {
     /// Begins what follows a tile, if nobody waits and not too much follows others already.
     pub(crate) fn follow(self: &Arc<Self>, runtime: &Handle, open: &Arc<OpenSlide>, tile: TileId) {
-        if self.queue.waiting() > 0 {
+        if self.queue.waiting() > 0 || !self.tiles.keeps() {
             return;
         }
         let Some((head, mut groups)) = followers(self.prefetcher.policy, open.slide.levels(), tile) else {
@@ -112,14 +113,17 @@ impl Pipeline {
     }
 
     fn turn(self: &Arc<Self>, key: TileKey) -> Option<Turn> {
-        let prefetcher = &self.prefetcher;
-        if !prefetcher.families.open(key) {
+        let Prefetcher { running, most, families, .. } = &self.prefetcher;
+        if !families.open(key) {
             return None;
         }
-        let before = prefetcher.running.fetch_add(1, Ordering::Relaxed);
+        let one_more = |now: usize| (now < *most).then_some(now + 1);
+        if running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            families.land(&key);
+            return None;
+        }
         // From here on dropping it undoes both.
-        let turn = Turn { pipeline: Arc::clone(self), key, begun: Instant::now(), made: AtomicUsize::new(0) };
-        (before < prefetcher.most).then_some(turn)
+        Some(Turn { pipeline: Arc::clone(self), key, begun: Instant::now(), made: AtomicUsize::new(0) })
     }
 }
 
@@ -147,8 +151,11 @@ impl Turn {
             }
             let key = TileKey { instance: open.instance, tile };
             let is_new = pipeline.flights.open(key);
-            landing.set(is_new.then(|| Landing::new(pipeline, key)));
-            Some(is_new && !pipeline.tiles.has(&key))
+            // Somebody may have come aboard already, who looked into the cache before the tile was there.
+            let new = is_new.then(|| Landing::new(pipeline, key)).and_then(Landing::unless_kept);
+            let is_wanted = new.is_some();
+            landing.set(new);
+            Some(is_wanted)
         };
         fetched.decode_some(wants, |tile, decoded| {
             let Some(landing) = landing.take() else { return };

@@ -34,6 +34,9 @@ pub(crate) struct Queue {
 pub(crate) struct Place {
     queue: Arc<Queue>,
     since: Instant,
+    /// Whether it was taken in a burst: then it may be held as long as the burst takes, though others find that the queue
+    /// stands.
+    is_of_burst: bool,
 }
 
 impl Queue {
@@ -57,11 +60,12 @@ impl Queue {
     pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Option<Place> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         // From here on dropping it leaves the queue.
-        let place = Place { queue: Arc::clone(self), since: now };
+        let mut place = Place { queue: Arc::clone(self), since: now, is_of_burst: false };
         if before == 0 {
             self.is_empty(now);
         }
-        let limit = if self.stands(now) { PER_THREAD * self.threads } else { BURST };
+        place.is_of_burst = !self.stands(now);
+        let limit = if place.is_of_burst { BURST } else { PER_THREAD * self.threads };
         (before < limit).then_some(place)
     }
 
@@ -84,13 +88,23 @@ impl Queue {
 }
 
 impl Place {
+    /// Whether it was held so long, for whatever reason, that viewers have moved on.
+    pub(crate) fn is_outdated(&self, now: Instant) -> bool {
+        now - self.since > PATIENCE
+    }
+
+    /// Begins the wait for a decoding thread anew: what went before was a wait for storage, which no refusal shortens.
+    pub(crate) fn renew(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     /// Whether it was held too long to be of use: then the answer is a refusal.
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         let queue = &self.queue;
-        let waited = now - self.since;
-        if !queue.stands(now) {
-            return waited > PATIENCE;
+        if self.is_of_burst || !queue.stands(now) {
+            return self.is_outdated(now);
         }
+        let waited = now - self.since;
         // Twice as long as the last of a queue of its length waits.
         let fair = 2 * PER_THREAD as u64 * queue.decoding_us.load(Ordering::Relaxed);
         waited > Duration::from_micros(fair).max(STANDING / 10).min(PATIENCE)
@@ -135,19 +149,34 @@ mod tests {
         let mut places: Vec<_> = (0..100).filter_map(|_| queue.enter(now)).collect();
         let later = now + 2 * STANDING;
         assert!(queue.enter(later).is_none(), "100 wait");
-        assert!(places.iter().all(|place| place.is_late(later)));
+        assert!(!places.iter().any(|place| place.is_late(later)), "the burst that was taken is answered");
         places.truncate(10);
         let new = queue.enter(later).expect("room for 32");
-        assert!(!new.is_late(later));
+        assert!(!new.is_late(later) && new.is_late(later + 2 * STANDING));
         drop((places, new));
         assert!(!queue.stands(Instant::now()), "it was empty just now");
+    }
+
+    #[test]
+    fn slow_storage_is_no_long_queue() {
+        let (queue, now) = queue(2);
+        let _other = queue.enter(now).expect("an empty queue");
+        let now = now + 2 * STANDING;
+        let mut place = queue.enter(now).expect("room for 32");
+        let read = now + 2 * STANDING;
+        assert!(queue.stands(read) && !place.is_outdated(read));
+        place.renew(read);
+        assert!(!place.is_late(read), "it did not wait for a decoding thread so far");
+        assert!(place.is_late(read + 2 * STANDING) && place.is_outdated(read + 2 * PATIENCE));
     }
 
     #[test]
     fn where_decoding_takes_long_waiting_may() {
         let (queue, now) = queue(1);
         (0..200).for_each(|_| queue.decoded(Duration::from_millis(10)));
-        let place = queue.enter(now).expect("an empty queue");
+        let _other = queue.enter(now).expect("an empty queue");
+        let now = now + 2 * STANDING;
+        let place = queue.enter(now).expect("room for 16");
         let later = now + 2 * STANDING;
         assert!(queue.stands(later) && !place.is_late(later), "less than 32 times 10 ms");
     }

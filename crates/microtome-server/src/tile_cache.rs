@@ -73,6 +73,11 @@ impl TileCache {
         self.tiles.insert(key, jpeg);
     }
 
+    /// Whether there is room for anything at all.
+    pub(crate) fn keeps(&self) -> bool {
+        self.tiles.capacity() > 0
+    }
+
     /// How full it is.
     pub(crate) fn size(&self) -> CacheSize {
         CacheSize {
@@ -139,7 +144,7 @@ mod tests {
         for (max_entries, max_bytes) in [(0, 1000), (10, 0)] {
             let cache = TileCache::new(max_entries, max_bytes);
             cache.insert(key(0), Bytes::from_static(b"x"));
-            assert_eq!((cache.get(&key(0)), cache.size().entries), (None, 0));
+            assert_eq!((cache.get(&key(0)), cache.size().entries, cache.keeps()), (None, 0, false));
         }
     }
 
