@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How much a running server bears: one tile again and again by curl, ab and wrk, then random tiles, each once. Prints
+# How much a running server bears: random tiles, each once, then one tile again and again by curl, ab and wrk. Prints
 # one table. What the figures mean: docs/performance.md, "Load tests".
 #
 #   scripts/load_test.sh [URL] [SLIDE]      URL: http://localhost:3007; SLIDE, as in URLs: the first of the list
