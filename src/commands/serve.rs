@@ -1,7 +1,7 @@
 //! `microtome serve`: the tile server, also without the word.
 
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -137,7 +137,8 @@ pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
 
 /// How a browser on this machine names an address.
 fn host_and_port(address: SocketAddr) -> String {
-    match address.ip().is_loopback() {
+    // The name may mean the other family's address too, where nobody listens.
+    match address.ip() == Ipv4Addr::LOCALHOST {
         true => format!("localhost:{}", address.port()),
         false => address.to_string(),
     }

@@ -246,3 +246,29 @@ pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64)
     }
     Ok(())
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a test that skips says so")]
+    fn what_was_just_written_is_had_at_once() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"0123456789").expect("writes");
+        let mut bytes = [0; 4];
+        let plain = preadv2(&file, &mut [io::IoSliceMut::new(&mut [0; 4])], 3, ReadWriteFlags::NOWAIT);
+        if plain == Err(Errno::OPNOTSUPP) {
+            eprintln!("skipped: the file system of temporary files cannot tell what is in memory");
+            return;
+        }
+        assert!(read_at_once(&file, &mut bytes, 3));
+        assert_eq!(&bytes, b"3456");
+        // Beyond the end there is an error to be had, by who waits.
+        assert!(!read_at_once(&file, &mut bytes, 8));
+    }
+}

@@ -27,6 +27,9 @@
       maxLevel: slide.maxLevel,
       getTileUrl: (level, column, row) => `${slide.tiles}${level}/${column}_${row}.jpg?v=${slide.version}`,
     },
+    // A server with too much to do says so, and asks to come back in a second.
+    tileRetryMax: 5,
+    tileRetryDelay: 1000,
     showNavigationControl: false,
     showNavigator: true,
     navigatorPosition: "TOP_RIGHT",

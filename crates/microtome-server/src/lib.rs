@@ -2,8 +2,8 @@
 //!
 //! [`run`] serves every `.mtm` container below a folder until the process is told to stop. Coding lives in
 //! `microtome-slide` and below: this crate finds slides, decides what runs where and when, and speaks HTTP. It never
-//! writes to the slides root, and its async code never decodes: files are read on tokio's blocking pool, tiles are
-//! decoded on a rayon pool of its own.
+//! writes to the slides root, and its async code never decodes: tiles are decoded on a rayon pool of its own, which reads what the
+//! system has in memory; for the rest files are read on tokio's blocking pool.
 //!
 //! Not here: users and access rights (put a proxy in front), remote storage, writing containers.
 

@@ -40,6 +40,9 @@ impl Stages {
     }
 }
 
+/// Longest wait for a tile: for its place in the queue, storage and decoding together.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 /// A tile and how long it took, or why there is none.
 type Outcome = Result<(Bytes, Stages), Failure>;
 /// One who waits for a tile.
@@ -78,14 +81,18 @@ impl Pipeline {
     }
 
     /// A tile that is not in the cache, as JPEG: from whoever is making it already, or newly made. The work is given up
-    /// if all who wait for it go away before it begins.
+    /// if all who wait for it go away before it begins, and nobody waits longer than [`LONGEST_WAIT`] for it: storage
+    /// that hangs answers no read, and no error either.
     pub(crate) async fn tile(self: &Arc<Self>, open: &Arc<OpenSlide>, tile: TileId) -> Outcome {
         let key = TileKey { instance: open.instance, tile };
         let (waiter, outcome) = oneshot::channel();
         if self.flights.board(key, waiter) {
             self.launch(Landing::new(self, key), open);
         }
-        outcome.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of a tile").into()))
+        match tokio::time::timeout(LONGEST_WAIT, outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of a tile").into())),
+            Err(_elapsed) => Err(Error::Overloaded.into()),
+        }
     }
 
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {

@@ -162,6 +162,34 @@ async fn a_tile_outside_the_slide_is_an_error_and_not_kept() {
     assert!(!fixture.pipeline().tiles.has(&fixture.key(outside)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let _busy = fixture.busy();
+    // The clock goes on by itself when all have nothing to do but wait.
+    assert!(
+        fixture.pipeline().tile(&fixture.open, TILE).await.is_err(),
+        "while the decoder is busy for ever"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[allow(clippy::print_stderr, reason = "a test that skips says so")]
+async fn what_is_not_in_memory_is_read_first() {
+    use rustix::fs::{Advice, fadvise};
+    let fixture = Fixture::new(Prefetch::None).await;
+    let file = std::fs::File::open(fixture.open.slide.container().path()).expect("the slide");
+    file.sync_all().expect("written");
+    fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+    if fixture.open.slide.fetch_at_once(TILE).expect("a good record").is_some() {
+        eprintln!("skipped: this file system keeps what it is told to drop");
+        return;
+    }
+    let (jpeg, _) = fixture.pipeline().tile(&fixture.open, TILE).await.expect("a tile");
+    assert_eq!(jpeg, fixture.open.slide.tile(TILE).expect("a tile"));
+}
+
 #[tokio::test]
 async fn a_full_queue_is_refused_without_waiting_for_a_decode() {
     let fixture = Fixture::new(Prefetch::None).await;

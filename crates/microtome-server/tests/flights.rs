@@ -88,6 +88,11 @@ fn in_every_order(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
+fn ask_in_a_thread(server: &Arc<Server>, waiter: &Waiter) -> thread::JoinHandle<()> {
+    let (server, waiter) = (Arc::clone(server), Arc::clone(waiter));
+    thread::spawn(move || server.ask(&waiter))
+}
+
 fn waiter() -> Waiter {
     Arc::new(Mutex::new(Answer::Waiting))
 }
@@ -101,10 +106,7 @@ fn a_tile_is_made_once_and_all_get_it() {
     in_every_order(|| {
         let server = Server::new(false);
         let waiters = [waiter(), waiter(), waiter()];
-        let others = [0, 1].map(|i| {
-            let (server, waiter) = (Arc::clone(&server), Arc::clone(&waiters[i]));
-            thread::spawn(move || server.ask(&waiter))
-        });
+        let others = [0, 1].map(|i| ask_in_a_thread(&server, &waiters[i]));
         server.ask(&waiters[2]);
         others.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(waiters.iter().all(|waiter| answer(waiter) == Answer::Tile));
@@ -117,10 +119,7 @@ fn a_failure_reaches_all_who_wait_and_nobody_else() {
     in_every_order(|| {
         let server = Server::new(true);
         let waiters = [waiter(), waiter()];
-        let other = {
-            let (server, waiter) = (Arc::clone(&server), Arc::clone(&waiters[0]));
-            thread::spawn(move || server.ask(&waiter))
-        };
+        let other = ask_in_a_thread(&server, &waiters[0]);
         server.ask(&waiters[1]);
         other.join().unwrap();
         assert!(waiters.iter().all(|waiter| answer(waiter) == Answer::Failure));
@@ -134,10 +133,7 @@ fn who_stays_gets_the_tile_though_the_leader_goes_away() {
     in_every_order(|| {
         let server = Server::new(false);
         let waiters = [waiter(), waiter()];
-        let leader = {
-            let (server, waiter) = (Arc::clone(&server), Arc::clone(&waiters[0]));
-            thread::spawn(move || server.ask(&waiter))
-        };
+        let leader = ask_in_a_thread(&server, &waiters[0]);
         let leaves = {
             let waiter = Arc::clone(&waiters[0]);
             thread::spawn(move || {
@@ -162,11 +158,7 @@ fn work_that_nobody_waits_for_is_not_begun() {
         let server = Server::new(false);
         let gone = waiter();
         *gone.lock().unwrap() = Answer::Gone;
-        let asks = {
-            let (server, gone) = (Arc::clone(&server), Arc::clone(&gone));
-            thread::spawn(move || server.ask(&gone))
-        };
-        asks.join().unwrap();
+        ask_in_a_thread(&server, &gone).join().unwrap();
         assert_eq!(server.made.load(Ordering::SeqCst), 0);
         let late = waiter();
         server.ask(&late);

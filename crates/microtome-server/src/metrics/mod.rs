@@ -17,7 +17,7 @@ use histogram::Histogram;
 pub(crate) use text::CONTENT_TYPE;
 
 /// Statuses counted by their number; all others are counted as `other`.
-const STATUSES: [u16; 8] = [200, 304, 400, 404, 405, 431, 500, 503];
+const STATUSES: [u16; 9] = [200, 304, 400, 404, 405, 408, 413, 500, 503];
 
 /// What a request asked for, as the label `route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +195,20 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_metric() {
+        let text = Metrics::new(true).text(Gauges::default());
+        let of = |text: &str, prefix: &str, end: char| -> Vec<String> {
+            let names = text.lines().filter_map(|line| line.strip_prefix(prefix));
+            let mut names: Vec<_> =
+                names.filter_map(|rest| rest.split(end).next()).map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        let documented = include_str!("../../../../docs/metrics.md");
+        assert_eq!(of(documented, "| `microtome_", '`'), of(&text, "# TYPE microtome_", ' '));
     }
 
     #[test]
