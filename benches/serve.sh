@@ -63,7 +63,7 @@ mkdir "$work/slides"
 "$microtome" export "$work/slides/slide.mtm" -o "$work/www.dzi" >/dev/null
 level=$(ls "$work/www_files" | sort -n | tail -n 1)
 tiles=$work/www_files/$level
-extension=$(ls "$tiles" | head -n 1 | sed 's/.*\.//')
+extension=$(ls "$tiles" | sed -n '1s/.*\.//p')
 columns=$(($(ls "$tiles" | cut -d_ -f1 | sort -n | tail -n 1) + 1))
 rows=$(($(ls "$tiles" | sed 's/.*_//; s/\..*//' | sort -n | tail -n 1) + 1))
 
@@ -96,8 +96,9 @@ background "$microtome" --slides-root "$work/slides" --port 18082 --cache-mb 0
 iipsrv=/usr/lib/iipimage-server/iipsrv.fcgi
 if want "$iipsrv" iipimage-server && want vips libvips-tools; then
     say "making a pyramid for iipsrv"
-    names=$(for y in $(seq 0 $((rows - 1))); do for x in $(seq 0 $((columns - 1))); do echo "$tiles/${x}_$y.$extension"; done; done)
-    vips arrayjoin "$(tr '\n' ' ' <<<"$names")" "$work/joined.v" --across "$columns"
+    # One argument holds all names: short ones.
+    names=$(for y in $(seq 0 $((rows - 1))); do for x in $(seq 0 $((columns - 1))); do echo "${x}_$y.$extension"; done; done)
+    (cd "$tiles" && vips arrayjoin "$(tr '\n' ' ' <<<"$names")" "$work/joined.v" --across "$columns")
     vips tiffsave "$work/joined.v" "$work/slide.tif" --tile --pyramid --tile-width 256 --tile-height 256 --compression jpeg --Q 80
     rm "$work/joined.v"
     for port in 18091 18092; do
