@@ -42,7 +42,7 @@ fn look(level: u8, size: [u32; 2], payload: &Bytes, reference: Reference<'_>, us
     if coding != Coding::Verbatim {
         assert!(codec.picture_in(used) == Some(picture), "other samples");
     }
-    assert_eq!(codec.record(level, size, &again.into(), reference, used), Ok(record));
+    assert_eq!(codec.record(level, size, &again, reference, used), Ok(record));
 }
 
 /// Bytes one by one, zeros behind their end.

@@ -45,7 +45,7 @@ mod walk;
 pub use model::Kind;
 pub use params::{CrossScale, MAX_LENGTH};
 pub use quantise::Quantiser;
-pub use tile::{Coding, Finer, Picture, Reference, Workspace};
+pub use tile::{Coding, DecodeTimes, Finer, Picture, Reference, Workspace};
 pub use trainer::Trainer;
 
 /// Number of this codec.

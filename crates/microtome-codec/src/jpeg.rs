@@ -5,6 +5,8 @@
 
 mod scans;
 
+use smallvec::SmallVec;
+
 use crate::Error;
 
 pub(crate) use scans::MAX_SCANS;
@@ -39,7 +41,7 @@ pub struct Header {
     /// Coding process: n of the SOFn marker (0 baseline, 1 extended, 2 progressive, 9 arithmetic, ...).
     pub process: u8,
     /// The colour components in their order.
-    pub components: Vec<Component>,
+    pub components: SmallVec<[Component; 4]>,
     /// Whether a JFIF APP0 marker is there.
     pub jfif: bool,
     /// The transform byte of an Adobe APP14 marker.
@@ -221,11 +223,23 @@ pub fn check_tables(tables: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Malformed`] if `tables` or the tile's markers are.
 pub fn complete(tables: &[u8], colour: Colour, tile: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::with_capacity(tables.len() + tile.len() + 16);
+    complete_into(tables, colour, tile, &mut out)?;
+    Ok(out)
+}
+
+/// As [`complete`], instead of what is in `out`.
+pub(crate) fn complete_into(
+    tables: &[u8],
+    colour: Colour,
+    tile: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     check_tables(tables)?;
     if !tile.starts_with(&SOI) {
         return Err(Error::Malformed { offset: 0, what: "no SOI marker: this is not a JPEG stream" });
     }
-    let mut out = Vec::with_capacity(tables.len() + tile.len() + 16);
+    out.clear();
     out.extend_from_slice(&SOI);
     if colour != Colour::AsStored {
         out.extend_from_slice(&[0xFF, APP14, 0, 14]);
@@ -233,11 +247,11 @@ pub fn complete(tables: &[u8], colour: Colour, tile: &[u8]) -> Result<Vec<u8>, E
         out.push(u8::from(colour == Colour::YCbCr));
     }
     if let Some(body) = tables.strip_prefix(&SOI).and_then(|t| t.strip_suffix(&EOI)) {
-        append_markers(&mut out, body, colour)?;
+        append_markers(out, body, colour)?;
     }
-    let scan = append_markers(&mut out, &tile[2..], colour)?;
+    let scan = append_markers(out, &tile[2..], colour)?;
     out.extend_from_slice(&tile[2 + scan..]);
-    Ok(out)
+    Ok(())
 }
 
 /// Appends the segments of `body` up to its first scan (or its end) and returns the offset reached.

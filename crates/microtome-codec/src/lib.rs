@@ -13,7 +13,9 @@ pub mod error;
 pub mod jpeg;
 pub mod payload;
 pub mod rgb;
+mod stopwatch;
 pub mod turbo;
 
 pub use error::Error;
 pub use rgb::Rgb;
+pub use stopwatch::Stopwatch;

@@ -133,24 +133,51 @@ impl VerbatimParams {
     /// # Errors
     /// As [`jpeg::complete`] and [`turbo::crop`], and [`Error::Malformed`] if the stream is of another size.
     pub fn to_jpeg(&self, level: u8, width: u32, height: u32, record: &Bytes) -> Result<Bytes, Error> {
+        self.completed(level, [width, height], record, &mut vec![]).map(|stream| match stream {
+            Completed::Record => record.clone(),
+            Completed::Buffer(complete) => Bytes::copy_from_slice(complete),
+            Completed::Cropped(cropped) => cropped,
+        })
+    }
+
+    /// Completes the record of a tile of `level` and `size`, in `buffer` if there is anything to be added.
+    fn completed<'a>(
+        &self,
+        level: u8,
+        [width, height]: [u32; 2],
+        record: &[u8],
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Completed<'a>, Error> {
         let stream = self.stream(level);
-        let complete = match stream {
+        let (complete, completed) = match stream {
             Some(s) if !s.tables.is_empty() || s.colour != Colour::AsStored => {
-                Bytes::from(jpeg::complete(&s.tables, s.colour, record)?)
+                jpeg::complete_into(&s.tables, s.colour, record, buffer)?;
+                (&buffer[..], Completed::Buffer(buffer))
             }
-            _ => record.clone(),
+            _ => (record, Completed::Record),
         };
-        let header = jpeg::inspect(&complete)?;
+        let header = jpeg::inspect(complete)?;
         if (header.width, header.height) == (width, height) {
-            return Ok(complete);
+            return Ok(completed);
         }
         // Only a whole tile is cropped: a JPEG of any other size is not the tile it claims to be.
         let side = stream.map_or(0, |s| u32::from(s.padded_to));
         if (header.width, header.height) != (side, side) {
             return Err(Error::Malformed { offset: 0, what: "the tile's JPEG is not of the tile's size" });
         }
-        turbo::crop(&complete, width, height, u64::from(side) * u64::from(side)).map(Bytes::from)
+        let cropped = turbo::crop(complete, width, height, u64::from(side) * u64::from(side))?;
+        Ok(Completed::Cropped(cropped.into()))
     }
+}
+
+/// Where the complete stream of a record is.
+enum Completed<'a> {
+    /// It is the record itself.
+    Record,
+    /// In the buffer.
+    Buffer(&'a [u8]),
+    /// Cropped to its size.
+    Cropped(Bytes),
 }
 
 /// A payload codec with the parameters of one slide.
@@ -213,17 +240,45 @@ impl PayloadCodec {
         &self,
         level: u8,
         size: [u32; 2],
-        payload: &Bytes,
+        payload: &[u8],
         reference: Reference<'_>,
         workspace: &mut Workspace,
     ) -> Result<Bytes, Error> {
         match self {
-            Self::Verbatim(_) => Ok(payload.clone()),
+            Self::Verbatim(_) => Ok(Bytes::copy_from_slice(payload)),
             Self::CrossScale(codec) => codec.record(level, size, payload, reference, workspace),
         }
     }
 
-    /// The samples of a payload's tile, for others to be predicted from; `None` if the codec does not have them.
+    /// The complete stream of a payload of `level`: its record, completed as [`VerbatimParams::to_jpeg`] does.
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn jpeg(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Bytes, Error> {
+        let record = match self {
+            Self::Verbatim(_) => payload,
+            Self::CrossScale(codec) => {
+                codec.record_into(level, size, payload, reference, workspace)?;
+                &workspace.record
+            }
+        };
+        let completed = self.params().completed(level, size, record, &mut workspace.complete)?;
+        Ok(match completed {
+            Completed::Record => Bytes::copy_from_slice(record),
+            Completed::Buffer(complete) => Bytes::copy_from_slice(complete),
+            Completed::Cropped(cropped) => cropped,
+        })
+    }
+
+    /// The samples of a payload's tile, for others to be predicted from, in the buffers of another picture. False if the
+    /// codec does not have them.
     ///
     /// # Errors
     /// As [`CrossScale::picture`].
@@ -234,15 +289,19 @@ impl PayloadCodec {
         payload: &[u8],
         reference: Reference<'_>,
         workspace: &mut Workspace,
-    ) -> Result<Option<Picture>, Error> {
+        picture: &mut Picture,
+    ) -> Result<bool, Error> {
         match self {
-            Self::Verbatim(_) => Ok(None),
-            Self::CrossScale(codec) => codec.picture(level, size, payload, reference, workspace),
+            Self::Verbatim(_) => Ok(false),
+            Self::CrossScale(codec) => {
+                codec.decode_into_workspace(level, size, payload, reference, workspace)?;
+                Ok(codec.picture_into(workspace, picture))
+            }
         }
     }
 
     /// The samples of the tile that was decoded last, as [`Self::picture`] gives them, in the buffers of another picture:
-    /// right after [`Self::record`] with the same workspace they cost no second decoding. False if there are none.
+    /// right after [`Self::jpeg`] with the same workspace they cost no second decoding. False if there are none.
     #[must_use]
     pub fn picture_into(&self, workspace: &Workspace, picture: &mut Picture) -> bool {
         match self {

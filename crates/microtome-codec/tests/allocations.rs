@@ -1,15 +1,4 @@
 //! What decoding asks of the allocator, tile after tile: nothing but the body that it returns.
-//!
-//! The body is a `Bytes` made of a `Vec`: one allocation for the bytes, one for the count of those who hold them. (The `Vec`
-//! begins with room for twice the payload and 1024 bytes: a nearly blank tile, whose stream is longer, makes it grow.)
-
-#![allow(
-    unsafe_code,
-    reason = "an allocator is unsafe by its trait; this one passes everything on to the system's"
-)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use bytes::Bytes;
 use microtome_codec::Rgb;
@@ -20,57 +9,17 @@ use microtome_codec::cross_scale::{
 use microtome_codec::payload::VerbatimParams;
 use microtome_codec::turbo::{self, Subsampling};
 
-/// Of a record: its bytes, and what `Bytes` counts its holders with.
-const PER_RECORD: u64 = 2;
+/// Of a record: its bytes.
+const PER_RECORD: u64 = 1;
 const SIDE: u32 = 256;
 const DETAIL: u8 = 0;
 const BASE: u8 = 2;
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// One more on this thread; a thread that is ending has nothing to count.
-fn count() {
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator as it came; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// How often `run` allocates on this thread, and what it gives.
 fn allocations<T>(run: impl FnOnce() -> T) -> (u64, T) {
-    let before = ALLOCATIONS.get();
-    let result = run();
-    (ALLOCATIONS.get() - before, result)
+    let mut result = None;
+    let info = allocation_counter::measure(|| result = Some(run()));
+    (info.count_total, result.expect("it ran"))
 }
 
 /// A picture of waves and grain.

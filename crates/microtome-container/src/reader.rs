@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -51,6 +52,12 @@ impl Page {
     #[must_use]
     pub fn entry(&self, position: usize) -> Option<Entry> {
         Entry::parse(&self.0[position * ENTRY_LENGTH..][..ENTRY_LENGTH])
+    }
+
+    /// Bytes that it takes in the file, its checksum included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.len() as u64 + 8
     }
 }
 
@@ -160,6 +167,25 @@ impl Container {
     /// # Errors
     /// [`Error::DamagedTile`] naming the tile, also if the system cannot read it; [`Error::NotInMemory`].
     pub fn read_record(&self, tile: TileId, entry: Entry, reading: Reading) -> Result<Bytes, Error> {
+        self.read_record_into(tile, entry, reading, |length| vec![0; length], || ()).map(Bytes::from)
+    }
+
+    /// As [`Self::read_record`], into what `buffer` gives for the record's length of at most [`MAX_RECORD`]. `is_read` is
+    /// called when the bytes are there, before they are checked.
+    ///
+    /// # Errors
+    /// As [`Self::read_record`].
+    ///
+    /// # Panics
+    /// If the buffer has another length.
+    pub fn read_record_into<B: DerefMut<Target = [u8]>>(
+        &self,
+        tile: TileId,
+        entry: Entry,
+        reading: Reading,
+        buffer: impl FnOnce(usize) -> B,
+        is_read: impl FnOnce(),
+    ) -> Result<B, Error> {
         let damaged = |what: String| Error::DamagedTile { path: self.path.clone(), tile, what };
         let section = self.header.sections.get(usize::from(entry.section));
         let Some(section) = section.filter(|s| s.kind == SectionKind::TILES) else {
@@ -168,16 +194,18 @@ impl Container {
         if entry.length > MAX_RECORD || entry.offset + u64::from(entry.length) > section.length {
             return Err(damaged("its index entry points outside the tile section".to_owned()));
         }
-        let mut bytes = vec![0; entry.length as usize];
+        let mut bytes = buffer(entry.length as usize);
+        assert_eq!(bytes.len(), entry.length as usize, "the buffer is as long as the record");
         if !read_as(reading, &self.file, &mut bytes, section.offset + entry.offset)
             .map_err(|e| damaged(format!("cannot be read: {e}")))?
         {
             return Err(Error::NotInMemory);
         }
+        is_read();
         if checksum::record(&self.header.slide_id, tile, checksum::payload_hash(&bytes)) != entry.checksum {
             return Err(damaged("the record does not match its checksum".to_owned()));
         }
-        Ok(Bytes::from(bytes))
+        Ok(bytes)
     }
 
     /// Loads a section whole and checks its BLAKE3.

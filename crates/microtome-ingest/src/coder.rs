@@ -1,5 +1,6 @@
 //! Tiles into payloads, each proven before it is kept.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -155,8 +156,9 @@ impl<'a> Coder<'a> {
             0 => is_stored(1) && self.codec.kind(1) == Kind::Finer,
             _ => false,
         };
-        let mut picture = is_needed.then(workspace::picture)?;
-        self.codec.picture_into(workspace, &mut picture).then(|| Arc::new(picture))
+        let fill = |picture: &mut _| is_needed && self.codec.picture_into(workspace, picture);
+        let Ok(picture) = workspace::picture(|picture| Ok::<_, Infallible>(fill(picture)));
+        picture
     }
 
     fn measure(&self, tile: TileId, pixels: &Rgb, record: &Bytes) -> Result<(), Error> {

@@ -24,7 +24,7 @@ impl App {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, rayon::ThreadPoolBuildError> {
         let metrics = Arc::new(Metrics::new(config.timing_breakdown));
         Ok(Self {
-            catalog: Catalog::new(config.slides_root.clone()),
+            catalog: Catalog::new(config.slides_root.clone(), config.timing_breakdown),
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
@@ -49,6 +49,8 @@ impl App {
             tiles_waiting: queue.waiting() as u64,
             families_in_flight: prefetcher.running() as u64,
             open_slides: self.catalog.open_slides().await,
+            decoders: self.pipeline.decoders.current_num_threads() as u64,
+            spare_buffer_bytes: microtome_slide::spare_bytes(),
         }
     }
 }

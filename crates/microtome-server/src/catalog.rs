@@ -42,16 +42,18 @@ pub(crate) struct OpenSlide {
 /// All slides below a folder.
 pub(crate) struct Catalog {
     root: PathBuf,
+    /// Whether slides tell where the time of their tiles goes.
+    times: bool,
     open: Cache<SlideId, Arc<OpenSlide>>,
     started: Instant,
 }
 
 impl Catalog {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf, times: bool) -> Self {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
-        Self { root, open, started: Instant::now() }
+        Self { root, times, open, started: Instant::now() }
     }
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
@@ -73,9 +75,9 @@ impl Catalog {
     }
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
-        let root = self.root.clone();
+        let (root, times) = (self.root.clone(), self.times);
         let now_ms = self.now_ms();
-        let opening = tokio::task::spawn_blocking(move || open(&root, id, now_ms));
+        let opening = tokio::task::spawn_blocking(move || open(&root, id, times, now_ms));
         opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
     }
 
@@ -132,7 +134,7 @@ async fn still_same(open: &Arc<OpenSlide>) -> Result<bool, Error> {
     check.await.map_err(|_lost| Error::WorkerLost("look at a slide's file"))
 }
 
-fn open(root: &Path, id: SlideId, now_ms: u64) -> Result<Arc<OpenSlide>, Error> {
+fn open(root: &Path, id: SlideId, times: bool, now_ms: u64) -> Result<Arc<OpenSlide>, Error> {
     let file = id.file_below(root);
     let (target, identity) = match locate(root, &file) {
         Ok(Some(found)) => found,
@@ -141,6 +143,7 @@ fn open(root: &Path, id: SlideId, now_ms: u64) -> Result<Arc<OpenSlide>, Error> 
     };
     match Slide::open(&target) {
         Ok(slide) => {
+            let slide = if times { slide.timed() } else { slide };
             let content_id = slide.content_id().to_string().into();
             Ok(Arc::new(OpenSlide {
                 id,
@@ -269,7 +272,7 @@ mod tests {
         std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
         let key = |id: &str| {
             let id = SlideId::from_path(id).expect("a valid id");
-            let open = open(root, id, 0).expect("a slide");
+            let open = open(root, id, false, 0).expect("a slide");
             let tile = TileId { level: 0, column: 0, row: 0 };
             (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
         };

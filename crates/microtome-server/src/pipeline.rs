@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use microtome_slide::{FetchedTile, TileId};
+use microtome_slide::{FetchedTile, TileId, Times};
 use rayon::ThreadPool;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -31,12 +31,17 @@ pub(crate) struct Stages {
     pub(crate) fetch: Duration,
     /// Decoding.
     pub(crate) decode: Duration,
+    /// What the latter two did; zero unless timings are wanted.
+    pub(crate) steps: Times,
 }
 
 impl Stages {
-    /// All of them, in the order of their declaration.
-    pub(crate) fn all(&self) -> [Duration; 3] {
-        [self.queue, self.fetch, self.decode]
+    /// All of them by name, and the steps of the latter two.
+    pub(crate) fn named(&self) -> [(&'static str, Duration); 10] {
+        let [index, read, checksum, base, prediction, entropy, stream] = self.steps.named();
+        let own = [("queue", self.queue), ("fetch", self.fetch), ("decode", self.decode)];
+        let [queue, fetch, decode] = own;
+        [queue, fetch, index, read, checksum, decode, base, prediction, entropy, stream]
     }
 }
 
@@ -95,6 +100,15 @@ impl Pipeline {
         }
     }
 
+    /// Has work done by a decoding thread, after what came before it.
+    pub(crate) fn on_decoder(&self, work: impl FnOnce() + Send + 'static) {
+        let metrics = Arc::clone(&self.metrics);
+        self.decoders.spawn_fifo(move || {
+            let _busy = metrics.decoding();
+            work();
+        });
+    }
+
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
         // Another flight may have landed since the cache was asked.
         let Some(landing) = landing.unless_kept() else { return };
@@ -105,7 +119,7 @@ impl Pipeline {
         };
         let runtime = Handle::current();
         let job = Job { landing, place, open: Arc::clone(open), asked, runtime };
-        self.decoders.spawn_fifo(move || job.begin());
+        self.on_decoder(move || job.begin());
     }
 }
 
@@ -150,7 +164,7 @@ impl Job {
                 job.place.renew(read);
                 let pipeline = Arc::clone(&job.landing.pipeline);
                 let stages = Stages { queue: begun - job.asked, fetch: read - begun, ..Stages::default() };
-                pipeline.decoders.spawn_fifo(move || job.decode(&fetched, stages, read));
+                pipeline.on_decoder(move || job.decode(&fetched, stages, read));
             }
             Err(error) => job.fail(error),
         }
@@ -162,9 +176,11 @@ impl Job {
         stages.queue += begun - read;
         let Self { landing, place, open, runtime, .. } = job;
         drop(place);
-        let decoded = fetched.decode();
+        let (decoded, steps) = fetched.decode_timed();
         stages.decode = begun.elapsed();
+        stages.steps = steps.unwrap_or_default();
         let pipeline = Arc::clone(&landing.pipeline);
+        pipeline.metrics.read(fetched.bytes_read());
         pipeline.queue.decoded(stages.decode);
         pipeline.metrics.stages(&stages);
         let key = landing.key;

@@ -6,13 +6,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 
-use microtome_slide::{FetchedTiles, Grid, TileId};
+use microtome_slide::{FetchedTiles, Grid, TileId, Times};
 
 use crate::catalog::OpenSlide;
 use crate::flights::Flights;
@@ -76,12 +76,19 @@ struct Turn {
     key: TileKey,
     begun: Instant,
     made: AtomicUsize,
+    /// Where the time of all its threads went, if timings are wanted.
+    steps: Mutex<Option<Times>>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let Self { pipeline, key, begun, made } = self;
-        pipeline.metrics.background(begun.elapsed(), made.load(Ordering::Relaxed) as u64);
+        let Self { pipeline, key, begun, made, steps } = self;
+        let (elapsed, made) = (begun.elapsed(), made.load(Ordering::Relaxed) as u64);
+        pipeline.metrics.background(elapsed, made);
+        if let Some(steps) = steps.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            let steps = steps.named().map(|(name, time)| format!("{name}={time:.1?}")).join(" ");
+            tracing::info!(tile = %key.tile, made, ?elapsed, steps, "made in the background");
+        }
         pipeline.prefetcher.families.land(key);
         // Last: what is seen to have ended has been counted.
         pipeline.prefetcher.running.fetch_sub(1, Ordering::Release);
@@ -123,7 +130,13 @@ impl Pipeline {
             return None;
         }
         // From here on dropping it undoes both.
-        Some(Turn { pipeline: Arc::clone(self), key, begun: Instant::now(), made: AtomicUsize::new(0) })
+        Some(Turn {
+            pipeline: Arc::clone(self),
+            key,
+            begun: Instant::now(),
+            made: AtomicUsize::new(0),
+            steps: Mutex::new(None),
+        })
     }
 }
 
@@ -135,7 +148,7 @@ impl Turn {
         match open.slide.fetch_tiles(group) {
             Ok(fetched) => {
                 let pipeline = Arc::clone(&self.pipeline);
-                pipeline.decoders.spawn_fifo(move || self.decode(&open, &fetched));
+                pipeline.on_decoder(move || self.decode(&open, &fetched));
             }
             // Whoever asks for the damaged tile itself is told; the others are made when they are asked for.
             Err(error) => tracing::debug!(slide = %open.id, %error, "not made in the background"),
@@ -157,7 +170,7 @@ impl Turn {
             landing.set(new);
             Some(is_wanted)
         };
-        fetched.decode_some(wants, |tile, decoded| {
+        let steps = fetched.decode_some(wants, |tile, decoded| {
             let Some(landing) = landing.take() else { return };
             match decoded {
                 Ok(jpeg) => {
@@ -167,6 +180,11 @@ impl Turn {
                 Err(error) => landing.land(Err(tile_error(open, tile, error).into())),
             }
         });
+        pipeline.metrics.read(fetched.bytes_read());
+        if let Some(steps) = steps {
+            let mut sum = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            *sum.get_or_insert_default() += steps;
+        }
     }
 }
 

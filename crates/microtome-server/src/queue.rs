@@ -3,6 +3,8 @@
 //! A viewer that opens asks for a screenful at once, and gets it. When the queue has not been empty for a while, more
 //! comes than goes: then a long queue would only make everybody wait, and what comes too late or has waited too long is
 //! refused at once. (Controlled delay: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)
+//! That goes on until nothing has had to be refused for a while: a queue that is kept short is empty now and then, and
+//! if each such moment let in a burst, all would wait for one burst after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,8 +16,10 @@ const BURST: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A queue that has not been empty for so long is no burst: it stands.
 const STANDING: Duration = Duration::from_millis(100);
+/// Overload is over when nothing was refused for so long.
+const RELIEF: Duration = Duration::from_secs(1);
 /// Tiles that may wait for each decoding thread while the queue stands.
-const PER_THREAD: usize = 16;
+const PER_THREAD: usize = 32;
 /// One in so many is how much the last decoding time counts.
 const SMOOTHING: u64 = 16;
 
@@ -24,6 +28,8 @@ pub(crate) struct Queue {
     waiting: AtomicUsize,
     /// When the queue was empty last, in microseconds since `started`. (All methods are told what time it is.)
     empty_us: AtomicU64,
+    /// When a tile was refused last because the queue stood, likewise; 0 for never.
+    refused_us: AtomicU64,
     /// What a tile takes to decode, in microseconds.
     decoding_us: AtomicU64,
     started: Instant,
@@ -45,6 +51,7 @@ impl Queue {
         Self {
             waiting: AtomicUsize::new(0),
             empty_us: AtomicU64::new(0),
+            refused_us: AtomicU64::new(0),
             decoding_us: AtomicU64::new(0),
             started: now,
             threads: threads.max(1),
@@ -66,7 +73,13 @@ impl Queue {
         }
         place.is_of_burst = !self.stands(now);
         let limit = if place.is_of_burst { BURST } else { PER_THREAD * self.threads };
-        (before < limit).then_some(place)
+        if before < limit {
+            return Some(place);
+        }
+        if !place.is_of_burst {
+            self.refuses(now);
+        }
+        None
     }
 
     /// Learns what a tile took to decode.
@@ -80,10 +93,16 @@ impl Queue {
         self.empty_us.store(micros(now - self.started), Ordering::Relaxed);
     }
 
-    /// Whether the queue has not been empty for a while.
+    fn refuses(&self, now: Instant) {
+        self.refused_us.store(micros(now - self.started).max(1), Ordering::Relaxed);
+    }
+
+    /// Whether the queue has not been empty for a while, or that was so until lately.
     fn stands(&self, now: Instant) -> bool {
-        let since = micros(now - self.started).saturating_sub(self.empty_us.load(Ordering::Relaxed));
-        since > micros(STANDING)
+        let now = micros(now - self.started);
+        let since = |then: &AtomicU64| now.saturating_sub(then.load(Ordering::Relaxed));
+        let has_refused = self.refused_us.load(Ordering::Relaxed) > 0;
+        since(&self.empty_us) > micros(STANDING) || has_refused && since(&self.refused_us) < micros(RELIEF)
     }
 }
 
@@ -151,10 +170,13 @@ mod tests {
         assert!(queue.enter(later).is_none(), "100 wait");
         assert!(!places.iter().any(|place| place.is_late(later)), "the burst that was taken is answered");
         places.truncate(10);
-        let new = queue.enter(later).expect("room for 32");
+        let new = queue.enter(later).expect("room for 64");
         assert!(!new.is_late(later) && new.is_late(later + 2 * STANDING));
         drop((places, new));
-        assert!(!queue.stands(Instant::now()), "it was empty just now");
+        assert!(queue.stands(later + RELIEF / 2), "it is empty now and then, and yet more comes than goes");
+        let relieved = later + 2 * RELIEF;
+        let burst: Vec<_> = (0..100).filter_map(|_| queue.enter(relieved)).collect();
+        assert_eq!(burst.len(), 100, "nothing was refused for a while");
     }
 
     #[test]
@@ -162,7 +184,7 @@ mod tests {
         let (queue, now) = queue(2);
         let _other = queue.enter(now).expect("an empty queue");
         let now = now + 2 * STANDING;
-        let mut place = queue.enter(now).expect("room for 32");
+        let mut place = queue.enter(now).expect("room for 64");
         let read = now + 2 * STANDING;
         assert!(queue.stands(read) && !place.is_outdated(read));
         place.renew(read);
@@ -176,8 +198,8 @@ mod tests {
         (0..200).for_each(|_| queue.decoded(Duration::from_millis(10)));
         let _other = queue.enter(now).expect("an empty queue");
         let now = now + 2 * STANDING;
-        let place = queue.enter(now).expect("room for 16");
+        let place = queue.enter(now).expect("room for 32");
         let later = now + 2 * STANDING;
-        assert!(queue.stands(later) && !place.is_late(later), "less than 32 times 10 ms");
+        assert!(queue.stands(later) && !place.is_late(later), "less than 64 times 10 ms");
     }
 }

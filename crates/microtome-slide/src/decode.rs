@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use microtome_codec::cross_scale::{Kind, Picture, Reference, Workspace};
+use microtome_codec::cross_scale::{DecodeTimes, Kind, Picture, Reference, Workspace};
 use microtome_codec::payload::PayloadCodec;
-use microtome_codec::{Rgb, turbo};
+use microtome_codec::{Rgb, Stopwatch, turbo};
 use microtome_container::geometry::{Rect, TileId};
+use smallvec::SmallVec;
 
 use crate::error::Error;
-use crate::gather::{Content, Gathered, Record, Wanted};
+use crate::gather::{Content, Few, Gathered, Record, Wanted};
+use crate::times::Times;
 use crate::{mosaic, reference, workspace};
 
 /// Makes tiles in any order; what one is made from is decoded with it, and kept for the others.
 pub(crate) struct Decoder<'a> {
     gathered: &'a Gathered,
-    /// Decoded records of wanted tiles.
-    records: Vec<(TileId, Bytes)>,
-    pictures: Vec<(TileId, Option<Arc<Picture>>)>,
+    /// Complete streams of wanted tiles.
+    streams: SmallVec<[(TileId, Bytes); 1]>,
+    pictures: Few<(TileId, Option<Arc<Picture>>)>,
+    stopwatch: Stopwatch<Times>,
 }
 
 impl Drop for Decoder<'_> {
@@ -29,7 +32,13 @@ impl Drop for Decoder<'_> {
 impl<'a> Decoder<'a> {
     pub(crate) fn new(gathered: &'a Gathered) -> Self {
         let pictures = gathered.pictures.iter().map(|(tile, picture)| (*tile, Some(Arc::clone(picture))));
-        Self { gathered, records: vec![], pictures: pictures.collect() }
+        let (streams, stopwatch) = (SmallVec::new(), gathered.stopwatch);
+        Self { gathered, streams, pictures: pictures.collect(), stopwatch }
+    }
+
+    /// Where the time went so far, that of reading too; `None` if nobody wants to know.
+    pub(crate) fn times(&mut self) -> Option<Times> {
+        self.stopwatch.times().copied()
     }
 
     /// A tile as a complete JPEG stream.
@@ -55,34 +64,39 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The record of a stored tile, and in the same go its samples where other tiles need them.
+    /// The record of a stored tile.
     pub(crate) fn record(&mut self, tile: TileId) -> Result<Bytes, Error> {
-        if let Some((_, record)) = self.records.iter().find(|(known, _)| *known == tile) {
-            return Ok(record.clone());
+        self.against(tile, |record, reference, workspace| {
+            let Record { tile, size, payload, codec } = record;
+            codec.record(tile.level, *size, payload, reference, workspace)
+        })
+    }
+
+    /// The complete stream of a stored tile, and in the same go its samples where other tiles need them.
+    fn stored(&mut self, tile: TileId) -> Result<Bytes, Error> {
+        if let Some((_, stream)) = self.streams.iter().find(|(known, _)| *known == tile) {
+            return Ok(stream.clone());
         }
         let is_needed = self.gathered.is_reference(tile) && self.known(tile).is_none();
         let mut picture = None;
-        let record = self.against(tile, |record, reference, workspace| {
+        let stream = self.against(tile, |record, reference, workspace| {
             let Record { tile, size, payload, codec } = record;
-            let decoded = codec.record(tile.level, *size, payload, reference, workspace);
-            let mut samples = is_needed.then(workspace::picture);
-            picture = samples.take_if(|samples| codec.picture_into(workspace, samples));
+            let decoded = codec.jpeg(tile.level, *size, payload, reference, workspace);
+            if is_needed {
+                picture = workspace::picture(|picture| Ok(codec.picture_into(workspace, picture)))?;
+            }
             decoded
         });
         // A tile may have samples and still none of the codes that its stream needs: others can be made from it.
-        if is_needed && (record.is_ok() || picture.is_some()) {
+        if is_needed && (stream.is_ok() || picture.is_some()) {
             self.keep(tile, picture);
         }
-        let record = record?;
-        self.records.push((tile, record.clone()));
-        Ok(record)
-    }
-
-    fn stored(&mut self, tile: TileId) -> Result<Bytes, Error> {
-        let record = self.record(tile)?;
-        let Record { size: [width, height], codec, .. } = self.gathered.find(tile);
-        let complete = codec.params().to_jpeg(tile.level, *width, *height, &record);
-        complete.map_err(|e| self.gathered.undecodable(tile, e))
+        let stream = stream?;
+        // One tile alone is decoded once.
+        if self.gathered.wanted.len() > 1 {
+            self.streams.push((tile, stream.clone()));
+        }
+        Ok(stream)
     }
 
     fn stored_pixels(&mut self, tile: TileId) -> Result<Rgb, Error> {
@@ -97,12 +111,12 @@ impl<'a> Decoder<'a> {
             return Ok(picture);
         }
         if self.gathered.is_wanted(tile) {
-            let record = self.record(tile);
-            return self.known(tile).map_or_else(|| record.map(|_| None), Ok);
+            let stream = self.stored(tile);
+            return self.known(tile).map_or_else(|| stream.map(|_| None), Ok);
         }
         let picture = self.against(tile, |record, reference, workspace| {
             let Record { tile, size, payload, codec } = record;
-            codec.picture(tile.level, *size, payload, reference, workspace)
+            workspace::picture(|p| codec.picture(tile.level, *size, payload, reference, workspace, p))
         })?;
         Ok(self.keep(tile, picture))
     }
@@ -112,8 +126,7 @@ impl<'a> Decoder<'a> {
         found.map(|(_, picture)| picture.clone())
     }
 
-    fn keep(&mut self, tile: TileId, picture: Option<Picture>) -> Option<Arc<Picture>> {
-        let picture = picture.map(Arc::new);
+    fn keep(&mut self, tile: TileId, picture: Option<Arc<Picture>>) -> Option<Arc<Picture>> {
         if let Some(picture) = &picture {
             self.gathered.slide.keep_picture(tile, picture);
         }
@@ -125,14 +138,18 @@ impl<'a> Decoder<'a> {
     fn derive(&mut self, wanted: &Wanted, codec: &PayloadCodec) -> Result<Option<Bytes>, Error> {
         let PayloadCodec::CrossScale(_) = codec else { return Ok(None) };
         let Wanted { tile, rect, .. } = *wanted;
+        let mut decoding = self.stopwatch_of_decoding();
         let derive = |reference: Reference<'_>| match reference {
-            Reference::Finer(finer) => {
-                workspace::with(|w| codec.derive(tile.level, [rect.width, rect.height], finer, w).ok())
-            }
+            Reference::Finer(finer) => with_stopwatch(&mut decoding, |w| {
+                codec.derive(tile.level, [rect.width, rect.height], finer, w)
+            })
+            .ok(),
             _ => None,
         };
         let levels = self.gathered.slide.levels();
-        reference::with(Kind::Finer, levels, tile, |tile| self.picture(tile), derive)
+        let derived = reference::with(Kind::Finer, levels, tile, |tile| self.picture(tile), derive);
+        self.add(decoding, true);
+        derived
     }
 
     /// The pixels of a derived tile: `area` of the finer level at half size.
@@ -156,8 +173,38 @@ impl<'a> Decoder<'a> {
     ) -> Result<R, Error> {
         let Gathered { slide, .. } = self.gathered;
         let record = self.gathered.find(tile);
-        let run = |reference: Reference<'_>| workspace::with(|w| run(record, reference, w));
+        let mut decoding = self.stopwatch_of_decoding();
+        let run = |reference: Reference<'_>| with_stopwatch(&mut decoding, |w| run(record, reference, w));
         let result = reference::with(record.kind(), slide.levels(), tile, |tile| self.picture(tile), run)?;
+        let is_wanted = self.gathered.is_wanted(tile);
+        self.add(decoding, is_wanted);
         result.map_err(|e| self.gathered.undecodable(tile, e))
     }
+
+    fn stopwatch_of_decoding(&self) -> Stopwatch<DecodeTimes> {
+        Stopwatch::new(self.gathered.slide.measures())
+    }
+
+    /// Adds the times of a tile that is wanted, or that others are made from.
+    fn add(&mut self, mut decoding: Stopwatch<DecodeTimes>, is_wanted: bool) {
+        let (Some(times), Some(decoding)) = (self.stopwatch.times(), decoding.times()) else { return };
+        let DecodeTimes { prediction, entropy, stream } = *decoding;
+        if is_wanted {
+            times.prediction += prediction;
+            times.entropy += entropy;
+            times.stream += stream;
+        } else {
+            times.base += prediction + entropy + stream;
+        }
+    }
+}
+
+/// Runs with the thread's workspace, timed by this stopwatch.
+fn with_stopwatch<R>(decoding: &mut Stopwatch<DecodeTimes>, run: impl FnOnce(&mut Workspace) -> R) -> R {
+    workspace::with(|workspace| {
+        workspace.stopwatch = *decoding;
+        let result = run(workspace);
+        *decoding = workspace.stopwatch;
+        result
+    })
 }

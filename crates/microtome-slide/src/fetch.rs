@@ -10,9 +10,10 @@ use crate::error::Error;
 use crate::gather::{Content, Gathered, Wanted};
 use crate::reference;
 use crate::slide::Slide;
+use crate::times::Times;
 
 /// A tile's bytes and everything needed to decode them: no I/O from here on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FetchedTile(Gathered);
 
 impl FetchedTile {
@@ -28,7 +29,20 @@ impl FetchedTile {
     /// # Errors
     /// [`Error::Undecodable`] naming the tile at fault: this one, or one that it is made from.
     pub fn decode(&self) -> Result<Bytes, Error> {
-        Decoder::new(&self.0).jpeg(self.wanted())
+        self.decode_timed().0
+    }
+
+    /// As [`Self::decode`], and where the time of reading and decoding went: `None` unless the slide is
+    /// [timed](Slide::timed).
+    pub fn decode_timed(&self) -> (Result<Bytes, Error>, Option<Times>) {
+        let mut decoder = Decoder::new(&self.0);
+        (decoder.jpeg(self.wanted()), decoder.times())
+    }
+
+    /// Bytes that were read from storage.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.0.bytes_read
     }
 
     /// The tile's pixels; of a derived tile that is made from pixels, those before it is encoded.
@@ -72,7 +86,7 @@ impl FetchedTile {
 }
 
 /// The bytes of some tiles of a slide, such as a family: no I/O from here on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FetchedTiles(Gathered);
 
 impl FetchedTiles {
@@ -110,19 +124,27 @@ impl FetchedTiles {
     }
 
     /// Decodes in the order they were fetched those tiles that `wants` says yes to when it is their turn, and hands
-    /// each to `take`; ends when `wants` does not answer.
+    /// each to `take`; ends when `wants` does not answer. Where the time of reading and decoding went: `None` unless the
+    /// slide is [timed](Slide::timed).
     pub fn decode_some(
         &self,
         mut wants: impl FnMut(TileId) -> Option<bool>,
         mut take: impl FnMut(TileId, Result<Bytes, Error>),
-    ) {
+    ) -> Option<Times> {
         let mut decoder = Decoder::new(&self.0);
         for wanted in &self.0.wanted {
             match wants(wanted.tile) {
                 Some(true) => take(wanted.tile, decoder.jpeg(wanted)),
                 Some(false) => {}
-                None => return,
+                None => break,
             }
         }
+        decoder.times()
+    }
+
+    /// Bytes that were read from storage.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.0.bytes_read
     }
 }

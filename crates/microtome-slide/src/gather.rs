@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use microtome_codec::Stopwatch;
 use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
 use microtome_container::geometry::{Rect, TileId};
 use microtome_container::reader::Reading;
+use smallvec::SmallVec;
 
+use crate::buffers::Buffer;
 use crate::error::Error;
 use crate::slide::Slide;
+use crate::times::Times;
 use crate::{mosaic, reference};
 
 /// A checked record of a stored level, with what decodes it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Record {
     /// The tile it is the record of.
     pub(crate) tile: TileId,
     /// Width and height of the tile in pixels.
     pub(crate) size: [u32; 2],
     /// The stored bytes.
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Buffer,
     pub(crate) codec: Arc<PayloadCodec>,
 }
 
@@ -32,14 +35,14 @@ impl Record {
 }
 
 /// A tile that is to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) tile: TileId,
     pub(crate) rect: Rect,
     pub(crate) content: Content,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Content {
     Stored,
     /// The part of the finer level that reduces to the tile, and the codec of its tiles.
@@ -49,24 +52,39 @@ pub(crate) enum Content {
     },
 }
 
+/// A few of something: as many as one tile needs lie in place, those of a family elsewhere.
+pub(crate) type Few<T> = SmallVec<[T; 5]>;
+
 /// Everything that the wanted tiles are decoded from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Gathered {
     pub(crate) slide: Slide,
     reading: Reading,
-    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) wanted: SmallVec<[Wanted; 1]>,
     /// Records of the tiles or of the finer tiles, and those of the tiles that they are predicted from.
-    records: Vec<Record>,
+    records: Few<Record>,
     /// Decoded tiles that others are predicted from: their records need not be there.
-    pub(crate) pictures: Vec<(TileId, Arc<Picture>)>,
+    pub(crate) pictures: Few<(TileId, Arc<Picture>)>,
     /// Tiles whose samples are needed, for others to be made from.
-    references: Vec<TileId>,
+    references: Few<TileId>,
+    /// Times of reading, if they are wanted.
+    pub(crate) stopwatch: Stopwatch<Times>,
+    /// Bytes read from storage.
+    pub(crate) bytes_read: u64,
 }
 
 impl Gathered {
     pub(crate) fn new(slide: &Slide, reading: Reading) -> Self {
-        let (wanted, records, pictures, references) = (vec![], vec![], vec![], vec![]);
-        Self { slide: slide.clone(), reading, wanted, records, pictures, references }
+        Self {
+            slide: slide.clone(),
+            reading,
+            wanted: SmallVec::new(),
+            records: SmallVec::new(),
+            pictures: SmallVec::new(),
+            references: SmallVec::new(),
+            stopwatch: Stopwatch::new(slide.measures()),
+            bytes_read: 0,
+        }
     }
 
     /// Reads what `tile` needs, as far as it is not here yet.
@@ -113,7 +131,7 @@ impl Gathered {
         if self.records.iter().any(|r| r.tile == tile) {
             return Ok(());
         }
-        let record = self.slide.read(tile, self.reading)?;
+        let record = self.slide.read(tile, self.reading, &mut self.stopwatch, &mut self.bytes_read)?;
         let kind = record.kind();
         self.records.push(record);
         for relative in reference::relatives(kind, self.slide.levels(), tile) {

@@ -8,6 +8,7 @@
 //!
 //! Not here: HTTP, caches of tiles to be served, threads, reading of other slide formats.
 
+mod buffers;
 mod decode;
 pub mod deepzoom;
 pub mod error;
@@ -17,10 +18,13 @@ pub mod metadata;
 pub mod mosaic;
 pub mod reference;
 mod slide;
+mod times;
 pub mod workspace;
 
+pub use buffers::spare_bytes;
 pub use error::Error;
 pub use fetch::{FetchedTile, FetchedTiles};
 pub use metadata::Metadata;
 pub use microtome_container::geometry::{Grid, Rect, TileId};
 pub use slide::{LevelUsage, Slide};
+pub use times::Times;

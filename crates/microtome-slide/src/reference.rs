@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use microtome_codec::cross_scale::{Finer, Kind, Picture, Reference};
 use microtome_container::geometry::{Grid, TileId};
+use smallvec::SmallVec;
 
 /// A tile that another one is predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Relative {
 
 /// The relatives of a tile that is predicted as `kind`: one, up to four, or none.
 #[must_use]
-pub fn relatives(kind: Kind, levels: &[Grid], tile: TileId) -> Vec<Relative> {
+pub fn relatives(kind: Kind, levels: &[Grid], tile: TileId) -> SmallVec<[Relative; 4]> {
     let TileId { level, column, row } = tile;
     let origin = |tile: TileId| {
         let grid = levels.get(usize::from(tile.level))?;
@@ -27,16 +28,16 @@ pub fn relatives(kind: Kind, levels: &[Grid], tile: TileId) -> Vec<Relative> {
     let offset = |finer: [u32; 2], coarser: [u32; 2], scale: u32| {
         [0, 1].map(|axis| finer[axis].saturating_sub(scale.saturating_mul(coarser[axis])))
     };
-    let Some(own) = origin(tile) else { return vec![] };
+    let Some(own) = origin(tile) else { return SmallVec::new() };
     match kind {
-        Kind::Alone => vec![],
+        Kind::Alone => SmallVec::new(),
         Kind::Coarser => {
             let base = TileId { level: level.saturating_add(2), column: column >> 2, row: row >> 2 };
             let placed = origin(base).map(|at| Relative { tile: base, offset: offset(own, at, 4) });
             placed.into_iter().collect()
         }
         Kind::Finer => {
-            let Some(level) = level.checked_sub(1) else { return vec![] };
+            let Some(level) = level.checked_sub(1) else { return SmallVec::new() };
             let four = [(0, 0), (1, 0), (0, 1), (1, 1)];
             let four = four.map(|(x, y)| TileId { level, column: 2 * column + x, row: 2 * row + y });
             let placed = |tile| origin(tile).map(|at| Relative { tile, offset: offset(at, own, 2) });
@@ -77,7 +78,7 @@ pub fn with<E, R>(
     mut picture: impl FnMut(TileId) -> Result<Option<Arc<Picture>>, E>,
     run: impl FnOnce(Reference<'_>) -> R,
 ) -> Result<R, E> {
-    let mut pictures = vec![];
+    let mut pictures = SmallVec::<[_; 4]>::new();
     for relative in relatives(kind, levels, tile) {
         match picture(relative.tile)? {
             Some(picture) => pictures.push((picture, relative.offset)),
@@ -87,7 +88,7 @@ pub fn with<E, R>(
     Ok(match (kind, &pictures[..]) {
         (Kind::Coarser, [(base, offset)]) => run(Reference::Coarser { base, offset: *offset }),
         (Kind::Finer, [_, ..]) => {
-            let finer: Vec<Finer<'_>> =
+            let finer: SmallVec<[Finer<'_>; 4]> =
                 pictures.iter().map(|(picture, offset)| Finer { picture, offset: *offset }).collect();
             run(Reference::Finer(&finer))
         }
@@ -112,9 +113,9 @@ mod tests {
     fn a_detail_tile_lies_on_its_base_tile() {
         let found = relatives(Kind::Coarser, &levels(1), tile(0, 5, 4));
         // 254 * 5 - 1 - 4 * 253 across; the base tile of row 1 begins at 253 too.
-        assert_eq!(found, [Relative { tile: tile(2, 1, 1), offset: [257, 1015 - 1012] }]);
+        assert_eq!(found[..], [Relative { tile: tile(2, 1, 1), offset: [257, 1015 - 1012] }]);
         let found = relatives(Kind::Coarser, &levels(0), tile(0, 0, 1));
-        assert_eq!(found, [Relative { tile: tile(2, 0, 0), offset: [0, 254] }]);
+        assert_eq!(found[..], [Relative { tile: tile(2, 0, 0), offset: [0, 254] }]);
     }
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
         // Level 0 has 12 columns and 5 rows.
         let expected = [(10, [1, 1]), (11, [255, 1])]
             .map(|(column, offset)| Relative { tile: tile(0, column, 4), offset });
-        assert_eq!(found, expected);
+        assert_eq!(found[..], expected);
         assert_eq!(relatives(Kind::Finer, &levels(0), tile(1, 0, 0))[3].offset, [254, 254]);
     }
 

@@ -3,21 +3,25 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use microtome_codec::Rgb;
 use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
+use microtome_codec::{Rgb, Stopwatch};
 use microtome_container::geometry::{Grid, Rect, TileId};
 use microtome_container::header::{Section, SectionKind};
+use microtome_container::index::Entry;
 use microtome_container::reader::{Page, Reading};
 use microtome_container::{Container, ContentId};
 
+use crate::buffers::Buffer;
 use crate::error::Error;
 use crate::fetch::{FetchedTile, FetchedTiles};
 use crate::gather::Record;
 use crate::metadata::{self, Metadata};
 use crate::mosaic;
+use crate::times::Times;
 
 /// Index pages of 32 KiB that an open slide keeps: half a mebibyte, the index of some gigapixel around the viewer.
 const CACHED_PAGES: u64 = 16;
@@ -28,7 +32,10 @@ const MAX_PARAMETERS: u64 = 4 << 20;
 
 /// An open slide. Cheap to clone; all methods from any thread.
 #[derive(Debug, Clone)]
-pub struct Slide(Arc<Inner>);
+pub struct Slide {
+    inner: Arc<Inner>,
+    measures: bool,
+}
 
 /// What a level takes in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,38 +78,50 @@ impl Slide {
             .max_capacity(CACHED_PICTURES)
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build();
-        Ok(Self(Arc::new(Inner { container, levels, metadata, codecs, pages, pictures })))
+        let inner = Inner { container, levels, metadata, codecs, pages, pictures };
+        Ok(Self { inner: Arc::new(inner), measures: false })
+    }
+
+    /// The slide with a stopwatch: what is fetched through it tells where the time went.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        Self { measures: true, ..self }
+    }
+
+    /// Whether there is a stopwatch.
+    pub(crate) fn measures(&self) -> bool {
+        self.measures
     }
 
     /// The container below.
     #[must_use]
     pub fn container(&self) -> &Container {
-        &self.0.container
+        &self.inner.container
     }
 
     /// Identity of the content: the same id, the same bytes of every stored tile. Derived tiles have the same pixels
     /// before they are encoded; their bytes depend on the encoder's version too.
     #[must_use]
     pub fn content_id(&self) -> ContentId {
-        self.0.container.header().content_id
+        self.inner.container.header().content_id
     }
 
     /// What the container says about the slide.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+        &self.inner.metadata
     }
 
     /// The grid of each level: `levels()[k]` is 1/2^k of full resolution, the last level is 1 x 1 px.
     #[must_use]
     pub fn levels(&self) -> &[Grid] {
-        &self.0.levels
+        &self.inner.levels
     }
 
     /// Whether the tiles of a level are computed and encoded on demand. False beyond the coarsest level.
     #[must_use]
     pub fn is_derived(&self, level: u8) -> bool {
-        self.0.container.header().levels.get(usize::from(level)).is_some_and(|l| !l.stored)
+        self.inner.container.header().levels.get(usize::from(level)).is_some_and(|l| !l.stored)
     }
 
     /// Reads the records that a tile needs, and checks them. Blocking I/O, no decoding: the tile's own record for a
@@ -172,12 +191,12 @@ impl Slide {
     /// [`Error::Container`] if its section is damaged; `Ok(None)` if there is no such image.
     pub fn associated(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(image) = self.metadata().associated.iter().find(|a| a.name == name) else { return Ok(None) };
-        let mut sections = sections(&self.0.container, SectionKind::ASSOCIATED);
+        let mut sections = sections(&self.inner.container, SectionKind::ASSOCIATED);
         let Some(section) = sections.nth(image.index) else {
             let what = format!("{name} is said to be associated image {}, which is not there", image.index);
-            return Err(invalid(&self.0.container, "section META", what));
+            return Err(invalid(&self.inner.container, "section META", what));
         };
-        Ok(Some(self.0.container.read_section(section)?))
+        Ok(Some(self.inner.container.read_section(section)?))
     }
 
     /// How much each level takes in the file: reads the whole index.
@@ -185,7 +204,7 @@ impl Slide {
     /// # Errors
     /// [`Error::Container`] naming the damaged index page.
     pub fn usage(&self) -> Result<Vec<LevelUsage>, Error> {
-        let container = &self.0.container;
+        let container = &self.inner.container;
         let mut usage = vec![LevelUsage::default(); self.levels().len()];
         let mut seen = HashSet::new();
         let mut current: Option<(u64, Page)> = None;
@@ -210,40 +229,71 @@ impl Slide {
 
     /// The samples of a tile, if others predicted from it were decoded lately.
     pub(crate) fn picture(&self, tile: TileId) -> Option<Arc<Picture>> {
-        self.0.pictures.get(&tile)
+        self.inner.pictures.get(&tile)
     }
 
     /// Keeps the samples of a tile, unless it is one of the many that few others are predicted from.
     pub(crate) fn keep_picture(&self, tile: TileId, picture: &Arc<Picture>) {
         if tile.level >= 2 {
-            self.0.pictures.insert(tile, Arc::clone(picture));
+            self.inner.pictures.insert(tile, Arc::clone(picture));
         }
     }
 
     /// Reads and checks the record of a tile of a stored level.
-    pub(crate) fn read(&self, tile: TileId, reading: Reading) -> Result<Record, Error> {
-        let Inner { container, pages, codecs, levels, .. } = &*self.0;
+    pub(crate) fn read(
+        &self,
+        tile: TileId,
+        reading: Reading,
+        stopwatch: &mut Stopwatch<Times>,
+        bytes_read: &mut u64,
+    ) -> Result<Record, Error> {
+        let Inner { container, codecs, levels, .. } = &*self.inner;
         let (number, position) = container.locate(tile)?;
-        let page = match pages.get(&number) {
-            Some(page) => page,
-            None => {
-                let page = container.read_page(number, reading)?;
-                pages.insert(number, page.clone());
-                page
-            }
-        };
+        let page = stopwatch.time(|t| &mut t.index, || self.page(number, reading, bytes_read))?;
         let missing = |what: &str| microtome_container::Error::DamagedTile {
             path: container.path().to_owned(),
             tile,
             what: what.to_owned(),
         };
         let entry = page.entry(position).ok_or_else(|| missing("has no record"))?;
-        let payload = container.read_record(tile, entry, reading)?;
+        let payload = self.payload(tile, entry, reading, stopwatch)?;
+        *bytes_read += payload.len() as u64;
         let codec = codecs.get(usize::from(entry.section)).and_then(Option::as_ref);
         let codec = codec.ok_or_else(|| missing("its section has no codec parameters"))?;
         let rect = levels[usize::from(tile.level)].tile_rect(tile.column, tile.row);
         let rect = rect.ok_or(Error::OutsideSlide(tile))?;
         Ok(Record { tile, size: [rect.width, rect.height], payload, codec: Arc::clone(codec) })
+    }
+
+    fn page(&self, number: u64, reading: Reading, bytes_read: &mut u64) -> Result<Page, Error> {
+        let Inner { container, pages, .. } = &*self.inner;
+        if let Some(page) = pages.get(&number) {
+            return Ok(page);
+        }
+        let page = container.read_page(number, reading)?;
+        *bytes_read += page.bytes();
+        pages.insert(number, page.clone());
+        Ok(page)
+    }
+
+    fn payload(
+        &self,
+        tile: TileId,
+        entry: Entry,
+        reading: Reading,
+        stopwatch: &mut Stopwatch<Times>,
+    ) -> Result<Buffer, Error> {
+        let container = &self.inner.container;
+        let Some(times) = stopwatch.times() else {
+            return Ok(container.read_record_into(tile, entry, reading, Buffer::take, || ())?);
+        };
+        let begun = Instant::now();
+        let mut read = begun;
+        let payload =
+            container.read_record_into(tile, entry, reading, Buffer::take, || read = Instant::now())?;
+        times.read += read - begun;
+        times.checksum += read.elapsed();
+        Ok(payload)
     }
 }
 

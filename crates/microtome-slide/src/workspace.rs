@@ -12,7 +12,7 @@ const MAX_SPARE_BYTES: usize = 256 << 10;
 
 thread_local! {
     static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
-    static SPARE: RefCell<Vec<Picture>> = const { RefCell::new(vec![]) };
+    static SPARE: RefCell<Vec<Arc<Picture>>> = const { RefCell::new(vec![]) };
 }
 
 /// Runs with the calling thread's workspace; within another run, with a new one.
@@ -23,17 +23,25 @@ pub fn with<R>(run: impl FnOnce(&mut Workspace) -> R) -> R {
     result
 }
 
-/// A picture to be overwritten. Its memory has been used before where it can: new memory from the system costs more
+/// A picture, if `fill` has one. Its memory has been used before where it can: new memory from the system costs more
 /// than the samples that go into it.
-#[must_use]
-pub fn picture() -> Picture {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+///
+/// # Errors
+/// Those of `fill`.
+pub fn picture<E>(fill: impl FnOnce(&mut Picture) -> Result<bool, E>) -> Result<Option<Arc<Picture>>, E> {
+    let mut picture = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let filled = fill(Arc::get_mut(&mut picture).expect("spare pictures are nobody else's"));
+    if matches!(filled, Ok(true)) {
+        return Ok(Some(picture));
+    }
+    give_back([picture]);
+    filled.map(|_| None)
 }
 
 /// Gives pictures back to the calling thread, but for those that are used elsewhere.
 pub fn give_back(pictures: impl IntoIterator<Item = Arc<Picture>>) {
     SPARE.with_borrow_mut(|spare| {
-        let unused = pictures.into_iter().filter_map(Arc::into_inner);
+        let unused = pictures.into_iter().filter_map(|mut p| Arc::get_mut(&mut p).is_some().then_some(p));
         let usable = unused.filter(|picture| (1..=MAX_SPARE_BYTES).contains(&picture.bytes()));
         spare.extend(usable.take(MAX_SPARE - spare.len()));
     });

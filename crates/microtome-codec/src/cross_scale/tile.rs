@@ -1,8 +1,10 @@
 //! Tiles to payloads and back, against a reference.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::model::Kind;
 use super::params::CrossScale;
@@ -12,7 +14,7 @@ use super::quantise::{self, Chooser, Targets};
 use super::simd;
 use super::strands::{Readers, Writer};
 use crate::coefficients::{self, Parser, Plane, Statistics, Template, Tile};
-use crate::{Error, Rgb};
+use crate::{Error, Rgb, Stopwatch};
 
 /// First byte of a payload: the stream follows as it is.
 const VERBATIM: u8 = 0;
@@ -87,6 +89,18 @@ pub struct Finer<'a> {
     pub offset: [u32; 2],
 }
 
+/// Where the time of decoding goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DecodeTimes {
+    /// Putting the samples of other tiles onto the tile's grid. What each block takes from there is predicted between its
+    /// neighbours' symbols, and counts as entropy decoding.
+    pub prediction: Duration,
+    /// Decoding coefficients.
+    pub entropy: Duration,
+    /// Writing them as JPEG.
+    pub stream: Duration,
+}
+
 /// What coding needs besides; keep one per thread, and nothing is allocated from tile to tile.
 #[derive(Default)]
 pub struct Workspace {
@@ -97,6 +111,11 @@ pub struct Workspace {
     parser: Parser,
     streams: coefficients::Writer,
     joined: Vec<u8>,
+    /// A stream in the making, and the same one completed.
+    pub(crate) record: Vec<u8>,
+    pub(crate) complete: Vec<u8>,
+    /// How long decoding takes, if that is wanted.
+    pub stopwatch: Stopwatch<DecodeTimes>,
     /// Whether `tile` is a tile, and not what is left of one that failed.
     holds: bool,
 }
@@ -261,22 +280,37 @@ impl CrossScale {
         &self,
         level: u8,
         size: [u32; 2],
-        payload: &Bytes,
+        payload: &[u8],
         reference: Reference<'_>,
         workspace: &mut Workspace,
     ) -> Result<Bytes, Error> {
+        self.record_into(level, size, payload, reference, workspace)?;
+        Ok(Bytes::copy_from_slice(&workspace.record))
+    }
+
+    /// As [`Self::record`], into the workspace.
+    pub(crate) fn record_into(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
         let mut inline = None;
-        let template = match self.decode(level, size, payload, reference, workspace, &mut inline)? {
-            Content::Stream => return Ok(payload.slice(1..)),
+        let content = self.decode(level, size, payload, reference, workspace, &mut inline)?;
+        let Workspace { tile, streams, record, stopwatch, .. } = workspace;
+        record.clear();
+        let template = match content {
+            Content::Stream => {
+                record.extend_from_slice(&payload[1..]);
+                return Ok(());
+            }
             Content::Coefficients(template) => template,
         };
-        let mut out = Vec::with_capacity(payload.len() * 2 + 1024);
-        workspace.streams.write(template, &workspace.tile, &mut out)?;
+        stopwatch.time(|t| &mut t.stream, || streams.write(template, tile, record))?;
         let tables = self.tables(level);
-        if !tables.is_empty() {
-            split(tables, &mut out)?;
-        }
-        Ok(out.into())
+        if tables.is_empty() { Ok(()) } else { split(tables, record) }
     }
 
     /// The payload that keeps a record as it is.
@@ -306,11 +340,20 @@ impl CrossScale {
         reference: Reference<'_>,
         workspace: &mut Workspace,
     ) -> Result<Option<Picture>, Error> {
-        let mut inline = None;
-        match self.decode(level, size, payload, reference, workspace, &mut inline)? {
-            Content::Stream => Ok(None),
-            Content::Coefficients(_) => Ok(self.picture_in(workspace)),
-        }
+        self.decode_into_workspace(level, size, payload, reference, workspace)?;
+        Ok(self.picture_in(workspace))
+    }
+
+    /// Decodes a payload into the workspace, which holds no tile if it is stored verbatim.
+    pub(crate) fn decode_into_workspace(
+        &self,
+        level: u8,
+        size: [u32; 2],
+        payload: &[u8],
+        reference: Reference<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        self.decode(level, size, payload, reference, workspace, &mut None).map(|_content| ())
     }
 
     /// The samples of the tile that was coded or decoded last; `None` if that was verbatim.
@@ -384,7 +427,7 @@ impl CrossScale {
             }
             None => return Err(malformed(1, "no such template")),
         };
-        let Workspace { tile, aligned, scratch, .. } = workspace;
+        let Workspace { tile, aligned, scratch, stopwatch, .. } = workspace;
         template.planes_for(stored[0], stored[1], tile)?;
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
@@ -392,8 +435,15 @@ impl CrossScale {
         let mut readers = Readers::new(rest, form & HAS_FOUR != 0)?;
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
-            align(self.set, &reference, kind, plane, index, most, aligned);
-            simd::decode(self.set, &mut readers, self.model(kind, index), kind, aligned, plane, scratch);
+            stopwatch.time(
+                |t| &mut t.prediction,
+                || align(self.set, &reference, kind, plane, index, most, aligned),
+            );
+            let model = self.model(kind, index);
+            stopwatch.time(
+                |t| &mut t.entropy,
+                || simd::decode(self.set, &mut readers, model, kind, aligned, plane, scratch),
+            );
         }
         readers.finish()?;
         workspace.holds = true;
@@ -430,7 +480,7 @@ impl CrossScale {
         let malformed = |what| Error::Malformed { offset: 0, what };
         let template = self.derived.and_then(|number| self.templates.get(usize::from(number)));
         let template = template.ok_or(malformed("the slide has no template for derived tiles"))?;
-        let Workspace { tile, aligned, streams, .. } = workspace;
+        let Workspace { tile, aligned, streams, record, stopwatch, .. } = workspace;
         template.planes_for(size[0], size[1], tile)?;
         let most = most_sampling(&tile.planes);
         if finer.iter().any(|f| f.picture.planes.len() != tile.planes.len()) {
@@ -441,12 +491,15 @@ impl CrossScale {
             if !finer.iter().all(|f| f.picture.planes.get(index).is_some_and(|c| c.sampling == sampling)) {
                 return Err(malformed("a finer tile has other components than derived tiles"));
             }
-            align(self.set, &Reference::Finer(finer), Kind::Finer, plane, index, most, aligned);
-            simd::round(self.set, &self.unit, aligned, plane);
+            let predict = || {
+                align(self.set, &Reference::Finer(finer), Kind::Finer, plane, index, most, aligned);
+                simd::round(self.set, &self.unit, aligned, plane);
+            };
+            stopwatch.time(|t| &mut t.prediction, predict);
         }
-        let mut out = Vec::with_capacity(16 << 10);
-        streams.write(template, tile, &mut out)?;
-        Ok(out.into())
+        record.clear();
+        stopwatch.time(|t| &mut t.stream, || streams.write(template, tile, record))?;
+        Ok(Bytes::copy_from_slice(record))
     }
 }
 
@@ -481,7 +534,7 @@ pub(super) fn align(
         }
         (Kind::Finer, Reference::Finer(tiles)) => {
             let size = [8 * plane.width, 8 * plane.height];
-            let children: Vec<Child<'_>> =
+            let children: SmallVec<[Child<'_>; 4]> =
                 tiles.iter().map(|tile| child(tiles, tile, index, pixels, size)).collect();
             simd::finer(set, aligned, &children, size);
         }

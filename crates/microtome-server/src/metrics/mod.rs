@@ -86,6 +86,8 @@ pub(crate) struct Gauges {
     pub(crate) tiles_waiting: u64,
     pub(crate) families_in_flight: u64,
     pub(crate) open_slides: u64,
+    pub(crate) decoders: u64,
+    pub(crate) spare_buffer_bytes: u64,
 }
 
 /// Why a tile was not made.
@@ -104,8 +106,8 @@ impl Dropped {
         [(Self::Full, "full"), (Self::Late, "late"), (Self::Unwanted, "unwanted")];
 }
 
-/// Stages of a cold tile, as the label `stage`, in the order of [`Stages::all`].
-const STAGES: [&str; 3] = ["queue", "fetch", "decode"];
+/// Number of stages of a cold tile, and of steps in them.
+const STAGES: usize = 10;
 
 /// All counters of a server.
 #[derive(Debug, Default)]
@@ -115,7 +117,10 @@ pub(crate) struct Metrics {
     dropped: [AtomicU64; Dropped::ALL.len()],
     background: Histogram,
     background_tiles: AtomicU64,
-    stages: Option<[Histogram; STAGES.len()]>,
+    bytes_read: AtomicU64,
+    decoders_busy: AtomicU64,
+    /// In the order of [`Stages::named`].
+    stages: Option<[Histogram; STAGES]>,
 }
 
 impl Metrics {
@@ -146,18 +151,39 @@ impl Metrics {
         self.background_tiles.fetch_add(tiles, Ordering::Relaxed);
     }
 
+    /// Counts a decoding thread as busy until what is returned is dropped.
+    pub(crate) fn decoding(&self) -> impl Drop {
+        self.decoders_busy.fetch_add(1, Ordering::Relaxed);
+        Busy(&self.decoders_busy)
+    }
+
+    /// Counts bytes that were read from containers.
+    pub(crate) fn read(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Counts the stages of a cold tile, if they are wanted.
     pub(crate) fn stages(&self, stages: &Stages) {
         if let Some(histograms) = &self.stages {
-            for (histogram, duration) in histograms.iter().zip(stages.all()) {
+            for (histogram, (_, duration)) in histograms.iter().zip(stages.named()) {
                 histogram.observe(duration);
             }
         }
     }
 }
 
+struct Busy<'a>(&'a AtomicU64);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use microtome_slide::Times;
+
     use super::*;
 
     #[test]
@@ -176,7 +202,10 @@ mod tests {
         metrics.dropped(Dropped::Late);
         metrics.background(Duration::from_millis(5), 21);
         let stage = Duration::from_secs(10);
-        metrics.stages(&Stages { queue: stage, fetch: stage, decode: stage });
+        metrics.stages(&Stages { queue: stage, fetch: stage, decode: stage, steps: Times::default() });
+        metrics.read(4711);
+        drop(metrics.decoding());
+        let _busy = metrics.decoding();
         let cache = CacheSize { bytes: 7, ..CacheSize::default() };
         let text = metrics.text(Gauges { cache, ..Gauges::default() });
         for line in [
@@ -191,7 +220,10 @@ mod tests {
             "microtome_tiles_dropped_total{reason=\"late\"} 1",
             "microtome_background_tiles_total 21",
             "microtome_tile_stage_seconds_count{stage=\"fetch\"} 1",
+            "microtome_tile_stage_seconds_count{stage=\"entropy\"} 1",
             "microtome_cache_bytes 7",
+            "microtome_bytes_read_total 4711",
+            "microtome_decode_threads_busy 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

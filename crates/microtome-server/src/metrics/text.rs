@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::Histogram;
-use super::{Dropped, Gauges, Metrics, Route, STAGES, STATUSES, Source};
+use super::{Dropped, Gauges, Metrics, Route, STATUSES, Source, Stages};
 
 /// Content type of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -64,11 +64,13 @@ impl Metrics {
         let tiles = tiles.map(|((_, name), histogram)| (Some(("source", *name)), histogram));
         text.histograms("tile_seconds", "Time to answer a tile, by where it came from", tiles);
         if let Some(stages) = &self.stages {
+            let names = Stages::default().named();
             let stages =
-                STAGES.iter().zip(stages).map(|(name, histogram)| (Some(("stage", *name)), histogram));
+                names.iter().zip(stages).map(|((name, _), histogram)| (Some(("stage", *name)), histogram));
             text.histograms("tile_stage_seconds", "Time a cold tile spent in each stage", stages);
         }
         self.work(&mut text);
+        text.one("decode_threads_busy", "gauge", "Threads that decode now", read(&self.decoders_busy));
         quantities(&mut text, gauges);
         text.0
     }
@@ -104,6 +106,7 @@ impl Metrics {
             "Tiles made in the background",
             read(&self.background_tiles),
         );
+        text.one("bytes_read_total", "counter", "Bytes read from containers", read(&self.bytes_read));
     }
 }
 
@@ -116,6 +119,12 @@ fn quantities(text: &mut Text, gauges: Gauges) {
         ("tiles_waiting", "Tiles that wait for their decoding", gauges.tiles_waiting),
         ("families_in_flight", "Turns under way in the background", gauges.families_in_flight),
         ("open_slides", "Slides kept open", gauges.open_slides),
+        ("decode_threads", "Threads that decode", gauges.decoders),
+        (
+            "spare_buffer_bytes",
+            "Bytes of record buffers that wait to be used again",
+            gauges.spare_buffer_bytes,
+        ),
     ] {
         text.one(name, "gauge", help, value);
     }

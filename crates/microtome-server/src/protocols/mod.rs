@@ -47,10 +47,7 @@ pub(crate) async fn answer_tile(
     let total = start.elapsed();
     app.metrics.tile(if derived { Source::Derived } else { Source::Stored }, total);
     let mut response = representation.full(jpeg);
-    app.add_timing(&mut response, || {
-        let (queue, fetch, decode) = (stages.queue, stages.fetch, stages.decode);
-        server_timing(&[("queue", queue), ("fetch", fetch), ("decode", decode), ("total", total)])
-    });
+    app.add_timing(&mut response, || server_timing(&[&stages.named()[..], &[("total", total)]].concat()));
     Ok(response)
 }
 
