@@ -55,7 +55,10 @@ fn main() -> std::process::ExitCode {
 
 fn run() -> Result<(), Failure> {
     let words = with_command(std::env::args_os().collect());
-    let Parsed { matches, settings } = settings::parse(&CommandLine::command(), &words)?;
+    let Parsed { matches, settings, strangers } = settings::parse(&CommandLine::command(), &words)?;
+    for variable in strangers {
+        failure::complain(&format!("{variable} is set and is no setting: docs/configuration.md lists them"));
+    }
     match CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
         Command::Ingest(arguments) => commands::ingest::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),

@@ -28,6 +28,8 @@ pub(crate) struct Parsed {
     pub(crate) matches: ArgMatches,
     /// Settings that the command takes, in the order of its help; none if it takes none.
     pub(crate) settings: Vec<Setting>,
+    /// Variables that look like settings of the command and are none: misspelled, most likely.
+    pub(crate) strangers: Vec<String>,
 }
 
 /// A setting as it is in force.
@@ -49,8 +51,17 @@ pub(crate) fn parse(command: &Command, words: &[OsString]) -> Result<Parsed, Fai
         matches = self::matches(with_defaults(command.clone(), &matches, &file), words)?;
     }
     let (inner_command, inner) = innermost(command, &matches);
-    let settings = arguments(inner_command).map(|argument| setting(argument, inner, &file)).collect();
-    Ok(Parsed { matches, settings })
+    let settings: Vec<_> = arguments(inner_command).map(|argument| setting(argument, inner, &file)).collect();
+    let strangers = if settings.is_empty() { vec![] } else { strangers(inner_command) };
+    Ok(Parsed { matches, settings, strangers })
+}
+
+/// Variables with our prefix that are no setting of the command. Not our tests' own, which begin with `MICROTOME_TEST_`.
+fn strangers(command: &Command) -> Vec<String> {
+    let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    ours.filter(|name| name.starts_with("MICROTOME_") && !name.starts_with("MICROTOME_TEST_"))
+        .filter(|name| !arguments(command).any(|argument| argument.get_env() == Some(name.as_ref())))
+        .collect()
 }
 
 /// The argument `--config FILE`.

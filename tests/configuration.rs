@@ -59,6 +59,16 @@ fn start(command: &mut Command) -> String {
 }
 
 #[test]
+fn a_misspelled_variable_is_named() {
+    let mut command = with_variables(&[("MICROTOME_CACHE_MBS", "1"), ("MICROTOME_CACHE_MB", "2")]);
+    let output = command.args(["config", "show", "--json"]).output().unwrap();
+    assert!(output.status.success());
+    let complaint =
+        "microtome: MICROTOME_CACHE_MBS is set and is no setting: docs/configuration.md lists them\n";
+    assert_eq!(text(&output.stderr), complaint);
+}
+
+#[test]
 fn flags_beat_the_environment_and_that_the_file() {
     let folder = folder();
     let file = write(folder.path(), "cache_mb = 1\ncache_entries = 2\nrayon_threads = 3\n");
@@ -113,9 +123,9 @@ fn the_server_takes_them_and_says_so() {
     {
         let said = start(with_variables(&variables).args(words));
         let line = said.lines().find(|line| line.contains("INFO") && line.contains("settings")).unwrap();
-        assert!(line.contains("cache_mb: 17") && line.contains("slides of the file"), "{line}");
+        assert!(line.contains("cache_mb=17") && said.contains("slides of the file"), "{said}");
         assert_eq!(
-            line.contains("max_inflight_families: 5"),
+            line.contains("max_inflight_families=5"),
             words.len() > 1 || words[0] != "serve",
             "{line}"
         );

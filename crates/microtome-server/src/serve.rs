@@ -96,7 +96,19 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
 }
 
 fn announce(config: &ServerConfig, address: SocketAddr) {
-    tracing::info!(?config, "settings");
+    let ServerConfig { rayon_threads, tokio_workers, tokio_blocking_threads, .. } = *config;
+    let ServerConfig { max_inflight_families, prefetch, cache_entries, cache_mb, .. } = *config;
+    tracing::info!(
+        rayon_threads,
+        tokio_workers,
+        tokio_blocking_threads,
+        max_inflight_families,
+        %prefetch,
+        cache_entries,
+        cache_mb,
+        timing_breakdown = config.timing_breakdown,
+        "settings"
+    );
     let slides_root = config.slides_root.display();
     let tls = config.tls.is_some();
     if config.slides_root.is_dir() {
