@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use microtome_slide::Slide;
+use microtome_slide::{Caches, Slide};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
@@ -44,6 +44,7 @@ pub(crate) struct Catalog {
     root: PathBuf,
     /// Whether slides tell where the time of their tiles goes.
     times: bool,
+    caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
     started: Instant,
 }
@@ -53,7 +54,7 @@ impl Catalog {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
-        Self { root, times, open, started: Instant::now() }
+        Self { root, times, caches: Caches::default(), open, started: Instant::now() }
     }
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
@@ -75,9 +76,9 @@ impl Catalog {
     }
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
-        let (root, times) = (self.root.clone(), self.times);
+        let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
         let now_ms = self.now_ms();
-        let opening = tokio::task::spawn_blocking(move || open(&root, id, times, now_ms));
+        let opening = tokio::task::spawn_blocking(move || open(&root, id, &caches, times, now_ms));
         opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
     }
 
@@ -134,14 +135,20 @@ async fn still_same(open: &Arc<OpenSlide>) -> Result<bool, Error> {
     check.await.map_err(|_lost| Error::WorkerLost("look at a slide's file"))
 }
 
-fn open(root: &Path, id: SlideId, times: bool, now_ms: u64) -> Result<Arc<OpenSlide>, Error> {
+fn open(
+    root: &Path,
+    id: SlideId,
+    caches: &Caches,
+    times: bool,
+    now_ms: u64,
+) -> Result<Arc<OpenSlide>, Error> {
     let file = id.file_below(root);
     let (target, identity) = match locate(root, &file) {
         Ok(Some(found)) => found,
         Ok(None) => return Err(Error::NoSuchSlide),
         Err(source) => return Err(Error::Unreachable { slide: id, source }),
     };
-    match Slide::open(&target) {
+    match Slide::open_with(&target, caches) {
         Ok(slide) => {
             let slide = if times { slide.timed() } else { slide };
             let content_id = slide.content_id().to_string().into();
@@ -272,7 +279,7 @@ mod tests {
         std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
         let key = |id: &str| {
             let id = SlideId::from_path(id).expect("a valid id");
-            let open = open(root, id, false, 0).expect("a slide");
+            let open = open(root, id, &Caches::default(), false, 0).expect("a slide");
             let tile = TileId { level: 0, column: 0, row: 0 };
             (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
         };

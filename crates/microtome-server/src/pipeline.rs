@@ -11,7 +11,7 @@ use bytes::Bytes;
 use microtome_slide::{FetchedTile, TileId, Times};
 use rayon::ThreadPool;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
@@ -48,6 +48,9 @@ impl Stages {
 /// Longest wait for a tile: for its place in the queue, storage and decoding together.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// Blocking threads that no tile is read on.
+const CATALOGUE_THREADS: usize = 2;
+
 /// A tile and how long it took, or why there is none.
 type Outcome = Result<(Bytes, Stages), Failure>;
 /// One who waits for a tile.
@@ -59,6 +62,9 @@ pub(crate) struct Pipeline {
     pub(crate) flights: Flights<TileKey, Waiter>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) decoders: ThreadPool,
+    /// One permit for each blocking thread that may read records. Storage that hangs holds them, and the catalogue still
+    /// has threads to open and look at slides with.
+    pub(crate) readers: Arc<Semaphore>,
     pub(crate) prefetcher: Prefetcher,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -80,6 +86,9 @@ impl Pipeline {
             flights: Flights::new(),
             queue: Arc::new(Queue::new(threads, Instant::now())),
             decoders,
+            readers: Arc::new(Semaphore::new(
+                config.tokio_blocking_threads.saturating_sub(CATALOGUE_THREADS).max(1),
+            )),
             prefetcher: Prefetcher::new(config.prefetch, config.max_inflight_families),
             metrics,
         })
@@ -145,8 +154,15 @@ impl Job {
                 job.decode(&fetched, stages, read);
             }
             Ok(None) => {
-                let runtime = job.runtime.clone();
-                runtime.spawn_blocking(move || job.fetch());
+                let readers = Arc::clone(&job.landing.pipeline.readers);
+                job.runtime.clone().spawn(async move {
+                    // Never closed.
+                    let Ok(permit) = readers.acquire_owned().await else { return };
+                    tokio::task::spawn_blocking(move || {
+                        job.fetch();
+                        drop(permit);
+                    });
+                });
             }
             Err(error) => job.fail(error),
         }

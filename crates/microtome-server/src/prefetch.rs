@@ -114,8 +114,13 @@ impl Pipeline {
         let Some(turn) = self.turn(TileKey { instance: open.instance, tile: head }) else { return };
         let turn = Arc::new(turn);
         for group in groups {
+            // While others read, there is nothing to be read ahead.
+            let Ok(permit) = Arc::clone(&self.readers).try_acquire_owned() else { return };
             let (turn, open) = (Arc::clone(&turn), Arc::clone(open));
-            runtime.spawn_blocking(move || turn.fetch(open, &group));
+            runtime.spawn_blocking(move || {
+                turn.fetch(open, &group);
+                drop(permit);
+            });
         }
     }
 

@@ -9,6 +9,7 @@
 //! Not here: HTTP, caches of tiles to be served, threads, reading of other slide formats.
 
 mod buffers;
+mod caches;
 mod decode;
 pub mod deepzoom;
 pub mod error;
@@ -22,6 +23,7 @@ mod times;
 pub mod workspace;
 
 pub use buffers::spare_bytes;
+pub use caches::Caches;
 pub use error::Error;
 pub use fetch::{FetchedTile, FetchedTiles};
 pub use metadata::Metadata;

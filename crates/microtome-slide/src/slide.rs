@@ -1,4 +1,4 @@
-//! An open slide: container, codecs, metadata, and the cache of index pages.
+//! An open slide: container, codecs, metadata, and its share of the caches.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,6 +16,7 @@ use microtome_container::reader::{Page, Reading};
 use microtome_container::{Container, ContentId};
 
 use crate::buffers::Buffer;
+use crate::caches::{Caches, Share};
 use crate::error::Error;
 use crate::fetch::{FetchedTile, FetchedTiles};
 use crate::gather::Record;
@@ -23,10 +24,6 @@ use crate::metadata::{self, Metadata};
 use crate::mosaic;
 use crate::times::Times;
 
-/// Index pages of 32 KiB that an open slide keeps: half a mebibyte, the index of some gigapixel around the viewer.
-const CACHED_PAGES: u64 = 16;
-/// Bytes of decoded base tiles that an open slide keeps: some 160 of 256 x 256 px, each good for a family of 20.
-const CACHED_PICTURES: u64 = 16 << 20;
 /// Longest codec parameters read: tables of 64 KiB for each of 33 levels fit.
 const MAX_PARAMETERS: u64 = 4 << 20;
 
@@ -55,9 +52,7 @@ struct Inner {
     metadata: Metadata,
     /// Codec of each section of the section table that holds tiles.
     codecs: Vec<Option<Arc<PayloadCodec>>>,
-    pages: moka::sync::Cache<u64, Page>,
-    /// Decoded tiles that others are predicted from.
-    pictures: moka::sync::Cache<TileId, Arc<Picture>>,
+    share: Share,
 }
 
 impl Slide {
@@ -66,19 +61,20 @@ impl Slide {
     /// # Errors
     /// [`Error::Container`] or [`Error::Invalid`], naming the file and the place.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, &Caches::default())
+    }
+
+    /// As [`Self::open`], keeping what it keeps together with other slides.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, caches: &Caches) -> Result<Self, Error> {
         let container = Container::open(path)?;
         let header = container.header();
         let levels = (0..header.levels.len()).filter_map(|k| header.grid(k as u8)).collect();
         let metadata = read_metadata(&container)?;
         let codecs = read_codecs(&container)?;
-        let pages = moka::sync::Cache::new(CACHED_PAGES);
-        // By use alone: who walks through a slide wants the newest picture, however little it was asked for so far.
-        let pictures = moka::sync::Cache::builder()
-            .weigher(|_, picture: &Arc<Picture>| u32::try_from(picture.bytes()).unwrap_or(u32::MAX))
-            .max_capacity(CACHED_PICTURES)
-            .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .build();
-        let inner = Inner { container, levels, metadata, codecs, pages, pictures };
+        let inner = Inner { container, levels, metadata, codecs, share: Share::new(caches) };
         Ok(Self { inner: Arc::new(inner), measures: false })
     }
 
@@ -229,13 +225,13 @@ impl Slide {
 
     /// The samples of a tile, if others predicted from it were decoded lately.
     pub(crate) fn picture(&self, tile: TileId) -> Option<Arc<Picture>> {
-        self.inner.pictures.get(&tile)
+        self.inner.share.picture(tile)
     }
 
     /// Keeps the samples of a tile, unless it is one of the many that few others are predicted from.
     pub(crate) fn keep_picture(&self, tile: TileId, picture: &Arc<Picture>) {
         if tile.level >= 2 {
-            self.inner.pictures.insert(tile, Arc::clone(picture));
+            self.inner.share.keep_picture(tile, picture);
         }
     }
 
@@ -266,13 +262,13 @@ impl Slide {
     }
 
     fn page(&self, number: u64, reading: Reading, bytes_read: &mut u64) -> Result<Page, Error> {
-        let Inner { container, pages, .. } = &*self.inner;
-        if let Some(page) = pages.get(&number) {
+        let Inner { container, share, .. } = &*self.inner;
+        if let Some(page) = share.page(number) {
             return Ok(page);
         }
         let page = container.read_page(number, reading)?;
         *bytes_read += page.bytes();
-        pages.insert(number, page.clone());
+        share.keep_page(number, &page);
         Ok(page)
     }
 
