@@ -6,9 +6,12 @@
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod image;
+mod names;
 pub mod synthetic;
 pub mod tiff;
 mod unread;
+
+pub use names::{is_source_folder, may_be_slide};
 
 use std::path::{Path, PathBuf};
 
