@@ -3,6 +3,7 @@
 //! Sources: ITU-T T.81 annex B (markers), T.871 (JFIF), Adobe TN 5116 (APP14), TIFF Technical Note 2 (JPEGTables).
 //! Nothing here touches entropy-coded data.
 
+mod bare;
 mod scans;
 
 use smallvec::SmallVec;
@@ -10,6 +11,7 @@ use smallvec::SmallVec;
 use crate::Error;
 
 pub(crate) use scans::MAX_SCANS;
+pub use bare::bare;
 pub use scans::check_self_contained;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
