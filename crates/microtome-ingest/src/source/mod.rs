@@ -6,6 +6,7 @@
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod image;
+pub(crate) mod jpeg2000;
 mod names;
 pub mod synthetic;
 pub mod tiff;

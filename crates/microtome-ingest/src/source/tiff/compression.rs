@@ -1,15 +1,22 @@
-//! Lossless compression schemes: the stored bytes of a chunk to its samples.
+//! Compression schemes other than JPEG: the stored bytes of a chunk to its samples.
 //!
-//! TIFF 6.0 sections 9 (PackBits) and 13 (LZW), TIFF Technical Note 3 (deflate), section 14 (predictor). Output grows
-//! as input is read, never by what a file says of itself. Not here: JPEG, and what samples mean.
+//! TIFF 6.0 sections 9 (PackBits) and 13 (LZW), TIFF Technical Note 3 (deflate), section 14 (predictor); RFC 8878
+//! (Zstandard), RFC 9649 (WebP), JPEG 2000. Output grows as input is read, or is what the chunk's size asks for, never
+//! what a stream says of itself. Not here: JPEG, and what samples mean.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use flate2::read::ZlibDecoder;
+use image_webp::WebPDecoder;
+use ruzstd::decoding::StreamingDecoder;
 use weezl::{BitOrder, LzwStatus};
+
+use crate::source::jpeg2000::{self, Expected, rgb_of_ycbcr};
 
 /// Output is made room for in such steps.
 const STEP: usize = 1 << 20;
+/// Memory of the WebP decoder beside its output: a tile of the most pixels takes less.
+const WEBP_MEMORY: usize = 128 << 20;
 
 /// The `expected` bytes of a deflate (zlib) stream, its checksum checked.
 pub(super) fn inflate(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
@@ -20,6 +27,58 @@ pub(super) fn inflate(stored: &[u8], expected: usize) -> Result<Vec<u8>, String>
     // The checksum follows the data: it is read with the byte that should not be there.
     decoder.take(1).read_to_end(&mut Vec::new()).map_err(undecodable)?;
     complete(out, expected)
+}
+
+/// The `expected` bytes of a Zstandard frame.
+pub(super) fn zstandard(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
+    let mut decoder =
+        StreamingDecoder::new(stored).map_err(|error| format!("undecodable Zstandard frame ({error})"))?;
+    let mut out = Vec::new();
+    decoder
+        .by_ref()
+        .take(expected as u64)
+        .read_to_end(&mut out)
+        .map_err(|error| format!("undecodable Zstandard frame ({error})"))?;
+    complete(out, expected)
+}
+
+/// The `samples` bytes of every pixel of a WebP image, which has the size of the chunk: red, green, blue, alpha.
+pub(super) fn webp(stored: &[u8], size: (u32, u32), samples: usize) -> Result<Vec<u8>, String> {
+    let undecodable = |error| format!("undecodable WebP image ({error})");
+    let mut decoder = WebPDecoder::new(Cursor::new(stored)).map_err(undecodable)?;
+    if decoder.dimensions() != size {
+        let ((width, height), (right, bottom)) = (decoder.dimensions(), size);
+        return Err(format!("a WebP image of {width} x {height} px, not {right} x {bottom}"));
+    }
+    decoder.set_memory_limit(WEBP_MEMORY);
+    let there = if decoder.has_alpha() { 4 } else { 3 };
+    let mut out = vec![0; there * size.0 as usize * size.1 as usize];
+    decoder.read_image(&mut out).map_err(undecodable)?;
+    Ok(match (there, samples) {
+        // An opaque image may be stored without alpha, as one without need for it may have some.
+        (3, 4) => out.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect(),
+        (4, 3) => out.as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        _ => out,
+    })
+}
+
+/// The `samples` bytes of every pixel of a JPEG 2000 codestream of the chunk's size; `ycbcr` says what streams without
+/// a colour transform hold.
+pub(super) fn jpeg_2000(
+    stored: &[u8],
+    (width, height): (u32, u32),
+    samples: usize,
+    ycbcr: bool,
+) -> Result<Vec<u8>, String> {
+    let decoded = jpeg2000::decode(stored, Expected { width, height, components: samples })?;
+    if decoded.bits != 8 {
+        return Err(format!("JPEG 2000 of {} bits per sample on a page of 8", decoded.bits));
+    }
+    let mut out: Vec<u8> = decoded.samples.iter().map(|&sample| sample as u8).collect();
+    if ycbcr && !decoded.transformed && samples == 3 {
+        out.as_chunks_mut().0.iter_mut().for_each(|pixel| *pixel = rgb_of_ycbcr(*pixel));
+    }
+    Ok(out)
 }
 
 /// The `expected` bytes of an LZW stream.

@@ -6,7 +6,7 @@
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
 
-use super::compression::{complete, inflate, lzw, undo_differences, unpack_bits};
+use super::compression::{complete, inflate, jpeg_2000, lzw, undo_differences, unpack_bits, webp, zstandard};
 use super::ifd::Tiff;
 use super::page::{Alpha, Compression, Page, Photometric};
 use crate::Error;
@@ -97,6 +97,9 @@ impl Page {
             Compression::Lzw => lzw(&stored, expected),
             Compression::Deflate => inflate(&stored, expected),
             Compression::PackBits => unpack_bits(&stored, expected),
+            Compression::Zstandard => zstandard(&stored, expected),
+            Compression::WebP => webp(&stored, (width, height), samples),
+            Compression::Jpeg2000 { ycbcr } => jpeg_2000(&stored, (width, height), samples, ycbcr),
         };
         let mut data = expanded
             .map_err(|what| tiff.malformed(format!("{}, {}", self.place, self.chunks.place(index)), what))?;

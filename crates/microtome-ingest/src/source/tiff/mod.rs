@@ -1,8 +1,8 @@
 //! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
-//! tiles and strips (none, LZW, deflate, PackBits, JPEG; 8-bit grey, palette, RGB, with or without alpha) are read as
-//! pixels. Not here: JPEG 2000, WebP, Zstandard, 16-bit samples and more than one channel, plane or scene, which are
+//! tiles and strips (none, LZW, deflate, PackBits, Zstandard, JPEG, JPEG 2000, WebP; 8-bit grey, palette, RGB, with or
+//! without alpha) are read as pixels. Not here: 16-bit samples and more than one channel, plane or scene, which are
 //! refused or left out by name.
 
 mod associated;

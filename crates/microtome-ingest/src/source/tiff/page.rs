@@ -29,8 +29,15 @@ pub(super) enum Compression {
     Lzw,
     Deflate,
     PackBits,
+    Zstandard,
+    WebP,
     /// JPEG after Technical Note 2, with the page's JPEGTables (empty if there are none).
     Jpeg(Vec<u8>),
+    /// JPEG 2000 codestreams.
+    Jpeg2000 {
+        /// Whether streams without a colour transform of their own hold YCbCr.
+        ycbcr: bool,
+    },
 }
 
 /// What the colour samples mean.
@@ -82,18 +89,19 @@ impl Page {
         let samples = samples(tiff, directory)?;
         let compression = compression(tiff, directory)?;
         let jpeg = matches!(compression, Compression::Jpeg(_));
-        let photometric = photometric(tiff, directory, samples, jpeg)?;
+        let photometric = photometric(tiff, directory, samples, &compression)?;
         let separate = match tiff.number_of(directory, PLANAR_CONFIGURATION)?.unwrap_or(1) {
             1 => false,
             2 if samples == 1 => false,
-            2 if !jpeg => true,
-            2 => return Err(tiff.unsupported(&directory.place, "JPEG with a plane per sample")),
+            2 if !jpeg && compression != Compression::WebP => true,
+            2 => return Err(tiff.unsupported(&directory.place, "JPEG or WebP with a plane per sample")),
             other => return Err(unknown(tiff, directory, PLANAR_CONFIGURATION, other)),
         };
         if tiff.number_of(directory, FILL_ORDER)?.unwrap_or(1) != 1 && !jpeg {
             return Err(tiff.unsupported(&directory.place, "bits stored in reverse (FillOrder 2)"));
         }
-        let predicts = matches!(compression, Compression::Lzw | Compression::Deflate);
+        let predicts =
+            matches!(compression, Compression::Lzw | Compression::Deflate | Compression::Zstandard);
         let differenced = match tiff.number_of(directory, PREDICTOR)?.unwrap_or(1) {
             1 => false,
             2 => predicts,
@@ -174,14 +182,18 @@ fn compression(tiff: &Tiff, directory: &Directory) -> Result<Compression, Error>
         }
         8 | 32946 => return Ok(Compression::Deflate),
         32773 => return Ok(Compression::PackBits),
+        // Aperio's 33003 is YCbCr on pages that call it RGB; others write that number for RGB with a transform.
+        number @ (33003..=33005 | 34712) => {
+            let said = tiff.number_of(directory, PHOTOMETRIC)? == Some(6);
+            return Ok(Compression::Jpeg2000 { ycbcr: number == 33003 || said });
+        }
+        34933 | 50001 => return Ok(Compression::WebP),
+        50000 => return Ok(Compression::Zstandard),
         2..=4 => "CCITT fax",
         6 => "old-style JPEG (compression 6)",
-        33003 | 33005 | 34712 => "JPEG 2000",
         34887 => "LERC",
         34892 => "lossy DNG JPEG",
         34925 => "LZMA",
-        34933 | 50001 => "WebP",
-        50000 => "Zstandard",
         22610 | 34934 => "JPEG XR",
         50002 | 52546 => "JPEG XL",
         other => return Err(tiff.unsupported(&directory.place, format!("compression {other}"))),
@@ -189,7 +201,13 @@ fn compression(tiff: &Tiff, directory: &Directory) -> Result<Compression, Error>
     Err(tiff.unsupported(&directory.place, name))
 }
 
-fn photometric(tiff: &Tiff, directory: &Directory, samples: usize, jpeg: bool) -> Result<Photometric, Error> {
+fn photometric(
+    tiff: &Tiff,
+    directory: &Directory,
+    samples: usize,
+    compression: &Compression,
+) -> Result<Photometric, Error> {
+    let jpeg = matches!(compression, Compression::Jpeg(_));
     let place = || format!("{}, {PHOTOMETRIC}", directory.place);
     let photometric = match tiff.number_of(directory, PHOTOMETRIC)? {
         None => return Err(tiff.malformed(place(), "is missing")),
@@ -198,12 +216,16 @@ fn photometric(tiff: &Tiff, directory: &Directory, samples: usize, jpeg: bool) -
         Some(2) => Photometric::Rgb,
         Some(3) if !jpeg => Photometric::Palette(palette(tiff, directory)?),
         Some(6) if jpeg => Photometric::YCbCr,
+        // Their decoders give red, green and blue.
+        Some(6) if matches!(compression, Compression::Jpeg2000 { .. } | Compression::WebP) => {
+            Photometric::Rgb
+        }
         Some(other) => {
             let name = match other {
                 3 => "a palette in JPEG",
                 4 => "a transparency mask as image",
                 5 => "CMYK",
-                6 => "YCbCr outside JPEG",
+                6 => "YCbCr outside JPEG and JPEG 2000",
                 8..=10 => "CIE L*a*b*",
                 _ => {
                     return Err(
@@ -222,6 +244,10 @@ fn photometric(tiff: &Tiff, directory: &Directory, samples: usize, jpeg: bool) -
     }
     if jpeg && samples != colours {
         return Err(tiff.unsupported(&directory.place, format!("JPEG with {samples} samples per pixel")));
+    }
+    if *compression == Compression::WebP && (photometric != Photometric::Rgb || samples > 4) {
+        let what = format!("WebP with {samples} samples per pixel that is not RGB");
+        return Err(tiff.unsupported(&directory.place, what));
     }
     Ok(photometric)
 }

@@ -1,5 +1,6 @@
 //! TIFF files written by a small writer, read back; files that lie; files of others.
 
+mod codecs;
 mod files;
 mod lies;
 mod round_trip;
