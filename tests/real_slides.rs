@@ -96,7 +96,6 @@ fn a_slide_smaller_than_its_tile_goes_in() {
 #[test]
 fn what_is_not_read_yet_is_refused_by_name() {
     for (path, word) in [
-        ("wsi/tiff/large_image_test_orient6.tif", "Orientation"),
         ("wsi/malformed_wsi/large_image_zero_gi.tif", "ImageLength"),
         ("wsi/czi/newCZI_compressed.czi", "unsupported"),
     ] {

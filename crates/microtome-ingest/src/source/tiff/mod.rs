@@ -15,16 +15,18 @@ mod pixels;
 mod properties;
 mod tag;
 mod tiles;
+mod turned;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::ifd::{Directory, Tiff};
 use self::page::{Compression, Page};
 use self::properties::Description;
-use self::tag::{IMAGE_LENGTH, IMAGE_WIDTH, NEW_SUBFILE_TYPE, ORIENTATION, TILE_WIDTH};
+use self::tag::{IMAGE_LENGTH, IMAGE_WIDTH, NEW_SUBFILE_TYPE, TILE_WIDTH};
 use self::tiles::JpegTiles;
 use crate::Error;
 use crate::source::{Associated, Content, Source};
@@ -40,7 +42,7 @@ const MASK: u64 = 4;
 /// [`Error::Malformed`] naming page, tag or tile and what is wrong with it; [`Error::Unsupported`] naming what is not
 /// read, and the way round; [`Error::Read`].
 pub fn open(path: &Path) -> Result<Source, Error> {
-    let tiff = Tiff::open(path)?;
+    let tiff = Arc::new(Tiff::open(path)?);
     let mut directories = tiff.directories()?;
     let mut full = None;
     for (index, directory) in directories.iter().enumerate() {
@@ -49,13 +51,12 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         }
     }
     let first = directories.remove(full.unwrap_or(0));
-    check_orientation(&tiff, &first)?;
     let page = Page::read(&tiff, &first)?;
     check_largest(&tiff, &first, &directories)?;
-    let description = Description::read(&tiff, &first)?;
+    let description = Description::read(&tiff, &first, page.orientation)?;
     let others = Others::sort(&tiff, &first, directories, description.aperio)?;
 
-    let (width, height) = (page.width, page.height);
+    let (width, height) = page.orientation.size((page.width, page.height));
     let mut notices = description.notices;
     notices.extend(others.notices);
     let content = match tiles::obstacle(&page) {
@@ -81,18 +82,6 @@ pub fn open(path: &Path) -> Result<Source, Error> {
 
 fn subfile_type(tiff: &Tiff, directory: &Directory) -> Result<u64, Error> {
     Ok(tiff.number_of(directory, NEW_SUBFILE_TYPE)?.unwrap_or(0))
-}
-
-/// Only row 0 at the top and column 0 at the left is taken; 0, which some writers give, means that too.
-fn check_orientation(tiff: &Tiff, directory: &Directory) -> Result<(), Error> {
-    match tiff.number_of(directory, ORIENTATION)?.unwrap_or(1) {
-        0 | 1 => Ok(()),
-        other => Err(tiff.unsupported_unless(
-            &directory.place,
-            format!("{ORIENTATION} is {other}, a turned or mirrored image"),
-            "vips autorot IN OUT.tif[tile,pyramid,compression=deflate]",
-        )),
-    }
 }
 
 /// Refuses a file whose first page is not its largest: some writers put a thumbnail or the label first.
@@ -175,14 +164,14 @@ impl Others {
 
 /// Level 0 in JPEG tiles, and the smaller versions that are levels on the same grid.
 fn verbatim(
-    tiff: Tiff,
+    tiff: Arc<Tiff>,
     page: Page,
     reduced: &[Directory],
     notices: &mut Vec<String>,
 ) -> Result<Content, Error> {
-    let mut tiles = JpegTiles::new(tiff, page)?;
+    let mut tiles = JpegTiles::new(Arc::clone(&tiff), page)?;
     for directory in reduced {
-        let left_out = match Page::read(tiles.tiff(), directory) {
+        let left_out = match Page::read(&tiff, directory) {
             Ok(page) => tiles.join(page)?,
             Err(Error::Unsupported { what, .. }) => Some(what),
             Err(error) => return Err(error),

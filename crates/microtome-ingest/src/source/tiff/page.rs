@@ -11,6 +11,7 @@ use super::tag::{
     BITS_PER_SAMPLE, COLOR_MAP, COMPRESSION, EXTRA_SAMPLES, FILL_ORDER, IMAGE_LENGTH, IMAGE_WIDTH,
     JPEG_TABLES, PHOTOMETRIC, PLANAR_CONFIGURATION, PREDICTOR, SAMPLE_FORMAT, SAMPLES_PER_PIXEL, Tag,
 };
+use super::turned::Orientation;
 use crate::Error;
 
 /// Most samples per pixel; those beyond colour and alpha are not shown.
@@ -79,6 +80,8 @@ pub(super) struct Page {
     pub(super) separate: bool,
     /// Whether samples are stored as differences to the pixel on the left.
     pub(super) differenced: bool,
+    /// How the image is stored.
+    pub(super) orientation: Orientation,
 }
 
 impl Page {
@@ -124,6 +127,7 @@ impl Page {
             samples,
             separate,
             differenced,
+            orientation: Orientation::read(tiff, directory)?,
         })
     }
 }

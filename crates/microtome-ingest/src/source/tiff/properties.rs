@@ -8,6 +8,7 @@ use super::tag::{
     ARTIST, COPYRIGHT, DATE_TIME, DOCUMENT_NAME, HOST_COMPUTER, ICC_PROFILE, IMAGE_DESCRIPTION, MAKE, MODEL,
     RESOLUTION_UNIT, SOFTWARE, Tag, X_RESOLUTION, Y_RESOLUTION,
 };
+use super::turned::Orientation;
 use crate::Error;
 
 /// Longest ICC profile that is read.
@@ -32,8 +33,8 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Reads the tags of the level 0 page.
-    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
+    /// Reads the tags of the level 0 page, stored as `orientation` says.
+    pub(super) fn read(tiff: &Tiff, directory: &Directory, orientation: Orientation) -> Result<Self, Error> {
         let mut properties: Vec<(String, String)> = Vec::new();
         let mut notices = Vec::new();
         let mut description = String::new();
@@ -52,6 +53,10 @@ impl Description {
             }
         }
         let mut mpp = resolution(tiff, directory, &mut properties)?;
+        if orientation.swapped {
+            // The tags speak of stored columns and rows.
+            mpp = mpp.map(|[x, y]| [y, x]);
+        }
         let mut objective_power = None;
         let aperio = is_aperio(&description);
         if aperio {

@@ -180,7 +180,6 @@ fn what_is_not_read_is_named_with_a_remedy() {
         (262, short(32844), "photometric interpretation 32844"),
         (266, short(2), "FillOrder 2"),
         (317, short(3), "floating point predictor"),
-        (274, short(6), "tag 274 (Orientation) is 6, a turned or mirrored image"),
         (322, Value::Long(vec![1 << 20]), "tiles of 1048576 x 16 px"),
     ];
     for (tag, value, part) in cases {
@@ -198,4 +197,32 @@ fn what_is_not_read_is_named_with_a_remedy() {
     }
     let upright = with(base(), 274, short(0));
     assert!(pixels(&open_bytes(&write(LAYOUTS[0], &[upright])).expect("0 means upright")).tile_size() == 256);
+}
+
+#[test]
+fn turned_images_are_shown_upright_and_their_tiles_are_not_kept() {
+    let stored = picture(300, 200);
+    // Row 0 is the right side and column 0 the top: a quarter to the right.
+    let mut upright = Rgb::filled(200, 300, [0; 3]);
+    for (i, pixel) in upright.data_mut().chunks_exact_mut(3).enumerate() {
+        let (x, y) = (i as u32 % 200, i as u32 / 200);
+        pixel.copy_from_slice(&stored.pixel(y, 199 - x));
+    }
+    for tiled in [true, false] {
+        let mut page = rgb_page(&stored, (if tiled { 128 } else { 300 }, 128), tiled, Scheme::Lzw, true);
+        page.fields.insert(274, Value::Short(vec![6]));
+        page.fields.insert(282, Value::Rational(20_000, 1));
+        page.fields.insert(283, Value::Rational(10_000, 1));
+        page.fields.insert(296, Value::Short(vec![3]));
+        let source = open_bytes(&write(LAYOUTS[1], &[page])).expect("opens");
+        assert_eq!((source.width, source.height, source.mpp), (200, 300, Some([1.0, 0.5])));
+        assert_eq!(pixels(&source).read(super::whole(&source)).expect("reads"), upright);
+    }
+    let page = with(level(300, 200, 128, 0), 274, Value::Short(vec![3]));
+    let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("opens");
+    assert_eq!(
+        source.notices,
+        ["the JPEG tiles of page 0 are not kept bit for bit: its image is stored turned or mirrored"]
+    );
+    assert_eq!(pixels(&source).tile_size(), 256);
 }
