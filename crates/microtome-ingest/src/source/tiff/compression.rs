@@ -62,17 +62,21 @@ pub(super) fn webp(stored: &[u8], size: (u32, u32), samples: usize) -> Result<Ve
     })
 }
 
-/// The `samples` bytes of every pixel of a JPEG 2000 codestream of the chunk's size; `ycbcr` says what streams without
-/// a colour transform hold.
+/// The `samples` samples of `bits` bits of every pixel of a JPEG 2000 codestream of the chunk's size; `ycbcr` says what
+/// streams without a colour transform hold.
 pub(super) fn jpeg_2000(
     stored: &[u8],
     (width, height): (u32, u32),
     samples: usize,
+    bits: u32,
     ycbcr: bool,
 ) -> Result<Vec<u8>, String> {
     let decoded = jpeg2000::decode(stored, Expected { width, height, components: samples })?;
-    if decoded.bits != 8 {
-        return Err(format!("JPEG 2000 of {} bits per sample on a page of 8", decoded.bits));
+    if decoded.bits.div_ceil(8) * 8 != bits || decoded.bits < 8 {
+        return Err(format!("JPEG 2000 of {} bits per sample on a page of {bits}", decoded.bits));
+    }
+    if bits == 16 {
+        return Ok(decoded.samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect());
     }
     let mut out: Vec<u8> = decoded.samples.iter().map(|&sample| sample as u8).collect();
     if ycbcr && !decoded.transformed && samples == 3 {
@@ -144,6 +148,23 @@ pub(super) fn undo_differences(data: &mut [u8], row: usize, samples: usize) {
             line[at] = line[at].wrapping_add(line[at - samples]);
         }
     }
+}
+
+/// Undoes horizontal differencing of 16-bit samples, in rows of `row` bytes with `samples` samples a pixel.
+pub(super) fn undo_differences_16(data: &mut [u8], row: usize, samples: usize) {
+    for line in data.chunks_exact_mut(row) {
+        let (values, _) = line.as_chunks_mut();
+        for at in samples..values.len() {
+            let before = u16::from_ne_bytes(values[at - samples]);
+            values[at] = u16::from_ne_bytes(values[at]).wrapping_add(before).to_ne_bytes();
+        }
+    }
+}
+
+/// 0 or 255 for each of the `width` bits, the highest first, at the start of every `row` bytes.
+pub(super) fn unpack_1_bit(data: &[u8], row: usize, width: usize) -> Vec<u8> {
+    let bit = |line: &[u8], x: usize| if line[x / 8] << (x % 8) & 0x80 == 0 { 0 } else { 255 };
+    data.chunks_exact(row).flat_map(|line| (0..width).map(move |x| bit(line, x))).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use microtome_container::geometry::Rect;
 
 use super::ifd::Tiff;
 use super::page::Page;
-use super::turned::Turned;
 use crate::Error;
 use crate::source::Pixels;
 use crate::source::image::spool::{Spool, Writer};
@@ -18,17 +17,10 @@ use crate::source::image::spool::{Spool, Writer};
 /// Decoded tiles that are kept, in bytes. Tiles being decoded come on top, one per thread.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// The pixels of a page, upright.
-pub(super) fn open(tiff: Arc<Tiff>, page: Page) -> Result<Box<dyn Pixels>, Error> {
-    let (size, orientation) = ((page.width, page.height), page.orientation);
-    let stored = open_stored(tiff, page)?;
-    Ok(if orientation.is_upright() { stored } else { Box::new(Turned { stored, size, orientation }) })
-}
-
-/// The pixels of a page as they are stored.
-pub(super) fn open_stored(tiff: Arc<Tiff>, page: Page) -> Result<Box<dyn Pixels>, Error> {
+/// The pixels of a page as they are stored, with its part of the cache, which `sharing` pages share.
+pub(super) fn open_stored(tiff: Arc<Tiff>, page: Page, sharing: usize) -> Result<Box<dyn Pixels>, Error> {
     if page.chunks.tiled {
-        let cache = Cache::new(3 * page.chunks.width as usize * page.chunks.height as usize);
+        let cache = Cache::new(sharing * 3 * page.chunks.width as usize * page.chunks.height as usize);
         Ok(Box::new(Tiled { tiff, page, cache }))
     } else {
         Ok(Box::new(spool(&tiff, &page)?))

@@ -84,10 +84,21 @@ impl Orientation {
 
 /// Pixels shown in another way than they are stored.
 pub(super) struct Turned {
-    pub(super) stored: Box<dyn Pixels>,
+    stored: Box<dyn Pixels>,
     /// Width and height as stored.
-    pub(super) size: (u32, u32),
-    pub(super) orientation: Orientation,
+    size: (u32, u32),
+    orientation: Orientation,
+}
+
+impl Turned {
+    /// Shows pixels of the stored `size` upright.
+    pub(super) fn upright(
+        stored: Box<dyn Pixels>,
+        size: (u32, u32),
+        orientation: Orientation,
+    ) -> Box<dyn Pixels> {
+        if orientation.is_upright() { stored } else { Box::new(Self { stored, size, orientation }) }
+    }
 }
 
 impl Pixels for Turned {

@@ -2,6 +2,7 @@
 
 use microtome_codec::Rgb;
 
+use super::deep::mask;
 use super::writer::{LAYOUTS, Scheme, TestPage, Value, picture, rgb_page, write};
 use super::{open_bytes, pixels, refusal, tiles};
 use crate::source::tiff::tiles::level_of;
@@ -32,7 +33,9 @@ fn levels_are_halves_rounded_either_way() {
 fn pyramid_pages_join_and_odd_ones_are_named() {
     let pages = [
         level(700, 500, 128, 0),
-        level(700, 500, 128, 4),
+        mask(700, 500, 128, 4, |_, _| true),
+        mask(700, 500, 128, 4, |_, _| false),
+        mask(350, 250, 128, 5, |_, _| true),
         level(175, 125, 128, 1),
         level(350, 250, 128, 1),
         level(300, 250, 128, 1),
@@ -45,11 +48,11 @@ fn pyramid_pages_join_and_odd_ones_are_named() {
     assert_eq!(levels, [(0, 700, 500), (1, 350, 250), (2, 175, 125)]);
     let notices = source.notices.join("\n");
     for part in [
-        "1 transparency mask(s) are left out",
-        "page 4 is left out as a level: its 300 x 250 px are not level 0 halved a few times",
-        "page 5 is left out as a level: its tiles are 64 px wide, those of level 0 128",
-        "page 6 is left out as a level: level 1 is there already",
-        "left out, being no levels of page 0: page 7",
+        "page 2 is left out: a second transparency mask after page 1",
+        "page 6 is left out as a level: its 300 x 250 px are not level 0 halved a few times",
+        "page 7 is left out as a level: its tiles are 64 px wide, those of level 0 128",
+        "page 8 is left out as a level: level 1 is there already",
+        "left out, being no levels of page 0: page 9",
     ] {
         assert!(notices.contains(part), "{part}: {notices}");
     }
@@ -70,9 +73,20 @@ fn sub_ifds_of_the_first_page_are_levels() {
 
 #[test]
 fn a_first_page_that_is_not_the_largest_is_not_taken_for_the_slide() {
-    let pages = [level(350, 250, 128, 0), level(700, 500, 128, 0)];
+    let mut pages = [level(350, 250, 128, 0), level(700, 500, 128, 0)];
     let error = refusal(&write(LAYOUTS[0], &pages)).to_string();
-    assert!(error.contains("page 1 of 700 x 500 px is larger than page 0"), "{error}");
+    assert!(
+        error.contains("page 1 of 700 x 500 px is larger than page 0")
+            && error.contains("IN[page=1] OUT.tif"),
+        "{error}"
+    );
+    pages.swap(0, 1);
+    pages[0].children = vec![level(800, 600, 128, 0)];
+    let error = refusal(&write(LAYOUTS[0], &pages)).to_string();
+    assert!(
+        error.contains("page 0 SubIFD 0 of 800") && error.contains("IN[page=0,subifd=0] OUT.tif"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -172,8 +186,11 @@ fn what_is_not_read_is_named_with_a_remedy() {
         (259, short(50002), "JPEG XL"),
         (259, short(4), "CCITT"),
         (259, short(777), "compression 777"),
-        (258, Value::Short(vec![16; 3]), "16 bits per sample"),
+        (258, Value::Short(vec![12; 3]), "12 bits per sample"),
+        (258, Value::Short(vec![8, 16, 8]), "16 bits per sample"),
         (339, Value::Short(vec![3; 3]), "SampleFormat 3"),
+        (339, Value::Short(vec![2; 3]), "8-bit signed samples"),
+        (258, Value::Short(vec![1; 3]), "1-bit samples"),
         (262, short(5), "CMYK"),
         (262, short(6), "YCbCr outside JPEG"),
         (262, short(8), "L*a*b*"),
