@@ -47,6 +47,7 @@ pub(super) fn colour(tiff: &Tiff, pages: &mut [Page], channels: &[Channel]) -> R
     if let [page] = pages {
         let samples = page.samples;
         if page.photometric == Photometric::BlackIsZero && page.alpha == Alpha::None && samples > 1 {
+            page.absent = [0; 3];
             page.photometric = Photometric::Channels((0..samples).map(ome::colour_of).collect());
             return Ok(Some(format!(
                 "{samples} channels without colours of their own are shown as coloured light, added up"
@@ -61,6 +62,7 @@ pub(super) fn colour(tiff: &Tiff, pages: &mut [Page], channels: &[Channel]) -> R
             let what = "one of several channels that is not grey or not of the others' size";
             return Err(tiff.unsupported(&page.place, what));
         }
+        page.absent = [0; 3];
         page.photometric = Photometric::Channels(vec![channel.colour]);
     }
     Ok(Some(format!("{} channels are shown together as coloured light, added up", pages.len())))

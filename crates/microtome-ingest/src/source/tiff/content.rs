@@ -30,6 +30,10 @@ impl Level0 {
         reduced: &[Directory],
         notices: &mut Vec<String>,
     ) -> Result<Content, Error> {
+        if self.mask.is_some() {
+            // The mask says where there is nothing. What it shows and is absent is all zeros, which GDAL leaves out.
+            self.pages.iter_mut().for_each(|page| page.absent = [0; 3]);
+        }
         // A mask that hides nothing is as good as none.
         if let Some(mask) = &self.mask
             && mask::is_opaque(tiff, mask)?
@@ -94,7 +98,7 @@ fn pixel_notices(page: &Page, obstacle: &str) -> Vec<String> {
     }
     let (absent, all) = (page.chunks.absent(), page.chunks.all());
     if absent > 0 {
-        let colour = if page.absent_colour() == [0; 3] { "black" } else { "white" };
+        let colour = if page.absent == [0; 3] { "black" } else { "white" };
         notices.push(format!(
             "{absent} of {all} tiles or strips of {} are absent and shown {colour}",
             page.place

@@ -1,7 +1,7 @@
 //! A tile or strip as pixels.
 //!
 //! TIFF 6.0 sections 4 to 6 (grey, palette, RGB, planes) and 18 (alpha, shown over white); TIFF Technical Note 2
-//! (JPEG). An absent chunk is white (in channels and masks, black); one that is there and does not decode is an error. Not here: where pixels go.
+//! (JPEG). An absent chunk has the page's colour for it; one that is there and does not decode is an error. Not here: where pixels go.
 
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
@@ -22,24 +22,16 @@ impl Page {
         let place = || format!("{}, {}", self.place, self.chunks.place(index));
         let result = if let Compression::Jpeg(tables) = &self.compression {
             let Some(stored) = self.chunks.bytes(tiff, &self.place, index)? else {
-                return Ok(Rgb::filled(width, height, self.absent_colour()));
+                return Ok(Rgb::filled(width, height, self.absent));
             };
             self.decode_jpeg(tables, &stored, width, height)
         } else {
             let Some(samples) = self.samples_of(tiff, index)? else {
-                return Ok(Rgb::filled(width, height, self.absent_colour()));
+                return Ok(Rgb::filled(width, height, self.absent));
             };
             self.colours_of(samples, width, height).map_err(|error| error.to_string())
         };
         result.map_err(|what| tiff.malformed(place(), what))
-    }
-
-    /// What a chunk shows that is absent: nothing, which is white, but no light in a channel and no pixel in a mask.
-    pub(super) fn absent_colour(&self) -> [u8; 3] {
-        match self.photometric {
-            Photometric::Mask | Photometric::Channels(_) => [0; 3],
-            _ => [255; 3],
-        }
     }
 
     /// How the three components of the page's JPEG chunks are to be read, whatever their markers say.

@@ -99,6 +99,8 @@ pub(super) struct Page {
     pub(super) differenced: bool,
     /// How the image is stored.
     pub(super) orientation: Orientation,
+    /// What is shown where a chunk is absent: nothing, which is white; no light in a channel, no pixel in a mask.
+    pub(super) absent: [u8; 3],
 }
 
 impl Page {
@@ -137,7 +139,9 @@ impl Page {
         let planes = if separate { samples as u32 } else { 1 };
         let chunks = Chunks::read(tiff, directory, (width, height), planes)?;
         let place = directory.place.clone();
+        let absent = if photometric == Photometric::Mask { [0; 3] } else { [255; 3] };
         Ok(Self {
+            absent,
             place,
             width,
             height,

@@ -98,6 +98,14 @@ fn a_mask_hides_what_it_hides_and_tiles_stay_exact_under_one_that_hides_nothing(
     assert_eq!(read.crop(64, 0, 64, 64).uniform(), Some([255; 3]));
     assert_eq!(read.crop(128, 0, 64, 64).uniform(), None);
 
+    let mut sparse = exact.clone();
+    sparse.chunks[1].clear();
+    let source =
+        open_bytes(&write(LAYOUTS[0], &[sparse, mask(300, 200, 64, 4, |x, _| x < 200)])).expect("opens");
+    let sparse = self::read(&source);
+    assert_eq!(sparse.crop(128, 0, 72, 128).uniform(), Some([0; 3]), "absent but not hidden");
+    assert_eq!(sparse.crop(200, 0, 56, 128).uniform(), Some([255; 3]));
+
     let one_pixel = mask(300, 200, 64, 4, |x, y| (x, y) != (299, 199));
     let source = open_bytes(&write(LAYOUTS[0], &[exact.clone(), one_pixel])).expect("opens");
     assert_eq!(pixels(&source).read(whole(&source)).expect("reads").pixel(299, 199), [255; 3]);
