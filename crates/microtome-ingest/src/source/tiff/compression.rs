@@ -29,16 +29,21 @@ pub(super) fn inflate(stored: &[u8], expected: usize) -> Result<Vec<u8>, String>
     complete(out, expected)
 }
 
-/// The `expected` bytes of a Zstandard frame.
+/// The `expected` bytes of a Zstandard frame, its checksum checked if it has one.
 pub(super) fn zstandard(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
-    let mut decoder =
-        StreamingDecoder::new(stored).map_err(|error| format!("undecodable Zstandard frame ({error})"))?;
+    let undecodable = |error| format!("undecodable Zstandard frame ({error})");
+    let mut decoder = StreamingDecoder::new(stored).map_err(|error| undecodable(error.to_string()))?;
     let mut out = Vec::new();
-    decoder
-        .by_ref()
-        .take(expected as u64)
-        .read_to_end(&mut out)
-        .map_err(|error| format!("undecodable Zstandard frame ({error})"))?;
+    let mut limited = decoder.by_ref().take(expected as u64);
+    limited.read_to_end(&mut out).map_err(|error| undecodable(error.to_string()))?;
+    let mut beyond = Vec::new();
+    decoder.by_ref().take(1).read_to_end(&mut beyond).map_err(|error| undecodable(error.to_string()))?;
+    let frame = &decoder.decoder;
+    // What is longer than the chunk was not read to its end.
+    let said = frame.get_checksum_from_data().filter(|_| beyond.is_empty());
+    if said.is_some() && said != frame.get_calculated_checksum() {
+        return Err(undecodable("its checksum is another".to_owned()));
+    }
     complete(out, expected)
 }
 

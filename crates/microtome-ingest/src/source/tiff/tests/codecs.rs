@@ -2,7 +2,7 @@
 //!
 //! The JPEG 2000 streams in `data` are lossless, 16 x 16 px, and come from OpenJPEG's `opj_compress`: the three
 //! components are 16 x, 16 y and 8 (x + y). `rgb` has a colour transform, the others have none (`-mct 0`);
-//! `ycbcr_422` has every second sample of the last two components; `rgb_tiles` has two tiles.
+//! `grey16` is 1000 x + 3 y; `ycbcr_422` has every second sample of the last two components; `rgb_tiles` has two tiles.
 
 use image_webp::{ColorType, WebPEncoder};
 use microtome_codec::Rgb;
@@ -16,6 +16,7 @@ use crate::source::jpeg2000::rgb_of_ycbcr;
 const RGB: &[u8] = include_bytes!("data/rgb.j2k");
 const RGB_TILES: &[u8] = include_bytes!("data/rgb_tiles.j2k");
 const YCBCR: &[u8] = include_bytes!("data/ycbcr.j2k");
+const GREY_16: &[u8] = include_bytes!("data/grey16.j2k");
 const YCBCR_422: &[u8] = include_bytes!("data/ycbcr_422.j2k");
 
 /// What the streams hold, each pixel from its three components.
@@ -68,6 +69,26 @@ fn jpeg_2000_is_what_its_number_and_its_own_transform_say() {
     }
     assert_eq!(rgb_of_ycbcr([100, 128, 128]), [100; 3]);
     assert_eq!(rgb_of_ycbcr([76, 85, 255]), [254, 0, 0], "red, as JFIF rounds it");
+}
+
+#[test]
+fn jpeg_2000_may_be_deep() {
+    let mut page = one_tile(34712, 1, GREY_16);
+    page.fields.insert(277, Value::Short(vec![1]));
+    page.fields.insert(258, Value::Short(vec![16]));
+    let shown = read(&page).expect("reads");
+    for (x, y) in [(0, 0), (1, 0), (7, 9), (15, 15)] {
+        // The smallest value is 0 and the largest 1000 * 15 + 3 * 15.
+        let expected = (f64::from(1000 * x + 3 * y) * 255.0 / 15045.0).round() as u8;
+        assert_eq!(shown.pixel(x, y), [expected; 3], "{x} {y}");
+    }
+    page.chunks = vec![RGB.to_vec()];
+    assert!(read(&page).is_err());
+    let mut shallow = one_tile(34712, 1, GREY_16);
+    shallow.fields.insert(277, Value::Short(vec![1]));
+    shallow.fields.insert(258, Value::Short(vec![8]));
+    let error = read(&shallow).expect_err("16 bits on a page of 8").to_string();
+    assert!(error.contains("16 bits per sample on a page of 8"), "{error}");
 }
 
 /// A stream with a number in its header changed.
@@ -139,6 +160,13 @@ fn zstandard_reads_back_with_and_without_predictor() {
         page.chunks[0] = compress_to_vec(&[7; 1000][..], CompressionLevel::Fastest);
         let error = read(&page).expect_err("too short").to_string();
         assert!(error.contains("tile column 0 row 0: 1000 bytes of samples where"), "{error}");
+        page.chunks[0] = compress_to_vec(&[7; 3 * 256 * 128 + 5][..], CompressionLevel::Fastest);
+        assert!(read(&page).is_ok(), "a little longer");
+        // The last four bytes of a frame are its checksum.
+        page.chunks[0] = compress_to_vec(&[7; 3 * 256 * 128][..], CompressionLevel::Fastest);
+        assert!(read(&page).is_ok());
+        *page.chunks[0].last_mut().expect("a frame") ^= 1;
+        assert!(read(&page).expect_err("damaged").to_string().contains("its checksum is another"));
         page.chunks[0] = vec![9; 1000];
         let error = read(&page).expect_err("no frame").to_string();
         assert!(error.contains("tile column 0 row 0: undecodable Zstandard frame"), "{error}");
