@@ -46,14 +46,16 @@ impl Pixels for Channels {
 pub(super) fn colour(tiff: &Tiff, pages: &mut [Page], channels: &[Channel]) -> Result<Option<String>, Error> {
     if let [page] = pages {
         let samples = page.samples;
-        if page.photometric == Photometric::BlackIsZero && page.alpha == Alpha::None && samples > 1 {
-            page.absent = [0; 3];
-            page.photometric = Photometric::Channels((0..samples).map(ome::colour_of).collect());
-            return Ok(Some(format!(
-                "{samples} channels without colours of their own are shown as coloured light, added up"
-            )));
+        if page.photometric != Photometric::BlackIsZero || page.alpha != Alpha::None || samples == 1 {
+            return Ok(None);
         }
-        return Ok(None);
+        let colours = match channels.len() == samples {
+            true => channels.iter().map(|channel| channel.colour).collect(),
+            false => (0..samples).map(ome::colour_of).collect(),
+        };
+        page.absent = [0; 3];
+        page.photometric = Photometric::Channels(colours);
+        return Ok(Some(in_words(samples)));
     }
     let size = pages.first().map(|page| (page.width, page.height, page.orientation));
     for (page, channel) in pages.iter_mut().zip(channels) {
@@ -65,5 +67,9 @@ pub(super) fn colour(tiff: &Tiff, pages: &mut [Page], channels: &[Channel]) -> R
         page.absent = [0; 3];
         page.photometric = Photometric::Channels(vec![channel.colour]);
     }
-    Ok(Some(format!("{} channels are shown together as coloured light, added up", pages.len())))
+    Ok(Some(in_words(pages.len())))
+}
+
+fn in_words(channels: usize) -> String {
+    format!("{channels} channels are shown together as coloured light, added up")
 }

@@ -36,7 +36,7 @@ use self::ome::Ome;
 use self::page::{Page, Photometric};
 use self::parts::Parts;
 use self::properties::Description;
-use self::tag::IMAGE_DESCRIPTION;
+use self::tag::{IMAGE_DESCRIPTION, SAMPLES_PER_PIXEL};
 use crate::Error;
 use crate::source::Source;
 
@@ -50,7 +50,8 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     let directories = tiff.directories()?;
     let text = directories.first().map_or(Ok(None), |first| tiff.text(first, IMAGE_DESCRIPTION))?;
     let text = text.unwrap_or_default();
-    let ome = Ome::read(&tiff, &text)?;
+    let samples = directories.first().map_or(Ok(None), |first| tiff.number_of(first, SAMPLES_PER_PIXEL))?;
+    let ome = Ome::read(&tiff, &text, samples.unwrap_or(1) as usize)?;
     let aperio = properties::is_aperio(&text);
     let parts = Parts::sort(&tiff, directories, aperio, ome.as_ref())?;
 
@@ -66,7 +67,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
     if let Some(ome) = ome {
         notices.extend(channels::colour(&tiff, &mut pages, &ome.channels)?);
-        notices.extend(description.adopt(ome, pages[0].orientation));
+        notices.extend(description.adopt(ome, &pages[0]));
     }
     description.add_windows(&pages);
     let (width, height) = pages[0].orientation.size((pages[0].width, pages[0].height));

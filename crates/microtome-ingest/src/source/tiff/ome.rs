@@ -4,13 +4,15 @@
 //! which the first focal plane and time point are taken; images called label, macro or thumbnail are associated. Planes
 //! in other files are refused. Not here: pixels.
 
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 
 use super::ifd::Tiff;
 use crate::Error;
 
 /// Channels of a slide: more cannot be told apart by colour anyhow.
 const MAX_CHANNELS: usize = 64;
+/// Nodes of the XML; it has one for each plane of a file.
+const MAX_NODES: u32 = 1 << 20;
 /// Colours of channels that have none of their own.
 const COLOURS: [[u8; 3]; 7] =
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255], [255; 3]];
@@ -22,6 +24,8 @@ const INTO_ONE: &str = "bfconvert IN OUT.ome.tif";
 pub(super) struct Ome {
     /// The channels of the slide, at least one.
     pub(super) channels: Vec<Channel>,
+    /// Whether all channels are samples of one page.
+    pub(super) in_one_page: bool,
     /// Pages that are other images, with their names, as far as these are known.
     pub(super) others: Vec<Other>,
     /// Micrometres per pixel.
@@ -51,22 +55,25 @@ pub(super) struct Other {
 }
 
 impl Ome {
-    /// Reads a description, or answers `None` if it is not OME-XML with an image.
+    /// Reads the description of a first page of `samples` samples per pixel, or answers `None` if it is not OME-XML with
+    /// an image.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if planes lie in other files, [`Error::Malformed`] for XML that contradicts itself.
-    pub(super) fn read(tiff: &Tiff, description: &str) -> Result<Option<Self>, Error> {
+    pub(super) fn read(tiff: &Tiff, description: &str, samples: usize) -> Result<Option<Self>, Error> {
         let text = description.trim_start_matches('\u{FEFF}').trim();
         if !text.starts_with('<') || !text.ends_with("OME>") {
             return Ok(None);
         }
-        let document =
-            Document::parse(text).map_err(|error| malformed(tiff, format!("its OME-XML: {error}")))?;
+        let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+        let document = Document::parse_with_options(text, options)
+            .map_err(|error| malformed(tiff, format!("its OME-XML: {error}")))?;
         let root = document.root_element();
         let mut images = children(root, "Image").filter_map(Image::read);
         let Some(slide) = images.next() else { return Ok(None) };
         let mut ome = slide.describe(root);
-        ome.channels = slide.channels(tiff, root)?;
+        ome.in_one_page = samples > 1 && slide.size('C') == samples;
+        ome.channels = slide.channels(tiff, root, ome.in_one_page)?;
         for image in images {
             let associated = associated_name(image.name.unwrap_or_default());
             if associated.is_none() {
@@ -162,7 +169,7 @@ impl<'a> Image<'a> {
         self.data_of(channel).map(|(_, page)| page)
     }
 
-    fn channels(&self, tiff: &Tiff, root: Node<'_, '_>) -> Result<Vec<Channel>, Error> {
+    fn channels(&self, tiff: &Tiff, root: Node<'_, '_>, in_one_page: bool) -> Result<Vec<Channel>, Error> {
         let count = self.size('C');
         if count > MAX_CHANNELS {
             let what = format!("{count} channels (at most {MAX_CHANNELS} are taken)");
@@ -172,7 +179,7 @@ impl<'a> Image<'a> {
         let own = colours.iter().flatten().any(|&colour| colour != [255; 3]);
         let mut channels = Vec::with_capacity(count);
         for (at, colour) in colours.into_iter().enumerate() {
-            let Some((data, page)) = self.data_of(at) else {
+            let Some((data, page)) = self.data_of(if in_one_page { 0 } else { at }) else {
                 return Err(malformed(tiff, format!("its OME-XML has no plane for channel {at}")));
             };
             if let Some(file) = data.and_then(|data| elsewhere(root, data)) {

@@ -146,7 +146,8 @@ fn take_channels(tiff: &Tiff, directories: &mut Vec<Directory>, ome: &Ome) -> Re
             }
         }
     };
-    ome.channels.iter().map(|channel| take(channel.page)).collect()
+    let pages = if ome.in_one_page { 1 } else { ome.channels.len() };
+    ome.channels[..pages].iter().map(|channel| take(channel.page)).collect()
 }
 
 /// Refuses a file whose slide is not its largest image: some writers put a thumbnail or the label first.

@@ -5,7 +5,7 @@
 
 use super::ifd::{Directory, Tiff};
 use super::ome::Ome;
-use super::page::Page;
+use super::page::{Page, Photometric};
 use super::tag::{
     ARTIST, COPYRIGHT, DATE_TIME, DOCUMENT_NAME, HOST_COMPUTER, ICC_PROFILE, IMAGE_DESCRIPTION, MAKE, MODEL,
     RESOLUTION_UNIT, SOFTWARE, Tag, X_RESOLUTION, Y_RESOLUTION,
@@ -92,16 +92,16 @@ impl Description {
         }
     }
 
-    /// Takes what OME-XML says in place of what tags say; answers its notices.
-    pub(super) fn adopt(&mut self, ome: Ome, orientation: Orientation) -> Vec<String> {
+    /// Takes what OME-XML says of the slide's page in place of what its tags say; answers its notices.
+    pub(super) fn adopt(&mut self, ome: Ome, page: &Page) -> Vec<String> {
         self.format = "ome-tiff";
         if let Some([x, y]) = ome.mpp.filter(|mpp| mpp.iter().all(|mpp| PLAUSIBLE_MPP.contains(mpp))) {
-            self.mpp = Some(if orientation.swapped { [y, x] } else { [x, y] });
+            self.mpp = Some(if page.orientation.swapped { [y, x] } else { [x, y] });
         }
         self.objective_power = ome.objective_power.or(self.objective_power);
         self.name_scale();
-        if let several @ [_, _, ..] = &ome.channels[..] {
-            for (number, channel) in several.iter().enumerate() {
+        if matches!(page.photometric, Photometric::Channels(_)) {
+            for (number, channel) in ome.channels.iter().enumerate() {
                 let [red, green, blue] = channel.colour;
                 let colour = format!("#{red:02X}{green:02X}{blue:02X}");
                 self.properties.push((format!("microtome.channel.{number}.colour"), colour));

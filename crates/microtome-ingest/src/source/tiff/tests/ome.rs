@@ -96,9 +96,20 @@ fn a_channel_in_jpeg_and_channels_in_one_page_are_shown_too() {
     interleaved.fields.insert(262, Value::Short(vec![1]));
     let size = "SizeX=\"200\" SizeY=\"150\" SizeC=\"3\" SizeZ=\"1\" SizeT=\"1\" DimensionOrder=\"XYCZT\"";
     let text = xml(size, "<Channel SamplesPerPixel=\"3\"/><TiffData IFD=\"0\"/>", "");
-    let source = open_bytes(&write(LAYOUTS[0], &[described(interleaved, text)])).expect("opens");
+    let source = open_bytes(&write(LAYOUTS[0], &[described(interleaved.clone(), text)])).expect("opens");
     assert_eq!(pixels(&source).read(whole(&source)).expect("reads"), picture(200, 150));
-    assert!(source.notices[0].starts_with("3 channels without colours of their own"), "{:?}", source.notices);
+    let said = ["3 channels are shown together as coloured light, added up"];
+    assert_eq!(source.notices, said);
+    // A channel per sample, blue first; and writers that count the colours of an RGB page as channels.
+    let blue_first = "<Channel Color=\"65535\"/><Channel Color=\"16711935\"/><Channel Color=\"-16776961\"/>";
+    let text = xml(size, &format!("{blue_first}<TiffData IFD=\"0\"/>"), "");
+    let source = open_bytes(&write(LAYOUTS[0], &[described(interleaved, text)])).expect("opens");
+    let [red, green, blue] = picture(200, 150).pixel(50, 60);
+    assert_eq!(pixels(&source).read(whole(&source)).expect("reads").pixel(50, 60), [blue, green, red]);
+    assert_eq!(property(&source, "microtome.channel.0.colour"), Some("#0000FF"));
+    let source = open_bytes(&write(LAYOUTS[0], &[described(samples, text)])).expect("opens");
+    assert_eq!(pixels(&source).read(whole(&source)).expect("reads"), picture(200, 150));
+    assert!(source.notices.is_empty() && property(&source, "microtome.channel.0.colour").is_none());
 
     let deep = grey_page(
         (200, 150),
@@ -138,6 +149,9 @@ fn what_the_xml_says_must_be_there() {
     let colour = rgb_page(&picture(200, 150), (64, 64), true, Scheme::None, false);
     let error = refusal(&write(LAYOUTS[0], &[other, colour])).to_string();
     assert!(error.contains("page 1: one of several channels that is not grey"), "{error}");
+    let deep = format!("<OME>{}</OME>", "<a>".repeat(300_000)).leak();
+    let page = described(grey(|x, _| x as u16), deep);
+    assert!(refusal(&write(LAYOUTS[0], &[page])).to_string().contains("its OME-XML"));
     for text in ["<OME/>OME>", "<OME xmlns=\"x\"><Image/></OME>", "about OME"] {
         let page = described(grey(|x, _| x as u16), text);
         let result = open_bytes(&write(LAYOUTS[0], &[page]));
