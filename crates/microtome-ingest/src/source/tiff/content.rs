@@ -43,7 +43,7 @@ impl Level0 {
         let obstacle = match (&self.mask, self.pages.len()) {
             (Some(mask), _) => Some(format!("{} says that parts of it are transparent", mask.place)),
             (None, 2..) => Some("it is one of several channels".to_owned()),
-            _ => tiles::obstacle(&self.pages[0]),
+            _ => tiles::obstacle(&self.pages[0]).or_else(|| black_where_absent(&self.pages[0])),
         };
         match obstacle {
             None => verbatim(tiff, self.pages.remove(0), reduced, notices),
@@ -69,6 +69,12 @@ impl Level0 {
         }
         Ok(Turned::upright(shown, size, orientation))
     }
+}
+
+/// Tiles that are absent can be white among those that are kept, but not black.
+fn black_where_absent(page: &Page) -> Option<String> {
+    let black = page.absent == [0; 3] && page.chunks.absent() > 0;
+    black.then(|| "what is absent is black under its mask".to_owned())
 }
 
 /// Level 0 in JPEG tiles, and the smaller versions that are levels on the same grid.

@@ -100,6 +100,9 @@ fn a_mask_hides_what_it_hides_and_tiles_stay_exact_under_one_that_hides_nothing(
 
     let mut sparse = exact.clone();
     sparse.chunks[1].clear();
+    let opaque = mask(300, 200, 64, 4, |_, _| true);
+    let source = open_bytes(&write(LAYOUTS[0], &[sparse.clone(), opaque])).expect("opens");
+    assert_eq!(self::read(&source).crop(128, 0, 128, 128).uniform(), Some([0; 3]), "black among kept tiles");
     let source =
         open_bytes(&write(LAYOUTS[0], &[sparse, mask(300, 200, 64, 4, |x, _| x < 200)])).expect("opens");
     let sparse = self::read(&source);
