@@ -6,6 +6,7 @@
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod image;
+pub(crate) mod jpeg2000;
 mod names;
 pub mod synthetic;
 pub mod tiff;
@@ -71,7 +72,7 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `png`, `jpeg`, `synthetic`.
+    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `ome-tiff`, `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

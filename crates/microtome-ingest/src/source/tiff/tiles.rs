@@ -2,6 +2,8 @@
 //!
 //! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. Not here: decoding for pixels.
 
+use std::sync::Arc;
+
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::turbo;
 
@@ -15,7 +17,7 @@ const MAX_TILE_SIZE: u32 = 1024;
 
 /// The levels of a slide that are JPEG tiles on one grid.
 pub(super) struct JpegTiles {
-    tiff: Tiff,
+    tiff: Arc<Tiff>,
     tile_size: u32,
     // Invariant: one page per level.
     levels: Vec<TileLevel>,
@@ -37,6 +39,9 @@ pub(super) fn obstacle(page: &Page) -> Option<String> {
     if page.photometric == Photometric::WhiteIsZero {
         return Some("white is stored as 0".into());
     }
+    if !page.orientation.is_upright() {
+        return Some("its image is stored turned or mirrored".into());
+    }
     match page.chunks.absent() {
         0 => None,
         absent => Some(format!("{absent} of its {} tiles are absent", page.chunks.per_plane())),
@@ -51,15 +56,10 @@ pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
 
 impl JpegTiles {
     /// Starts with level 0, whose page has no [`obstacle`]. Its first tile is checked.
-    pub(super) fn new(tiff: Tiff, page: Page) -> Result<Self, Error> {
+    pub(super) fn new(tiff: Arc<Tiff>, page: Page) -> Result<Self, Error> {
         let mut tiles = Self { tiff, tile_size: page.chunks.width, levels: Vec::new(), pages: Vec::new() };
         tiles.push(0, page)?;
         Ok(tiles)
-    }
-
-    /// The file.
-    pub(super) fn tiff(&self) -> &Tiff {
-        &self.tiff
     }
 
     /// Adds a page if it is a level on the same grid; else the answer says why it is left out.

@@ -1,7 +1,10 @@
 //! TIFF files written by a small writer, read back; files that lie; files of others.
 
+mod codecs;
+mod deep;
 mod files;
 mod lies;
+mod ome;
 mod round_trip;
 mod slides;
 mod writer;
