@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     /// In exact mode: keep the source's levels 1, 3, 5, ... (exact), or reduce them from finer ones (reduced).
     #[arg(long, value_enum, default_value = "exact")]
     derived_levels: DerivedLevelsArgument,
+    /// Leave out what may identify the patient: label, macro image, file name, and every property that is not known to be
+    /// harmless; say what that was.
+    #[arg(long)]
+    deidentify: bool,
     /// Threads [default: one per core].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
@@ -96,7 +100,7 @@ impl Arguments {
             Chroma::Halved => Subsampling::Chroma420,
             Chroma::Full => Subsampling::Chroma444,
         });
-        Options { mode, derived_levels, chroma, jobs: self.jobs }
+        Options { mode, derived_levels, chroma, jobs: self.jobs, deidentify: self.deidentify }
     }
 }
 

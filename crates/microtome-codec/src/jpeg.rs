@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 
 use crate::Error;
 
-pub(crate) use scans::MAX_SCANS;
 pub use bare::bare;
+pub(crate) use scans::MAX_SCANS;
 pub use scans::check_self_contained;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];

@@ -16,6 +16,7 @@ use microtome_slide::{Grid, Slide};
 
 use crate::Error;
 use crate::coder::{Coder, Codings};
+use crate::deidentify::{self, Removed};
 use crate::fingerprint;
 use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made, mode_name};
@@ -61,6 +62,8 @@ pub struct Options {
     pub chroma: Option<Subsampling>,
     /// Threads; 0 is one per core.
     pub jobs: usize,
+    /// Whether what may identify a patient is left out, see [`Removed`].
+    pub deidentify: bool,
 }
 
 /// What a stage counts.
@@ -97,6 +100,8 @@ pub struct Report {
     pub codings: Codings,
     /// Pixels of level 0.
     pub pixels: u64,
+    /// What was left out for the patient's sake, if that was asked for.
+    pub removed: Option<Removed>,
 }
 
 /// Ingests the source named by `spec` (a path, or `synthetic:WxH[,seed=N]`) into the container `target`.
@@ -114,9 +119,7 @@ pub fn ingest(
     if target.symlink_metadata().is_ok() {
         return Err(microtome_container::Error::Exists(target.to_owned()).into());
     }
-    let source = source::open(spec)?;
-    let quality = choose_quality(spec, &source, options.mode)?;
-    let source = if quality.is_some() { source.into_pixels() } else { source };
+    let (source, quality, removed) = open(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
     let writer = Writer::create(target, CROSS_SCALE, plan.tile_size, plan.overlap, plan.levels.clone())?;
@@ -139,7 +142,9 @@ pub fn ingest(
         (filled, hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let filled = filled?;
-    let made = Made { mode: mode_name(quality), record: fingerprint?, params: &params, filled: &filled };
+    let (record, mode) = (fingerprint?, mode_name(quality, options.deidentify));
+    let record = if options.deidentify { deidentify::anonymous(record) } else { record };
+    let made = Made { mode, record, params: &params, filled: &filled };
     let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
 
     progress.stage("writing", writer.spooled_bytes(), Unit::Bytes);
@@ -148,7 +153,28 @@ pub fn ingest(
     let Published { content_id, file_length, tiles, records } = published;
     let pixels = u64::from(source.width) * u64::from(source.height);
     let codings = filled.codings;
-    Ok(Report { content_id, container_bytes: file_length, metadata, tiles, records, codings, pixels })
+    Ok(Report {
+        content_id,
+        container_bytes: file_length,
+        metadata,
+        tiles,
+        records,
+        codings,
+        pixels,
+        removed,
+    })
+}
+
+/// Opens a source as it is to go in: with the quality of level 0 (`None` for exact), and without what is to be left out.
+fn open(spec: &str, options: Options) -> Result<(Source, Option<u8>, Option<Removed>), Error> {
+    let source = source::open(spec)?;
+    let quality = choose_quality(spec, &source, options.mode)?;
+    let source = if quality.is_some() { source.into_pixels() } else { source };
+    if !options.deidentify {
+        return Ok((source, quality, None));
+    }
+    let (source, removed) = deidentify::deidentify(source);
+    Ok((source, quality, Some(removed)))
 }
 
 /// What came of the tiles, beside the tiles.
@@ -189,13 +215,12 @@ fn fill(
 /// What opening or hashing the source finds. A target that is missing, damaged, or made in another way is `Ok(false)`.
 pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<bool, Error> {
     let Ok(slide) = Slide::open(target) else { return Ok(false) };
-    let source = source::open(spec)?;
-    let quality = choose_quality(spec, &source, options.mode)?;
-    let source = if quality.is_some() { source.into_pixels() } else { source };
+    let (source, quality, _) = open(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
-    let expected = fingerprint::slide_id(&record, &mode_name(quality), CROSS_SCALE, &params);
+    let expected =
+        fingerprint::slide_id(&record, &mode_name(quality, options.deidentify), CROSS_SCALE, &params);
     if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
         return Ok(false);
     }

@@ -8,6 +8,7 @@
 //! Progress is told to a [`Progress`]; nothing is printed. Not here: the container's layout, JPEG itself, serving.
 
 mod coder;
+mod deidentify;
 pub mod error;
 mod fingerprint;
 mod ingest;
@@ -20,5 +21,6 @@ mod training;
 pub mod verify;
 
 pub use coder::Codings;
+pub use deidentify::Removed;
 pub use error::Error;
 pub use ingest::{DerivedLevels, Mode, Options, Progress, Report, Unit, already_ingested, ingest};

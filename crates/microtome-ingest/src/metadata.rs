@@ -10,8 +10,9 @@ use crate::plan::{Origin, Plan};
 use crate::source::{Content, Source};
 
 /// What the metadata calls the way level 0 went in.
-pub(crate) fn mode_name(quality: Option<u8>) -> String {
-    quality.map_or("exact".to_owned(), |q| format!("quality {q}"))
+pub(crate) fn mode_name(quality: Option<u8>, is_deidentified: bool) -> String {
+    let mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
+    if is_deidentified { format!("{mode}, de-identified") } else { mode }
 }
 
 /// How a container was made.

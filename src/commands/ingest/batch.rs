@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use microtome_ingest::Report;
+use microtome_ingest::{Removed, Report};
 
 use super::sources::{self, Job};
 use super::watch::{self, Watch};
@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
         match outcome {
             Ok(Outcome::Done(_)) if self.arguments.json => print_document(&document.to_string()),
             Ok(Outcome::Done(report)) => {
-                for notice in &report.metadata.notices {
+                for notice in report.metadata.notices.iter().cloned().chain(removed(&report)) {
                     complain(&format!("{source}: note: {notice}"));
                 }
                 print(&summary(target, &report, seconds))
@@ -204,7 +204,26 @@ fn done(report: &Report) -> serde_json::Value {
             "predicted": report.codings.predicted,
         },
         "metadata": report.metadata,
+        "removed": report.removed.as_ref().map(|removed| serde_json::json!({
+            "properties": removed.properties,
+            "images": removed.images,
+            "notices": removed.notices,
+        })),
     })
+}
+
+/// What de-identification has left out, in a line.
+fn removed(report: &Report) -> Option<String> {
+    let Removed { properties, images, notices } = report.removed.as_ref()?;
+    let listed =
+        |names: &[String]| if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    Some(format!(
+        "de-identified: left out {} images{}, {} properties{}, {notices} notices",
+        images.len(),
+        listed(images),
+        properties.len(),
+        listed(properties),
+    ))
 }
 
 fn make_folder(folder: &Path) -> Result<(), Failure> {

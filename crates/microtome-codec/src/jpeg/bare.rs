@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn only_the_picture_is_left() {
-        let jpeg = turbo::encode(&Rgb::filled(40, 24, [200, 90, 160]), 80, Subsampling::Chroma420)
-            .expect("encodes");
+        let jpeg =
+            turbo::encode(&Rgb::filled(40, 24, [200, 90, 160]), 80, Subsampling::Chroma420).expect("encodes");
         assert!(matches!(bare(&jpeg), Ok(Cow::Borrowed(_))), "libjpeg adds nothing");
         let comment = [&[0xFF, 0xFE, 0, 9][..], b"SECRET!"].concat();
         let exif = [&[0xFF, 0xE1, 0, 9][..], b"SECRET!"].concat();

@@ -5,6 +5,7 @@ mod deep;
 mod files;
 mod lies;
 mod ome;
+mod planted;
 mod round_trip;
 mod slides;
 mod writer;

@@ -268,7 +268,7 @@ fn grey_jpeg_tiles_are_taken_verbatim_unless_white_is_zero() {
     assert_eq!(pixels(&source).read(whole(&source)).expect("reads").uniform(), Some([127; 3]));
 }
 
-struct Silent;
+pub(super) struct Silent;
 
 impl Progress for Silent {
     fn stage(&self, _: &'static str, _: u64, _: Unit) {}

@@ -13,7 +13,7 @@ fn level(width: u32, height: u32, tile: u32, subfile: u64) -> TestPage {
     page
 }
 
-fn with(mut page: TestPage, tag: u16, value: Value) -> TestPage {
+pub(super) fn with(mut page: TestPage, tag: u16, value: Value) -> TestPage {
     page.fields.insert(tag, value);
     page
 }
@@ -96,11 +96,11 @@ fn a_thumbnail_before_level_0_does_not_take_its_place() {
     assert_eq!((source.width, tiles(&source).levels().len()), (700, 2));
 }
 
-fn aperio(page: TestPage, description: &'static str) -> TestPage {
+pub(super) fn aperio(page: TestPage, description: &'static str) -> TestPage {
     with(page, 270, Value::Text(description))
 }
 
-fn strips(image: &Rgb, rows: u32, scheme: Scheme) -> TestPage {
+pub(super) fn strips(image: &Rgb, rows: u32, scheme: Scheme) -> TestPage {
     rgb_page(image, (image.width(), rows), false, scheme, scheme == Scheme::Lzw)
 }
 

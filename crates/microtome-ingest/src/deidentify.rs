@@ -1,0 +1,192 @@
+//! De-identification: what may name a patient, a case, a person or a day does not go into the container.
+//!
+//! Dropped are label and macro image, every property that is not on the list below or whose value is more than numbers and
+//! known words, the file's name and date, and the reader's notices, which may quote any of it. Tiles that are kept byte for
+//! byte must be bare of comments and application data. (Where such things hide: R. W. Pearce's svs-deidentifier and
+//! B. Gilbert's anonymize-slide, issue trackers; DICOM PS3.15 annex E.) Not here: what the picture itself shows.
+
+use microtome_codec::jpeg;
+use microtome_slide::metadata::SourceRecord;
+
+use crate::Error;
+use crate::source::{Associated, Content, Source, TileLevel, Tiles};
+
+/// What was dropped, by name. Values are what nobody is to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Properties.
+    pub properties: Vec<String>,
+    /// Associated images.
+    pub images: Vec<String>,
+    /// Notices of the reader.
+    pub notices: usize,
+}
+
+/// Properties that are kept if their value is made of numbers.
+const NUMBERS: [&str; 29] = [
+    "aperio.AppMag",
+    "aperio.Left",
+    "aperio.LineAreaXOffset",
+    "aperio.LineAreaYOffset",
+    "aperio.LineCameraSkew",
+    "aperio.MPP",
+    "aperio.OriginalHeight",
+    "aperio.OriginalWidth",
+    "aperio.StripeWidth",
+    "aperio.Top",
+    "dicom.ImagedVolumeHeight",
+    "dicom.ImagedVolumeWidth",
+    "dicom.ObjectiveLensPower",
+    "dicom.PixelSpacing",
+    "hamamatsu.SourceLens",
+    "hamamatsu.XOffsetFromSlideCentre",
+    "hamamatsu.YOffsetFromSlideCentre",
+    "hamamatsu.ZOffsetFromSlideCentre",
+    "leica.aperture",
+    "leica.objective",
+    "openslide.bounds-height",
+    "openslide.bounds-width",
+    "openslide.bounds-x",
+    "openslide.bounds-y",
+    "openslide.mpp-x",
+    "openslide.mpp-y",
+    "openslide.objective-power",
+    "tiff.XResolution",
+    "tiff.YResolution",
+];
+/// Properties that are kept if their value is one of these words.
+const WORDS: [(&str, &[&str]); 2] = [
+    (
+        "openslide.vendor",
+        &[
+            "aperio",
+            "dicom",
+            "generic-tiff",
+            "hamamatsu",
+            "leica",
+            "mirax",
+            "olympus",
+            "philips",
+            "sakura",
+            "synthetic",
+            "trestle",
+            "ventana",
+            "zeiss",
+        ],
+    ),
+    ("tiff.ResolutionUnit", &["none", "inch", "centimeter"]),
+];
+
+/// Drops from a source what may identify, and says what that was.
+pub(crate) fn deidentify(mut source: Source) -> (Source, Removed) {
+    let mut removed = Removed { notices: source.notices.len(), ..Removed::default() };
+    source.notices.clear();
+    source.properties.retain(|(name, value)| {
+        let is_kept = is_harmless(name, value);
+        if !is_kept {
+            removed.properties.push(name.clone());
+        }
+        is_kept
+    });
+    let images = std::mem::take(&mut source.associated);
+    for image in images {
+        match bare_thumbnail(&image) {
+            Some(bytes) => source.associated.push(Associated { bytes, ..image }),
+            None => removed.images.push(image.name),
+        }
+    }
+    source.content = match source.content {
+        Content::Tiles(tiles) => Content::Tiles(Box::new(BareTiles(tiles))),
+        pixels => pixels,
+    };
+    (source, removed)
+}
+
+/// The record of a source without its name and date. Its SHA-256 stays: it tells who has the source that it is this one.
+pub(crate) fn anonymous(record: SourceRecord) -> SourceRecord {
+    SourceRecord { name: String::new(), ..record }
+}
+
+fn is_harmless(name: &str, value: &str) -> bool {
+    if NUMBERS.contains(&name) {
+        // No date is written with these alone that is not a number: a day has more than one separator.
+        let numbers = value.split([' ', ',', '\\', '"']).filter(|part| !part.is_empty());
+        return numbers.clone().count() <= 4 && numbers.clone().all(|part| part.parse::<f64>().is_ok());
+    }
+    WORDS.iter().any(|(known, words)| *known == name && words.contains(&value))
+}
+
+/// A thumbnail without anything but its picture; `None` of other images, and of what is no sound image.
+fn bare_thumbnail(image: &Associated) -> Option<Vec<u8>> {
+    match (image.name.as_str(), image.media_type) {
+        ("thumbnail", "image/jpeg") => jpeg::bare(&image.bytes).ok().map(std::borrow::Cow::into_owned),
+        // These are our own.
+        ("thumbnail", "image/png") => Some(image.bytes.clone()),
+        _ => None,
+    }
+}
+
+/// Tiles that are refused if there is more in them than their picture: to take it out would change their bytes.
+struct BareTiles(Box<dyn Tiles>);
+
+impl Tiles for BareTiles {
+    fn tile_size(&self) -> u32 {
+        self.0.tile_size()
+    }
+
+    fn overlap(&self) -> u32 {
+        self.0.overlap()
+    }
+
+    fn levels(&self) -> &[TileLevel] {
+        self.0.levels()
+    }
+
+    fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error> {
+        let tile = self.0.tile(index, column, row)?;
+        let tables = &self.0.levels()[index].tables;
+        let is_bare = |stream: &[u8]| matches!(jpeg::bare(stream), Ok(std::borrow::Cow::Borrowed(_)));
+        match is_bare(&tile) && (tables.is_empty() || is_bare(tables)) {
+            true => Ok(tile),
+            false => Err(Error::Unsupported {
+                path: self.0.place(index, column, row),
+                what: "there is more in this tile than its picture (a comment, application data), which may identify \
+                       the patient and cannot be taken out of a tile that is kept byte for byte; take its pixels with \
+                       --quality"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn place(&self, index: usize, column: u32, row: u32) -> String {
+        self.0.place(index, column, row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_known_words_are_kept_and_nothing_else() {
+        for (name, value) in [
+            ("aperio.MPP", "0.2499"),
+            ("dicom.PixelSpacing", "0.00025\\0.00025"),
+            ("openslide.vendor", "aperio"),
+            ("tiff.ResolutionUnit", "centimeter"),
+        ] {
+            assert!(is_harmless(name, value), "{name} = {value}");
+        }
+        for (name, value) in [
+            ("aperio.Filename", "12345"),
+            ("aperio.Date", "01/02/24"),
+            ("aperio.MPP", "0.25 J. Doe"),
+            ("aperio.AppMag", "01/02/24"),
+            ("openslide.vendor", "Dr. Doe"),
+            ("tiff.ImageDescription", "1"),
+            ("dicom.PatientName", "DOE"),
+        ] {
+            assert!(!is_harmless(name, value), "{name} = {value}");
+        }
+    }
+}
