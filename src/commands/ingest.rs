@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// In exact mode: keep the source's levels 1, 3, 5, ... (exact), or reduce them from finer ones (reduced).
     #[arg(long, value_enum, default_value = "exact")]
     derived_levels: DerivedLevelsArgument,
+    /// The slide's ICC profile: keep it beside the pixels, or convert them to sRGB by it, once.
+    #[arg(long, value_enum, default_value = "keep")]
+    icc: Icc,
     /// Leave out what may identify the patient: label, macro image, file name, and every property that is not known to be
     /// harmless; say what that was.
     #[arg(long)]
@@ -85,6 +88,12 @@ enum Chroma {
     Full,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Icc {
+    Keep,
+    Srgb,
+}
+
 impl Arguments {
     fn options(&self) -> Options {
         let mode = match (self.exact, self.quality) {
@@ -100,7 +109,14 @@ impl Arguments {
             Chroma::Halved => Subsampling::Chroma420,
             Chroma::Full => Subsampling::Chroma444,
         });
-        Options { mode, derived_levels, chroma, jobs: self.jobs, deidentify: self.deidentify }
+        Options {
+            mode,
+            derived_levels,
+            chroma,
+            jobs: self.jobs,
+            to_srgb: self.icc == Icc::Srgb,
+            deidentify: self.deidentify,
+        }
     }
 }
 

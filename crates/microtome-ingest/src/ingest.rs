@@ -62,6 +62,8 @@ pub struct Options {
     pub chroma: Option<Subsampling>,
     /// Threads; 0 is one per core.
     pub jobs: usize,
+    /// Whether pixels are converted to sRGB by the source's ICC profile, which else goes along with them.
+    pub to_srgb: bool,
     /// Whether what may identify a patient is left out, see [`Removed`].
     pub deidentify: bool,
 }
@@ -142,7 +144,7 @@ pub fn ingest(
         (filled, hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let filled = filled?;
-    let (record, mode) = (fingerprint?, mode_name(quality, options.deidentify));
+    let (record, mode) = (fingerprint?, mode_name(quality, options));
     let record = if options.deidentify { deidentify::anonymous(record) } else { record };
     let made = Made { mode, record, params: &params, filled: &filled };
     let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
@@ -170,6 +172,7 @@ fn open(spec: &str, options: Options) -> Result<(Source, Option<u8>, Option<Remo
     let source = source::open(spec)?;
     let quality = choose_quality(spec, &source, options.mode)?;
     let source = if quality.is_some() { source.into_pixels() } else { source };
+    let source = if options.to_srgb { source.into_srgb(spec)? } else { source };
     if !options.deidentify {
         return Ok((source, quality, None));
     }
@@ -219,8 +222,7 @@ pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<b
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
-    let expected =
-        fingerprint::slide_id(&record, &mode_name(quality, options.deidentify), CROSS_SCALE, &params);
+    let expected = fingerprint::slide_id(&record, &mode_name(quality, options), CROSS_SCALE, &params);
     if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
         return Ok(false);
     }

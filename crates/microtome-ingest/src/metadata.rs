@@ -5,14 +5,20 @@ use microtome_container::Writer;
 use microtome_slide::metadata::{AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
 
 use crate::Error;
-use crate::ingest::Filled;
+use crate::ingest::{Filled, Options};
 use crate::plan::{Origin, Plan};
 use crate::source::{Content, Source};
 
 /// What the metadata calls the way level 0 went in.
-pub(crate) fn mode_name(quality: Option<u8>, is_deidentified: bool) -> String {
-    let mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
-    if is_deidentified { format!("{mode}, de-identified") } else { mode }
+pub(crate) fn mode_name(quality: Option<u8>, options: Options) -> String {
+    let mut mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
+    if options.to_srgb {
+        mode += ", in sRGB";
+    }
+    if options.deidentify {
+        mode += ", de-identified";
+    }
+    mode
 }
 
 /// How a container was made.

@@ -5,6 +5,7 @@
 
 pub(crate) mod decoded;
 pub mod deepzoom;
+mod icc;
 pub mod image;
 pub(crate) mod jpeg2000;
 mod names;
