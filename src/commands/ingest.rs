@@ -16,13 +16,14 @@ use crate::targets::Targets;
 /// Put slides into containers.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A slide file (SVS, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
+    /// A slide file (SVS, NDPI, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Keep the source's JPEG tiles, each to come back byte for byte; refuse sources that have none.
+    /// Keep the source's JPEG tiles (of an NDPI: its coefficients), each to come back byte for byte; refuse sources that
+    /// have none.
     #[arg(long, conflicts_with = "quality")]
     exact: bool,
     /// Quantise pixels, 1 to 100 [default: exact where the source's tiles are JPEG, else 80].

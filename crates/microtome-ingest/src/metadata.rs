@@ -90,7 +90,10 @@ impl Made<'_> {
         let jpeg = format!("JPEG baseline, quality {quality}, {chroma} (rate-distortion optimised)");
         let of_pixels = matches!(source.content, Content::Pixels(_));
         match origin {
-            Origin::Verbatim(_) => "the source's JPEG tiles, byte for byte".to_owned(),
+            Origin::Verbatim(_) => match &source.content {
+                Content::Tiles(tiles) => tiles.kept().to_owned(),
+                Content::Pixels(_) => unreachable!("levels taken verbatim come from tiles"),
+            },
             Origin::Quantised => format!("quantised from the source's pixels: {jpeg}"),
             Origin::Made(0) if of_pixels => {
                 format!("made by 2x2 averages, twice, of the source's pixels: {jpeg}")

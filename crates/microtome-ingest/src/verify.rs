@@ -77,6 +77,8 @@ pub struct Comparison {
     pub same_source: bool,
     /// Whether the container keeps tiles of a source verbatim, so that there is something to compare.
     pub keeps_tiles: bool,
+    /// What of the source these tiles are, in words.
+    pub kept: &'static str,
 }
 
 /// Compares every tile that the container keeps verbatim with the source's: the stored bytes, and the complete stream
@@ -103,6 +105,9 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
             format!("the source has {width} x {height} px, the slide {} x {} px", full.width, full.height);
         comparison.differences.push(what);
         return Ok(comparison);
+    }
+    if let Content::Tiles(tiles) = &source.content {
+        comparison.kept = tiles.kept();
     }
     for level in kept {
         let grid = slide.levels().get(usize::from(level)).copied();

@@ -81,7 +81,7 @@ pub struct AssociatedImage {
 pub struct LossStep {
     /// The levels it concerns.
     pub levels: Vec<u8>,
-    /// Whether nothing was lost: the tiles are the source's, byte for byte.
+    /// Whether nothing was lost: the tiles are the source's byte for byte, or cut from its coefficients bit for bit.
     pub verbatim: bool,
     /// What was done, in words.
     pub method: String,

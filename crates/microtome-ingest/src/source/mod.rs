@@ -68,7 +68,7 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `png`, `jpeg`, `synthetic`.
+    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,
@@ -99,7 +99,7 @@ impl Source {
 
 /// An associated image, encoded.
 pub struct Associated {
-    /// `label`, `macro` or `thumbnail`.
+    /// `label`, `macro`, `thumbnail` or `map`.
     pub name: String,
     /// `image/jpeg` or `image/png`.
     pub media_type: &'static str,
@@ -162,6 +162,10 @@ pub trait Tiles: Send + Sync {
     /// What a message calls that tile: its file, where it has one of its own.
     fn place(&self, index: usize, column: u32, row: u32) -> String {
         format!("level {} column {column} row {row}", self.levels()[index].level)
+    }
+    /// What of the source the tiles are, for the loss record.
+    fn kept(&self) -> &'static str {
+        "the source's JPEG tiles, byte for byte"
     }
 }
 

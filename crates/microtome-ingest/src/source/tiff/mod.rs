@@ -1,4 +1,4 @@
-//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS.
+//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS, Hamamatsu NDPI.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
 //! tiles and strips (none, LZW, deflate, PackBits, JPEG; 8-bit grey, palette, RGB, with or without alpha) are read as
@@ -6,10 +6,12 @@
 //! refused or left out by name.
 
 mod associated;
+mod cache;
 mod chunks;
 mod compression;
 mod decode;
 mod ifd;
+mod ndpi;
 mod page;
 mod pixels;
 mod properties;
@@ -34,13 +36,16 @@ const REDUCED: u64 = 1;
 /// NewSubfileType: a page is a transparency mask of another.
 const MASK: u64 = 4;
 
-/// Opens a TIFF, BigTIFF or SVS file.
+/// Opens a TIFF, BigTIFF, SVS or NDPI file.
 ///
 /// # Errors
 /// [`Error::Malformed`] naming page, tag or tile and what is wrong with it; [`Error::Unsupported`] naming what is not
 /// read, and the way round; [`Error::Read`].
 pub fn open(path: &Path) -> Result<Source, Error> {
     let tiff = Tiff::open(path)?;
+    if tiff.is_ndpi() {
+        return ndpi::open(tiff);
+    }
     let mut directories = tiff.directories()?;
     let mut full = None;
     for (index, directory) in directories.iter().enumerate() {

@@ -20,22 +20,19 @@ const PLAUSIBLE_MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
 const TEXTS: [Tag; 9] =
     [IMAGE_DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE_TIME, ARTIST, HOST_COMPUTER, COPYRIGHT, DOCUMENT_NAME];
 
-/// What the tags of the level 0 page say of the slide.
-pub(super) struct Description {
-    /// Whether an Aperio scanner or its software wrote the file.
-    pub(super) aperio: bool,
+/// What the tags that TIFF has for all say of the slide.
+pub(super) struct Tags {
     pub(super) properties: Vec<(String, String)>,
+    /// The ImageDescription, however long.
+    pub(super) description: String,
     pub(super) mpp: Option<[f64; 2]>,
-    pub(super) objective_power: Option<f64>,
     pub(super) icc_profile: Option<Vec<u8>>,
-    pub(super) notices: Vec<String>,
 }
 
-impl Description {
-    /// Reads the tags of the level 0 page.
-    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
+impl Tags {
+    /// Reads the tags of the level 0 page. What is too long for a property is said in `notices`.
+    pub(super) fn read(tiff: &Tiff, directory: &Directory, notices: &mut Vec<String>) -> Result<Self, Error> {
         let mut properties: Vec<(String, String)> = Vec::new();
-        let mut notices = Vec::new();
         let mut description = String::new();
         for tag in TEXTS {
             let Some(text) = tiff.text(directory, tag)? else { continue };
@@ -51,7 +48,47 @@ impl Description {
                 properties.push((format!("tiff.{}", tag.1), text));
             }
         }
-        let mut mpp = resolution(tiff, directory, &mut properties)?;
+        let mpp = resolution(tiff, directory, &mut properties)?;
+        let icc_profile =
+            tiff.bytes(directory, ICC_PROFILE, MAX_ICC_BYTES)?.filter(|profile| !profile.is_empty());
+        Ok(Self { properties, description, mpp, icc_profile })
+    }
+}
+
+/// Properties under OpenSlide's names for all vendors.
+pub(super) fn normalised(
+    vendor: &str,
+    mpp: Option<[f64; 2]>,
+    objective_power: Option<f64>,
+) -> Vec<(String, String)> {
+    let mut properties = vec![("openslide.vendor".into(), vendor.into())];
+    if let Some([x, y]) = mpp {
+        properties.push(("openslide.mpp-x".into(), x.to_string()));
+        properties.push(("openslide.mpp-y".into(), y.to_string()));
+    }
+    if let Some(power) = objective_power {
+        properties.push(("openslide.objective-power".into(), power.to_string()));
+    }
+    properties
+}
+
+/// What the tags of the level 0 page say of the slide.
+pub(super) struct Description {
+    /// Whether an Aperio scanner or its software wrote the file.
+    pub(super) aperio: bool,
+    pub(super) properties: Vec<(String, String)>,
+    pub(super) mpp: Option<[f64; 2]>,
+    pub(super) objective_power: Option<f64>,
+    pub(super) icc_profile: Option<Vec<u8>>,
+    pub(super) notices: Vec<String>,
+}
+
+impl Description {
+    /// Reads the tags of the level 0 page.
+    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
+        let mut notices = Vec::new();
+        let Tags { mut properties, description, mut mpp, icc_profile } =
+            Tags::read(tiff, directory, &mut notices)?;
         let mut objective_power = None;
         let aperio = is_aperio(&description);
         if aperio {
@@ -61,16 +98,7 @@ impl Description {
             properties.extend(pairs.into_iter().map(|(key, value)| (format!("aperio.{key}"), value)));
         }
         let vendor = if aperio { "aperio" } else { "generic-tiff" };
-        properties.push(("openslide.vendor".into(), vendor.into()));
-        if let Some([x, y]) = mpp {
-            properties.push(("openslide.mpp-x".into(), x.to_string()));
-            properties.push(("openslide.mpp-y".into(), y.to_string()));
-        }
-        if let Some(power) = objective_power {
-            properties.push(("openslide.objective-power".into(), power.to_string()));
-        }
-        let icc_profile =
-            tiff.bytes(directory, ICC_PROFILE, MAX_ICC_BYTES)?.filter(|profile| !profile.is_empty());
+        properties.extend(normalised(vendor, mpp, objective_power));
         Ok(Self { aperio, properties, mpp, objective_power, icc_profile, notices })
     }
 }

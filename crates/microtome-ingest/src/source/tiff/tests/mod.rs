@@ -2,6 +2,7 @@
 
 mod files;
 mod lies;
+mod ndpi;
 mod round_trip;
 mod slides;
 mod writer;
