@@ -87,10 +87,14 @@ fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
 /// What a comparison without differences proves.
 fn compared_with(source: &str, comparison: &Comparison) -> String {
     let tiles = table::count(comparison.identical);
+    let absent = match comparison.absent {
+        0 => String::new(),
+        absent => format!("; {} more are absent there and blank", table::count(absent)),
+    };
     match (comparison.keeps_tiles, comparison.same_source) {
-        (true, true) => format!("; {tiles} tiles are those of {source}: {}", comparison.kept),
+        (true, true) => format!("; {tiles} tiles are those of {source}: {}{absent}", comparison.kept),
         (true, false) => format!(
-            "; {tiles} tiles are those of {source}: {}, but it is another file than was ingested (SHA-256 differs)",
+            "; {tiles} tiles are those of {source}: {}{absent}, but it is another file than was ingested (SHA-256 differs)",
             comparison.kept
         ),
         (false, _) => format!(

@@ -2,7 +2,9 @@
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::Writer;
-use microtome_slide::metadata::{AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
+use microtome_slide::metadata::{
+    AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord,
+};
 
 use crate::Error;
 use crate::ingest::Filled;
@@ -25,7 +27,15 @@ pub(crate) struct Made<'a> {
 impl Made<'_> {
     pub(crate) fn metadata(self, source: &Source, plan: &Plan, bytes: &LevelBytes) -> Metadata {
         let loss = self.loss(source, plan, bytes);
-        let notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
+        let absent = absent_tiles(source, plan);
+        let mut notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
+        notices.extend(absent.iter().map(|level| {
+            let (count, all) = (level.count(), plan.grid(level.level).tiles());
+            format!(
+                "{count} of {all} tiles of level {} are absent in the source: they are blank",
+                level.level
+            )
+        }));
         let associated = source.associated.iter().enumerate();
         Metadata {
             encoder: Encoder {
@@ -47,6 +57,7 @@ impl Made<'_> {
                 })
                 .collect(),
             loss,
+            absent,
             notices,
         }
     }
@@ -108,6 +119,29 @@ impl Made<'_> {
             }
         }
     }
+}
+
+/// The tiles that the source lacks of the levels that are kept.
+fn absent_tiles(source: &Source, plan: &Plan) -> Vec<AbsentTiles> {
+    let Content::Tiles(tiles) = &source.content else { return vec![] };
+    let mut absent = vec![];
+    for (level, &origin) in (0_u8..).zip(&plan.origins) {
+        let Origin::Verbatim(index) = origin else { continue };
+        let grid = plan.grid(level);
+        let mut runs: Vec<[u64; 2]> = vec![];
+        for number in 0..grid.tiles() {
+            let (column, row) = grid.position(number);
+            match runs.last_mut() {
+                _ if !tiles.is_absent(index, column, row) => {}
+                Some([_, last]) if *last + 1 == number => *last = number,
+                _ => runs.push([number, number]),
+            }
+        }
+        if !runs.is_empty() {
+            absent.push(AbsentTiles { level, runs });
+        }
+    }
+    absent
 }
 
 /// Stored bytes of each level.

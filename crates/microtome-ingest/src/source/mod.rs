@@ -163,6 +163,10 @@ pub trait Tiles: Send + Sync {
     fn place(&self, index: usize, column: u32, row: u32) -> String {
         format!("level {} column {column} row {row}", self.levels()[index].level)
     }
+    /// Whether the source has no tile there and says so: [`Tiles::tile`] then gives a blank one that is not the source's.
+    fn is_absent(&self, _index: usize, _column: u32, _row: u32) -> bool {
+        false
+    }
     /// What of the source the tiles are, for the loss record.
     fn kept(&self) -> &'static str {
         "the source's JPEG tiles, byte for byte"
