@@ -1,4 +1,5 @@
-//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS, Hamamatsu NDPI.
+//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS,
+//! Hamamatsu NDPI, Philips TIFF.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
 //! tiles and strips (none, LZW, deflate, PackBits, JPEG; 8-bit grey, palette, RGB, with or without alpha) are read as
@@ -13,10 +14,12 @@ mod decode;
 mod ifd;
 mod ndpi;
 mod page;
+mod philips;
 mod pixels;
 mod properties;
 mod tag;
 mod tiles;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +58,9 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
     let first = directories.remove(full.unwrap_or(0));
     check_orientation(&tiff, &first)?;
+    if philips::is_philips(&tiff, &first)? {
+        return philips::open(tiff, &first, directories);
+    }
     let page = Page::read(&tiff, &first)?;
     check_largest(&tiff, &first, &directories)?;
     let description = Description::read(&tiff, &first)?;

@@ -68,6 +68,11 @@ impl JpegTiles {
         &self.tiff
     }
 
+    /// Width and height of level 0.
+    pub(super) fn full_size(&self) -> (u32, u32) {
+        self.levels.first().map_or((1, 1), |level| (level.width, level.height))
+    }
+
     /// Adds a page if it is a level on the same grid; else the answer says why it is left out.
     pub(super) fn join(&mut self, page: Page) -> Result<Option<String>, Error> {
         let (Some(level), Some(first)) = (self.levels.first(), self.pages.first()) else {

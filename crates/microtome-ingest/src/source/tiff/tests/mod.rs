@@ -3,6 +3,7 @@
 mod files;
 mod lies;
 mod ndpi;
+mod philips;
 mod round_trip;
 mod slides;
 mod writer;
