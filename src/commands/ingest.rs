@@ -16,7 +16,7 @@ use crate::targets::Targets;
 /// Put slides into containers.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A slide file (SVS, NDPI, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
+    /// A slide file (SVS, NDPI, SCN, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.

@@ -69,7 +69,7 @@ pub struct Source {
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
     /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`,
-    /// `png`, `jpeg`, `synthetic`.
+    /// `leica-scn`, `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

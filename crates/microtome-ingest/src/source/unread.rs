@@ -22,7 +22,6 @@ pub(crate) fn refuse(path: &Path, start: &[u8]) -> Result<(), Error> {
         Some("ndpis") => Some("Hamamatsu NDPIS (a set of fluorescence channels)"),
         Some("vms" | "vmu") => Some("Hamamatsu VMS"),
         Some("vsi" | "ets") => Some("Olympus VSI"),
-        Some("scn") => Some("Leica SCN"),
         Some("bif") => Some("Ventana BIF"),
         Some("mtm") if start.starts_with(b"\x89MTM") => {
             let what = "this is a Microtome container already; export it first".to_owned();

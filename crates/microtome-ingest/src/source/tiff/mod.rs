@@ -1,5 +1,5 @@
 //! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS,
-//! Hamamatsu NDPI, Philips TIFF.
+//! Hamamatsu NDPI, Philips TIFF, Leica SCN.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
 //! tiles and strips (none, LZW, deflate, PackBits, JPEG; 8-bit grey, palette, RGB, with or without alpha) are read as
@@ -12,6 +12,7 @@ mod chunks;
 mod compression;
 mod decode;
 mod ifd;
+mod leica;
 mod ndpi;
 mod page;
 mod philips;
@@ -50,6 +51,9 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         return ndpi::open(tiff);
     }
     let mut directories = tiff.directories()?;
+    if leica::is_leica(&tiff, &directories[0])? {
+        return leica::open(tiff, &directories);
+    }
     let mut full = None;
     for (index, directory) in directories.iter().enumerate() {
         if full.is_none() && subfile_type(&tiff, directory)? & (REDUCED | MASK) == 0 {

@@ -1,6 +1,7 @@
 //! TIFF files written by a small writer, read back; files that lie; files of others.
 
 mod files;
+mod leica;
 mod lies;
 mod ndpi;
 mod philips;
