@@ -14,6 +14,7 @@ mod decode;
 mod ifd;
 mod leica;
 mod ndpi;
+mod overlapping;
 mod page;
 mod philips;
 mod pixels;
@@ -51,6 +52,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         return ndpi::open(tiff);
     }
     let mut directories = tiff.directories()?;
+    overlapping::refuse(&tiff, &directories)?;
     if leica::is_leica(&tiff, &directories[0])? {
         return leica::open(tiff, &directories);
     }

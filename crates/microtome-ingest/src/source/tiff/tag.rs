@@ -45,6 +45,7 @@ pub(super) const SUB_IFDS: Tag = Tag(330, "SubIFDs");
 pub(super) const EXTRA_SAMPLES: Tag = Tag(338, "ExtraSamples");
 pub(super) const SAMPLE_FORMAT: Tag = Tag(339, "SampleFormat");
 pub(super) const JPEG_TABLES: Tag = Tag(347, "JPEGTables");
+pub(super) const XMP: Tag = Tag(700, "XMP");
 pub(super) const COPYRIGHT: Tag = Tag(33432, "Copyright");
 pub(super) const ICC_PROFILE: Tag = Tag(34675, "ICCProfile");
 // Hamamatsu NDPI.

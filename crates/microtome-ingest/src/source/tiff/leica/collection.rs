@@ -80,8 +80,8 @@ fn image(node: Node<'_, '_>, collection: (i64, i64)) -> Result<Image, String> {
             continue;
         }
         let side =
-            |name| u32::try_from(length(dimension, name)?).map_err(|_| format!("{name} is out of range"));
-        let page = usize::try_from(length(dimension, "ifd")?).map_err(|_| "ifd is negative".to_owned())?;
+            |name| u32::try_from(length(dimension, name)?).ok().ok_or(format!("{name} is out of range"));
+        let page = usize::try_from(length(dimension, "ifd")?).ok().ok_or("ifd is negative".to_owned())?;
         image.dimensions.push(Dimension { width: side("sizeX")?, height: side("sizeY")?, page });
     }
     image.dimensions.sort_by_key(|dimension| std::cmp::Reverse(dimension.width));
