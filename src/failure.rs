@@ -22,6 +22,9 @@ pub(crate) enum Failure {
         /// Inputs there were.
         all: usize,
     },
+    /// Exit code 1: told to stop.
+    #[error("interrupted; finished slides are kept, go on with --resume")]
+    Interrupted,
     /// Exit code 4.
     #[error("{0}")]
     Verification(String),
@@ -35,7 +38,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         complain(&self.to_string());
         ExitCode::from(match self {
-            Self::Failed(_) | Self::Output(_) => 1,
+            Self::Failed(_) | Self::Output(_) | Self::Interrupted => 1,
             Self::Usage(_) => 2,
             Self::SomeFailed { .. } => 3,
             Self::Verification(_) => 4,

@@ -87,7 +87,7 @@ fn make(target: &Path, source: &str) -> Result<Slide, Failure> {
         _ => {}
     }
     let begin = Instant::now();
-    let report = ingest::ingest(source, &new, Options::default(), Style::Auto)?;
+    let report = ingest::ingest(source, &new, Options::default(), Style::Auto, None)?;
     std::fs::rename(&new, target)
         .map_err(|error| Failure::Failed(format!("{}: cannot be replaced: {error}", target.display())))?;
     complain(&ingest::summary(target, &report, begin.elapsed().as_secs_f64()));

@@ -1,27 +1,46 @@
 //! `microtome ingest`: sources in, containers out.
 
+mod batch;
+pub(crate) mod sources;
+mod watch;
+
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use microtome_codec::turbo::Subsampling;
 use microtome_ingest::{DerivedLevels, Mode, Options, Report};
 
-use crate::failure::{Failure, complain};
-use crate::output::{print, print_document};
+use crate::failure::Failure;
 use crate::progress::{Display, Style, stop_on_signals};
 use crate::table;
 use crate::targets::Targets;
+use batch::Batch;
+use sources::Shard;
 
 /// Put slides into containers.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A slide file (SVS, NDPI, SCN, TIFF), a Deep Zoom .dzi or its folder, an image, or synthetic:WxH[,seed=N].
-    #[arg(required = true, value_name = "SOURCE")]
+    /// A slide file, a Deep Zoom .dzi or its folder, a folder of DICOM files, an image, a folder to be walked through, a
+    /// pattern (`'2024/*.svs'`), or synthetic:WxH[,seed=N].
+    #[arg(required_unless_present_any = ["manifest", "watch"], value_name = "SOURCE")]
     sources: Vec<String>,
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// A file with a source on each line; after a tab, its own target.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Only this part of all sources, to be run beside the others: 1/8 to 8/8.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Then go on with whatever appears in this folder, until interrupted.
+    #[arg(long, value_name = "DIR")]
+    watch: Option<PathBuf>,
+    /// Seconds for which nothing of a slide in the watched folder may change before it is taken.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "watch")]
+    settle: u64,
+    /// Append a JSON document per source to this file: what became of it, and why.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Keep the source's JPEG tiles (of an NDPI: its coefficients), each to come back byte for byte; refuse sources that
     /// have none.
     #[arg(long, conflicts_with = "quality")]
@@ -83,75 +102,35 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let targets = Targets::new(&arguments.sources, &arguments.output)?;
-    targets.with_folder(|| every(arguments, &targets.files))
-}
-
-/// Ingests every source, whatever becomes of those before it.
-fn every(arguments: &Arguments, targets: &[PathBuf]) -> Result<(), Failure> {
-    let all = arguments.sources.len();
-    let mut failed = 0;
-    for (source, target) in arguments.sources.iter().zip(targets) {
-        match one(arguments, source, target) {
-            Ok(()) => {}
-            Err(failure) if all == 1 => return Err(failure),
-            Err(Failure::Output(error)) => return Err(Failure::Output(error)),
-            Err(failure) => {
-                complain(&failure.to_string());
-                failed += 1;
-            }
+    let jobs = sources::jobs(&arguments.sources, arguments.manifest.as_deref(), arguments.shard)?;
+    let targets = Targets::new(&jobs, &arguments.output, arguments.watch.is_some())?;
+    let mut batch = Batch::new(arguments)?;
+    targets.with_folder(|| {
+        batch.every(&jobs, &targets.files)?;
+        match &arguments.watch {
+            Some(folder) => batch.watch(folder),
+            None => batch.end(),
         }
-        if stop_on_signals().load(Ordering::Relaxed) {
-            return Err(Failure::Failed(
-                "interrupted; finished slides are kept, go on with --resume".to_owned(),
-            ));
-        }
-    }
-    match failed {
-        0 => Ok(()),
-        _ if failed == all => Err(Failure::Failed(format!("all {all} inputs failed; see the lines above"))),
-        _ => Err(Failure::SomeFailed { failed, all }),
-    }
+    })
 }
 
-fn one(arguments: &Arguments, source: &str, target: &Path) -> Result<(), Failure> {
-    let options = arguments.options();
-    if arguments.resume && target.exists() && microtome_ingest::already_ingested(source, target, options)? {
-        complain(&format!("{}: made from {source} already, skipped", target.display()));
-        return Ok(());
-    }
-    let begin = Instant::now();
-    let report = ingest(source, target, options, arguments.progress)?;
-    let seconds = begin.elapsed().as_secs_f64();
-    if arguments.json {
-        let document = serde_json::json!({
-            "source": source,
-            "target": target.display().to_string(),
-            "content_id": report.content_id.to_string(),
-            "source_bytes": report.metadata.source.bytes,
-            "container_bytes": report.container_bytes,
-            "pixels": report.pixels,
-            "tiles": report.tiles,
-            "records": report.records,
-            "codings": {
-                "verbatim": report.codings.verbatim,
-                "alone": report.codings.alone,
-                "predicted": report.codings.predicted,
-            },
-            "seconds": (seconds * 1000.0).round() / 1000.0,
-            "metadata": report.metadata,
-        });
-        return print_document(&document.to_string());
-    }
-    for notice in &report.metadata.notices {
-        complain(&format!("{source}: note: {notice}"));
-    }
-    print(&summary(target, &report, seconds))
+/// What a source came to.
+enum Outcome {
+    Done(Box<Report>),
+    /// Its target was made from it before.
+    Skipped,
 }
 
-/// Ingests one source with progress shown and signals heeded.
-pub(crate) fn ingest(source: &str, target: &Path, options: Options, style: Style) -> Result<Report, Failure> {
-    let name = Path::new(source).file_name().unwrap_or(source.as_ref()).to_string_lossy().into_owned();
+/// Ingests one source with progress shown and signals heeded; `number` is its place among all, as in `3/20`.
+pub(crate) fn ingest(
+    source: &str,
+    target: &Path,
+    options: Options,
+    style: Style,
+    number: Option<(usize, usize)>,
+) -> Result<Report, Failure> {
+    let name = Path::new(source).file_name().unwrap_or(source.as_ref()).to_string_lossy();
+    let name = number.map_or(name.to_string(), |(i, n)| format!("{i}/{n} {name}"));
     let display = Display::new(&name, style);
     let result = microtome_ingest::ingest(source, target, options, &display, stop_on_signals());
     display.finish();

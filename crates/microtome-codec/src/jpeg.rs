@@ -3,12 +3,14 @@
 //! Sources: ITU-T T.81 annex B (markers), T.871 (JFIF), Adobe TN 5116 (APP14), TIFF Technical Note 2 (JPEGTables).
 //! Nothing here touches entropy-coded data.
 
+mod bare;
 mod scans;
 
 use smallvec::SmallVec;
 
 use crate::Error;
 
+pub use bare::bare;
 pub(crate) use scans::MAX_SCANS;
 pub use scans::check_self_contained;
 

@@ -125,7 +125,7 @@ impl<'a> Scans<'a> {
 }
 
 /// Offset of the marker that ends the entropy-coded data at `at`; stuffed zeros and restart markers belong to it.
-fn scan_end(stream: &[u8], mut at: usize) -> Result<usize, Error> {
+pub(super) fn scan_end(stream: &[u8], mut at: usize) -> Result<usize, Error> {
     while let Some(found) = stream.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF)) {
         at += found;
         match stream.get(at + 1) {

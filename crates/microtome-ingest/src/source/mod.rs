@@ -6,9 +6,13 @@
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod image;
+pub(crate) mod jpeg2000;
+mod names;
 pub mod synthetic;
 pub mod tiff;
 mod unread;
+
+pub use names::{is_source_folder, may_be_slide};
 
 use std::path::{Path, PathBuf};
 
@@ -68,8 +72,8 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`,
-    /// `leica-scn`, `png`, `jpeg`, `synthetic`.
+    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`, `ome-tiff`,
+    /// `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

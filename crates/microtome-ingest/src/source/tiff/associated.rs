@@ -8,7 +8,7 @@ use std::io::Cursor;
 use microtome_codec::jpeg::{self, Colour};
 
 use super::ifd::{Directory, Tiff};
-use super::page::{Compression, Page};
+use super::page::{Compression, Page, Photometric};
 use super::pixels;
 use super::tag::IMAGE_DESCRIPTION;
 use crate::Error;
@@ -25,7 +25,7 @@ pub(super) fn name(tiff: &Tiff, directory: &Directory) -> Result<&'static str, E
     Ok(names.into_iter().find(|name| second.starts_with(name)).unwrap_or("thumbnail"))
 }
 
-/// Reads an associated image: a JPEG of one strip as it is, anything else as PNG.
+/// Reads an associated image: a JPEG of one strip or tile as it is, anything else as PNG.
 pub(super) fn read(tiff: &Tiff, directory: &Directory, name: &str) -> Result<Associated, Error> {
     let page = Page::read(tiff, directory)?;
     let image = pixels::whole(tiff, &page, MAX_PIXELS)?;
@@ -44,10 +44,11 @@ pub(super) fn read(tiff: &Tiff, directory: &Directory, name: &str) -> Result<Ass
     Ok(Associated { name: name.into(), media_type: "image/png", width, height, bytes: bytes.into_inner() })
 }
 
-/// The page as a complete JPEG stream, if it is one strip, which then has exactly the page's size.
+/// The page as a complete JPEG stream, if it is one strip or tile of exactly the page's size, upright.
 fn single_jpeg(tiff: &Tiff, page: &Page) -> Result<Option<Vec<u8>>, Error> {
     let Compression::Jpeg(tables) = &page.compression else { return Ok(None) };
-    if page.chunks.per_plane() != 1 || page.chunks.tiled {
+    let whole = page.chunks.per_plane() == 1 && page.chunks.size(0) == (page.width, page.height);
+    if !whole || !page.orientation.is_upright() || page.photometric == Photometric::WhiteIsZero {
         return Ok(None);
     }
     let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else { return Ok(None) };

@@ -153,6 +153,13 @@ impl Chunks {
         (self.width, self.height.min(self.image_height - top))
     }
 
+    /// How many columns and rows of a chunk lie within the image of `size`.
+    pub(super) fn within(&self, index: usize, (width, height): (u32, u32)) -> (u32, u32) {
+        let index = (index % self.per_plane()) as u32;
+        let (left, top) = (index % self.columns * self.width, index / self.columns * self.height);
+        (self.width.min(width - left), self.height.min(height - top))
+    }
+
     /// The stored bytes of a chunk, or `None` if it is absent.
     ///
     /// `page` is what messages call the page.

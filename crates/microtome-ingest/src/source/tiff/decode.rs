@@ -1,17 +1,19 @@
 //! A tile or strip as pixels.
 //!
 //! TIFF 6.0 sections 4 to 6 (grey, palette, RGB, planes) and 18 (alpha, shown over white); TIFF Technical Note 2
-//! (JPEG). An absent chunk is white; one that is there and does not decode is an error. Not here: where pixels go.
+//! (JPEG). An absent chunk has the page's colour for it; one that is there and does not decode is an error. Not here: where pixels go.
 
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
 
-use super::compression::{complete, inflate, lzw, undo_differences, unpack_bits};
+use super::compression::{
+    complete, inflate, jpeg_2000, lzw, undo_differences, undo_differences_16, unpack_1_bit, unpack_bits,
+    webp, zstandard,
+};
 use super::ifd::Tiff;
 use super::page::{Alpha, Compression, Page, Photometric};
+use super::window::Window;
 use crate::Error;
-
-const WHITE: [u8; 3] = [255; 3];
 
 impl Page {
     /// The pixels of a chunk at the size it is stored in ([`super::chunks::Chunks::size`]).
@@ -20,12 +22,12 @@ impl Page {
         let place = || format!("{}, {}", self.place, self.chunks.place(index));
         let result = if let Compression::Jpeg(tables) = &self.compression {
             let Some(stored) = self.chunks.bytes(tiff, &self.place, index)? else {
-                return Ok(Rgb::filled(width, height, WHITE));
+                return Ok(Rgb::filled(width, height, self.absent));
             };
             self.decode_jpeg(tables, &stored, width, height)
         } else {
             let Some(samples) = self.samples_of(tiff, index)? else {
-                return Ok(Rgb::filled(width, height, WHITE));
+                return Ok(Rgb::filled(width, height, self.absent));
             };
             self.colours_of(samples, width, height).map_err(|error| error.to_string())
         };
@@ -60,18 +62,25 @@ impl Page {
         if self.photometric == Photometric::WhiteIsZero {
             image.data_mut().iter_mut().for_each(|sample| *sample = 255 - *sample);
         }
+        if let Photometric::Channels(light) = &self.photometric {
+            image.data_mut().as_chunks_mut().0.iter_mut().for_each(|pixel: &mut [u8; 3]| {
+                *pixel = added(light, &pixel[..1]);
+            });
+        }
         Ok(image)
     }
 
-    /// The samples of a chunk, those of a pixel side by side, or `None` if the chunk is absent.
+    /// The samples of a chunk in 8 bits, those of a pixel side by side, or `None` if the chunk is absent.
     fn samples_of(&self, tiff: &Tiff, index: usize) -> Result<Option<Vec<u8>>, Error> {
         if !self.separate {
-            return self.plane_of(tiff, index, self.samples);
+            let stored = self.stored_samples(tiff, index)?;
+            return Ok(stored.map(|stored| self.in_8_bits(stored, &self.windows)));
         }
         let mut planes = Vec::with_capacity(self.samples);
         for plane in 0..self.samples {
-            match self.plane_of(tiff, plane * self.chunks.per_plane() + index, 1)? {
-                Some(samples) => planes.push(samples),
+            let windows = self.windows.get(plane..=plane).unwrap_or_default();
+            match self.stored_samples(tiff, plane * self.chunks.per_plane() + index)? {
+                Some(stored) => planes.push(self.in_8_bits(stored, windows)),
                 None => return Ok(None),
             }
         }
@@ -85,11 +94,22 @@ impl Page {
         Ok(Some(samples))
     }
 
-    /// The samples of a stored chunk with `samples` bytes a pixel.
-    fn plane_of(&self, tiff: &Tiff, index: usize, samples: usize) -> Result<Option<Vec<u8>>, Error> {
+    /// Samples through their windows, one for each sample of a pixel, or as they are if there are none.
+    fn in_8_bits(&self, stored: Vec<u8>, windows: &[Window]) -> Vec<u8> {
+        if windows.is_empty() {
+            return stored;
+        }
+        let values = self.depth.values(&stored).zip(windows.iter().cycle());
+        values.map(|(value, window)| window.shown(value)).collect()
+    }
+
+    /// The samples of a chunk that is not JPEG, or `None` if it is absent: 8 bits, 16 in the machine's order, and 0 or
+    /// 255 for those of 1 bit.
+    pub(super) fn stored_samples(&self, tiff: &Tiff, index: usize) -> Result<Option<Vec<u8>>, Error> {
         let Some(stored) = self.chunks.bytes(tiff, &self.place, index)? else { return Ok(None) };
         let (width, height) = self.chunks.size(index);
-        let row = width as usize * samples;
+        let (samples, bits) = (if self.separate { 1 } else { self.samples }, self.depth.bits);
+        let row = (width as usize * samples * bits as usize).div_ceil(8);
         let expected = row * height as usize;
         let expanded = match self.compression {
             // `decode` takes JPEG elsewhere.
@@ -97,11 +117,22 @@ impl Page {
             Compression::Lzw => lzw(&stored, expected),
             Compression::Deflate => inflate(&stored, expected),
             Compression::PackBits => unpack_bits(&stored, expected),
+            Compression::Zstandard => zstandard(&stored, expected),
+            Compression::WebP => webp(&stored, (width, height), samples),
+            Compression::Jpeg2000 { ycbcr } => jpeg_2000(&stored, (width, height), samples, bits, ycbcr),
         };
         let mut data = expanded
             .map_err(|what| tiff.malformed(format!("{}, {}", self.place, self.chunks.place(index)), what))?;
-        if self.differenced {
-            undo_differences(&mut data, row, samples);
+        if bits == 1 {
+            return Ok(Some(unpack_1_bit(&data, row, width as usize)));
+        }
+        if bits == 16 && !matches!(self.compression, Compression::Jpeg2000 { .. }) {
+            tiff.to_native_order(&mut data);
+        }
+        match (self.differenced, bits) {
+            (false, _) => {}
+            (true, 16) => undo_differences_16(&mut data, row, samples),
+            (true, _) => undo_differences(&mut data, row, samples),
         }
         Ok(Some(data))
     }
@@ -117,7 +148,8 @@ impl Page {
             let first = colours.first().copied().unwrap_or_default();
             let colour = match &self.photometric {
                 Photometric::WhiteIsZero => [255 - first; 3],
-                Photometric::BlackIsZero => [first; 3],
+                Photometric::BlackIsZero | Photometric::Mask => [first; 3],
+                Photometric::Channels(light) => added(light, colours),
                 Photometric::Palette(colours) => colours.get(usize::from(first)).copied().unwrap_or_default(),
                 Photometric::Rgb | Photometric::YCbCr => colours.try_into().unwrap_or_default(),
             };
@@ -126,6 +158,17 @@ impl Page {
         }
         Rgb::from_vec(width, height, data)
     }
+}
+
+/// The light of channels of these colours, added up.
+fn added(light: &[[u8; 3]], samples: &[u8]) -> [u8; 3] {
+    let mut sum = [0; 3];
+    for (colour, &sample) in light.iter().zip(samples) {
+        for (sum, &share) in sum.iter_mut().zip(colour) {
+            *sum += (u32::from(share) * u32::from(sample) + 127) / 255;
+        }
+    }
+    sum.map(|sum| sum.min(255) as u8)
 }
 
 /// A colour with alpha, on white.

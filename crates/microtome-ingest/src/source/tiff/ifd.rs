@@ -26,8 +26,6 @@ const ASCII: u16 = 2;
 const LONG: u16 = 4;
 const RATIONAL: u16 = 5;
 const UNDEFINED: u16 = 7;
-const SLONG: u16 = 9;
-const FLOAT: u16 = 11;
 
 /// An open TIFF file.
 pub(super) struct Tiff {
@@ -355,18 +353,31 @@ impl Tiff {
         Ok(Some(String::from_utf8_lossy(text).into_owned()))
     }
 
-    /// The one number of a tag, signed, unsigned or floating, or `None` if the tag is absent, of another type or not a
-    /// number.
-    pub(super) fn real(&self, directory: &Directory, tag: Tag) -> Result<Option<f64>, Error> {
-        let Some(entry) = directory.entry(tag).filter(|entry| entry.count == 1) else { return Ok(None) };
-        let bits = || Ok::<_, Error>(self.number(&self.value(directory, tag, entry, 4)?) as u32);
-        let value = match entry.kind {
-            kind if is_integer(kind) => self.number_of(directory, tag)?.map(|number| number as f64),
-            SLONG => Some(f64::from(bits()? as i32)),
-            FLOAT => Some(f64::from(f32::from_bits(bits()?))),
-            _ => None,
+    /// The numbers of a tag of an integer or floating point type, at most `max_count`; none if the tag is absent or of
+    /// another type.
+    pub(super) fn reals(&self, directory: &Directory, tag: Tag, max_count: u64) -> Result<Vec<f64>, Error> {
+        let Some(entry) = directory.entry(tag).filter(|entry| (1..=max_count).contains(&entry.count)) else {
+            return Ok(Vec::new());
         };
-        Ok(value.filter(|value| value.is_finite()))
+        let real: fn(u64) -> f64 = match entry.kind {
+            kind if is_integer(kind) => |bits| bits as f64,
+            6 => |bits| f64::from(bits as i8),
+            8 => |bits| f64::from(bits as i16),
+            9 => |bits| f64::from(bits as i32),
+            11 => |bits| f64::from(f32::from_bits(bits as u32)),
+            12 => f64::from_bits,
+            _ => return Ok(Vec::new()),
+        };
+        let bytes = self.value(directory, tag, entry, 8 * max_count)?;
+        let each = kind_bytes(entry.kind).map_or(1, |bytes| bytes as usize);
+        Ok(bytes.chunks_exact(each).map(|value| real(self.number(value))).collect())
+    }
+
+    /// Turns 16-bit numbers in the file's byte order into those of this machine.
+    pub(super) fn to_native_order(&self, numbers: &mut [u8]) {
+        if self.little_endian != cfg!(target_endian = "little") {
+            numbers.as_chunks_mut::<2>().0.iter_mut().for_each(|number| number.reverse());
+        }
     }
 
     /// The RATIONAL of a tag, or `None` if the tag is absent, of another type or not a number.

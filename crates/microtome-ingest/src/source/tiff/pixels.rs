@@ -17,10 +17,11 @@ use crate::source::image::spool::{Spool, Writer};
 /// Decoded tiles that are kept, in bytes. Tiles being decoded come on top, one per thread.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// The pixels of a page.
-pub(super) fn open(tiff: Tiff, page: Page) -> Result<Box<dyn Pixels>, Error> {
+/// The pixels of a page as they are stored, with its part of the cache, which `sharing` pages share.
+pub(super) fn open_stored(tiff: Arc<Tiff>, page: Page, sharing: usize) -> Result<Box<dyn Pixels>, Error> {
     if page.chunks.tiled {
-        let cache = Cache::new(CACHE_BYTES / (3 * page.chunks.width as usize * page.chunks.height as usize));
+        let tile_bytes = 3 * page.chunks.width as usize * page.chunks.height as usize;
+        let cache = Cache::new(CACHE_BYTES / (sharing * tile_bytes));
         Ok(Box::new(Tiled { tiff, page, cache }))
     } else {
         Ok(Box::new(spool(&tiff, &page)?))
@@ -36,14 +37,15 @@ fn spool(tiff: &Tiff, page: &Page) -> Result<Spool, Error> {
     writer.finish()
 }
 
-/// The whole of a page as one image of at most `max_pixels`.
+/// The whole of a page as one image of at most `max_pixels`, upright.
 pub(super) fn whole(tiff: &Tiff, page: &Page, max_pixels: u64) -> Result<Rgb, Error> {
     if u64::from(page.width) * u64::from(page.height) > max_pixels {
         let what = format!("{} x {} px (at most {max_pixels} px are taken)", page.width, page.height);
         return Err(tiff.unsupported(&page.place, what));
     }
     let all = Rect { x: 0, y: 0, width: page.width, height: page.height };
-    read(page, all, |index| page.decode(tiff, index).map(Arc::new))
+    let stored = read(page, all, |index| page.decode(tiff, index).map(Arc::new))?;
+    Ok(if page.orientation.is_upright() { stored } else { page.orientation.turn(&stored) })
 }
 
 /// The pixels of `rect`, from the chunks that `decoded` gives.
@@ -67,7 +69,7 @@ fn read(page: &Page, rect: Rect, decoded: impl Fn(usize) -> Result<Arc<Rgb>, Err
 
 /// A tiled page.
 struct Tiled {
-    tiff: Tiff,
+    tiff: Arc<Tiff>,
     page: Page,
     cache: Cache<Rgb>,
 }

@@ -4,16 +4,19 @@
 //! sizes, then `|key = value` pairs. Not here: associated images.
 
 use super::ifd::{Directory, Tiff};
+use super::ome::Ome;
+use super::page::{Page, Photometric};
 use super::tag::{
     ARTIST, COPYRIGHT, DATE_TIME, DOCUMENT_NAME, HOST_COMPUTER, ICC_PROFILE, IMAGE_DESCRIPTION, MAKE, MODEL,
     RESOLUTION_UNIT, SOFTWARE, Tag, X_RESOLUTION, Y_RESOLUTION,
 };
+use super::turned::Orientation;
 use crate::Error;
 
 /// Longest ICC profile that is read.
 const MAX_ICC_BYTES: u64 = 16 << 20;
-/// Longest text that becomes a property; OME-XML can be far longer.
-const MAX_PROPERTY_BYTES: usize = 64 << 10;
+/// Longest text that becomes a property. OME-XML is kept whole up to here.
+const MAX_PROPERTY_BYTES: usize = 1 << 20;
 /// Micrometres per pixel that a microscope can mean; screen resolutions such as 72 dpi are beyond.
 const PLAUSIBLE_MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
 
@@ -61,21 +64,24 @@ pub(super) fn normalised(
     mpp: Option<[f64; 2]>,
     objective_power: Option<f64>,
 ) -> Vec<(String, String)> {
-    let mut properties = vec![("openslide.vendor".into(), vendor.into())];
-    if let Some([x, y]) = mpp {
-        properties.push(("openslide.mpp-x".into(), x.to_string()));
-        properties.push(("openslide.mpp-y".into(), y.to_string()));
-    }
-    if let Some(power) = objective_power {
-        properties.push(("openslide.objective-power".into(), power.to_string()));
-    }
+    let mut properties = vec![("openslide.vendor".to_owned(), vendor.to_owned())];
+    properties.extend(scale(mpp, objective_power));
     properties
+}
+
+/// The names of the scale.
+const SCALE: [&str; 3] = ["openslide.mpp-x", "openslide.mpp-y", "openslide.objective-power"];
+
+fn scale(mpp: Option<[f64; 2]>, objective_power: Option<f64>) -> impl Iterator<Item = (String, String)> {
+    let [x, y] = mpp.map_or([None; 2], |mpp| mpp.map(Some));
+    let values = SCALE.into_iter().zip([x, y, objective_power]);
+    values.filter_map(|(name, value)| Some((name.to_owned(), value?.to_string())))
 }
 
 /// What the tags of the level 0 page say of the slide.
 pub(super) struct Description {
-    /// Whether an Aperio scanner or its software wrote the file.
-    pub(super) aperio: bool,
+    /// Kind of source in a word.
+    pub(super) format: &'static str,
     pub(super) properties: Vec<(String, String)>,
     pub(super) mpp: Option<[f64; 2]>,
     pub(super) objective_power: Option<f64>,
@@ -84,13 +90,21 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Reads the tags of the level 0 page.
-    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
+    /// Reads the tags of the level 0 page, stored as `orientation` says.
+    pub(super) fn read(
+        tiff: &Tiff,
+        directory: &Directory,
+        aperio: bool,
+        orientation: Orientation,
+    ) -> Result<Self, Error> {
         let mut notices = Vec::new();
         let Tags { mut properties, description, mut mpp, icc_profile } =
             Tags::read(tiff, directory, &mut notices)?;
+        if orientation.swapped {
+            // The tags speak of stored columns and rows.
+            mpp = mpp.map(|[x, y]| [y, x]);
+        }
         let mut objective_power = None;
-        let aperio = is_aperio(&description);
         if aperio {
             let pairs = aperio_pairs(&description);
             mpp = number(&pairs, "MPP").filter(|mpp| PLAUSIBLE_MPP.contains(mpp)).map(|mpp| [mpp; 2]);
@@ -98,13 +112,52 @@ impl Description {
             properties.extend(pairs.into_iter().map(|(key, value)| (format!("aperio.{key}"), value)));
         }
         let vendor = if aperio { "aperio" } else { "generic-tiff" };
-        properties.extend(normalised(vendor, mpp, objective_power));
-        Ok(Self { aperio, properties, mpp, objective_power, icc_profile, notices })
+        properties.push(("openslide.vendor".into(), vendor.into()));
+        let format = if aperio { "aperio-svs" } else { "tiff" };
+        let mut read = Self { format, properties, mpp, objective_power, icc_profile, notices };
+        read.name_scale();
+        Ok(read)
+    }
+
+    /// Puts the scale under OpenSlide's names.
+    fn name_scale(&mut self) {
+        self.properties.retain(|(name, _)| !SCALE.contains(&name.as_str()));
+        self.properties.extend(scale(self.mpp, self.objective_power));
+    }
+
+    /// Takes what OME-XML says of the slide's page in place of what its tags say; answers its notices.
+    pub(super) fn adopt(&mut self, ome: Ome, page: &Page) -> Vec<String> {
+        self.format = "ome-tiff";
+        if let Some([x, y]) = ome.mpp.filter(|mpp| mpp.iter().all(|mpp| PLAUSIBLE_MPP.contains(mpp))) {
+            self.mpp = Some(if page.orientation.swapped { [y, x] } else { [x, y] });
+        }
+        self.objective_power = ome.objective_power.or(self.objective_power);
+        self.name_scale();
+        if matches!(page.photometric, Photometric::Channels(_)) {
+            for (number, channel) in ome.channels.iter().enumerate() {
+                let [red, green, blue] = channel.colour;
+                let colour = format!("#{red:02X}{green:02X}{blue:02X}");
+                self.properties.push((format!("microtome.channel.{number}.colour"), colour));
+                let name = channel.name.clone().filter(|name| !name.is_empty());
+                self.properties.extend(name.map(|name| (format!("microtome.channel.{number}.name"), name)));
+            }
+        }
+        ome.notices
+    }
+
+    /// Adds the windows that samples of more than 8 bits are shown through.
+    pub(super) fn add_windows(&mut self, pages: &[Page]) {
+        let windows = pages.iter().flat_map(|page| {
+            page.windows.iter().take(page.photometric.colours()).map(|window| window.in_words(page.depth))
+        });
+        for (number, window) in windows.enumerate() {
+            self.properties.push((format!("microtome.window.{number}"), window));
+        }
     }
 }
 
 /// Whether an ImageDescription is Aperio's.
-fn is_aperio(description: &str) -> bool {
+pub(super) fn is_aperio(description: &str) -> bool {
     description.starts_with("Aperio")
 }
 

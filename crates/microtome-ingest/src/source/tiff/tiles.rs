@@ -3,6 +3,8 @@
 //! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. In the place of a tile that the file
 //! declares absent stands a white one. Not here: decoding for pixels.
 
+use std::sync::Arc;
+
 use microtome_codec::coefficients::{ScanHeader, Tile, Writer};
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::turbo;
@@ -17,7 +19,7 @@ const MAX_TILE_SIZE: u32 = 1024;
 
 /// The levels of a slide that are JPEG tiles on one grid.
 pub(super) struct JpegTiles {
-    tiff: Tiff,
+    tiff: Arc<Tiff>,
     tile_size: u32,
     // Invariant: one page and one blank tile per level; it is empty where no tile is absent.
     levels: Vec<TileLevel>,
@@ -40,6 +42,9 @@ pub(super) fn obstacle(page: &Page) -> Option<String> {
     if page.photometric == Photometric::WhiteIsZero {
         return Some("white is stored as 0".into());
     }
+    if !page.orientation.is_upright() {
+        return Some("its image is stored turned or mirrored".into());
+    }
     (page.chunks.absent() == page.chunks.all()).then(|| "all of its tiles are absent".into())
 }
 
@@ -51,7 +56,7 @@ pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
 
 impl JpegTiles {
     /// Starts with level 0, whose page has no [`obstacle`]. Its first tile is checked.
-    pub(super) fn new(tiff: Tiff, page: Page) -> Result<Self, Error> {
+    pub(super) fn new(tiff: Arc<Tiff>, page: Page) -> Result<Self, Error> {
         let mut tiles = Self {
             tiff,
             tile_size: page.chunks.width,
@@ -61,11 +66,6 @@ impl JpegTiles {
         };
         tiles.push(0, page)?;
         Ok(tiles)
-    }
-
-    /// The file.
-    pub(super) fn tiff(&self) -> &Tiff {
-        &self.tiff
     }
 
     /// Width and height of level 0.

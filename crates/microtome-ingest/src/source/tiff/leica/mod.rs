@@ -6,13 +6,15 @@
 
 mod collection;
 
+use std::sync::Arc;
+
+use super::content::Level0;
 use super::ifd::{Directory, Tiff};
 use super::page::Page;
 use super::tag::IMAGE_DESCRIPTION;
-use super::tiles::{self, JpegTiles};
-use super::{associated, check_orientation, pixel_notices, pixels, properties};
+use super::{associated, properties};
 use crate::Error;
-use crate::source::{Associated, Content, Source};
+use crate::source::{Associated, Source};
 
 use collection::{Dimension, Image};
 
@@ -22,12 +24,12 @@ pub(super) fn is_leica(tiff: &Tiff, first: &Directory) -> Result<bool, Error> {
 }
 
 /// Opens an SCN of these pages.
-pub(super) fn open(tiff: Tiff, directories: &[Directory]) -> Result<Source, Error> {
+pub(super) fn open(tiff: &Arc<Tiff>, directories: &[Directory]) -> Result<Source, Error> {
     let place = format!("{}, {IMAGE_DESCRIPTION}", directories[0].place);
     let description = tiff.text(&directories[0], IMAGE_DESCRIPTION)?.unwrap_or_default();
     let (images, barcode) = collection::read(&description).map_err(|what| tiff.malformed(&place, what))?;
     let mut notices = vec![];
-    let image = choose(&tiff, &place, &images, &mut notices)?;
+    let image = choose(tiff, &place, &images, &mut notices)?;
     let page_of = |dimension: &Dimension| {
         // SubIFDs have places of another form.
         let name = format!("page {}", dimension.page);
@@ -35,8 +37,7 @@ pub(super) fn open(tiff: Tiff, directories: &[Directory]) -> Result<Source, Erro
         directory.ok_or_else(|| tiff.malformed(&place, format!("names {name}, which the file lacks")))
     };
     let pages = image.dimensions.iter().map(page_of).collect::<Result<Vec<_>, _>>()?;
-    check_orientation(&tiff, pages[0])?;
-    let tags = properties::Tags::read(&tiff, pages[0], &mut notices)?;
+    let tags = properties::Tags::read(tiff, pages[0], &mut notices)?;
     let mut properties = tags.properties;
     properties.extend(image.properties.iter().cloned());
     if let Some(barcode) = barcode {
@@ -47,7 +48,7 @@ pub(super) fn open(tiff: Tiff, directories: &[Directory]) -> Result<Source, Erro
     let first_macro = images.iter().find(|image| image.is_macro).and_then(|image| image.dimensions.first());
     let associated: Vec<Associated> = match first_macro.map(page_of).transpose()? {
         None => vec![],
-        Some(directory) => match associated::read(&tiff, directory, "macro") {
+        Some(directory) => match associated::read(tiff, directory, "macro") {
             Ok(image) => vec![image],
             Err(error) => {
                 notices.push(format!("an associated image is left out: {error}"));
@@ -56,7 +57,7 @@ pub(super) fn open(tiff: Tiff, directories: &[Directory]) -> Result<Source, Erro
         },
     };
 
-    let page = Page::read(&tiff, pages[0])?;
+    let page = Page::read(tiff, pages[0])?;
     let (width, height) = (page.width, page.height);
     let said = image.dimensions[0];
     if (width, height) != (said.width, said.height) {
@@ -66,25 +67,9 @@ pub(super) fn open(tiff: Tiff, directories: &[Directory]) -> Result<Source, Erro
         );
         return Err(tiff.malformed(&place, what));
     }
-    let content = match tiles::obstacle(&page) {
-        Some(obstacle) => {
-            notices.extend(pixel_notices(&page, &obstacle));
-            Content::Pixels(pixels::open(tiff, page)?)
-        }
-        None => {
-            let mut tiles = JpegTiles::new(tiff, page)?;
-            for directory in &pages[1..] {
-                let page = Page::read(tiles.tiff(), directory);
-                let left_out = match page.and_then(|page| tiles.join(page)) {
-                    Err(Error::Unsupported { what, .. }) => Some(what),
-                    other => other?,
-                };
-                notices
-                    .extend(left_out.map(|why| format!("{} is left out as a level: {why}", directory.place)));
-            }
-            Content::Tiles(Box::new(tiles))
-        }
-    };
+    let (width, height) = page.orientation.size((width, height));
+    let content =
+        Level0 { pages: vec![page], mask: None }.open(tiff, pages[1..].iter().copied(), &mut notices)?;
     Ok(Source {
         width,
         height,

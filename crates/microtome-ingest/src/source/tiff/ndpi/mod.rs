@@ -9,7 +9,7 @@ mod scan;
 mod tiles;
 
 use super::ifd::{Directory, Tiff};
-use super::tag::{SOURCE_LENS, Z_OFFSET};
+use super::tag::{SOURCE_LENS, Tag, Z_OFFSET};
 use super::{associated, properties as tiff_properties};
 use crate::Error;
 use crate::source::{Associated, Content, Source};
@@ -55,6 +55,11 @@ pub(super) fn open(tiff: Tiff) -> Result<Source, Error> {
     })
 }
 
+/// The one number of a tag, or `None` if there is none.
+fn number(tiff: &Tiff, directory: &Directory, tag: Tag) -> Result<Option<f64>, Error> {
+    Ok(tiff.reals(directory, tag, 1)?.first().copied().filter(|number| number.is_finite()))
+}
+
 /// The pages of a file by what they are.
 struct Pages {
     /// Those of focal plane 0 with their magnification, the highest first.
@@ -68,8 +73,8 @@ impl Pages {
         let mut pages = Self { levels: vec![], associated: vec![], notices: vec![] };
         let (mut out_of_focus, mut strangers) = (0, vec![]);
         for directory in tiff.directories()? {
-            let lens = tiff.real(&directory, SOURCE_LENS)?.unwrap_or(0.0);
-            let z = tiff.real(&directory, Z_OFFSET)?.unwrap_or(0.0);
+            let lens = number(tiff, &directory, SOURCE_LENS)?.unwrap_or(0.0);
+            let z = number(tiff, &directory, Z_OFFSET)?.unwrap_or(0.0);
             if lens > 0.0 && z == 0.0 {
                 pages.levels.push((directory, lens));
             } else if lens > 0.0 {

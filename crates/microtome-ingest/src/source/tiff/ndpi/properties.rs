@@ -8,7 +8,7 @@ use crate::Error;
 pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Vec<(String, String)>, Error> {
     let mut properties = vec![];
     for tag in [SOURCE_LENS, X_OFFSET, Y_OFFSET] {
-        if let Some(value) = tiff.real(directory, tag)? {
+        if let Some(value) = super::number(tiff, directory, tag)? {
             properties.push((format!("hamamatsu.{}", tag.1), value.to_string()));
         }
     }

@@ -6,13 +6,16 @@
 
 mod document;
 
+use std::sync::Arc;
+
 use microtome_codec::{jpeg, turbo};
 
+use super::content::Level0;
 use super::ifd::{Directory, Tiff};
 use super::page::Page;
 use super::tag::{IMAGE_DESCRIPTION, SOFTWARE, TILE_WIDTH};
 use super::tiles::{self, JpegTiles};
-use super::{associated, pixel_notices, pixels, properties};
+use super::{associated, properties};
 use crate::Error;
 use crate::source::{Associated, Content, Source};
 
@@ -31,9 +34,9 @@ pub(super) fn is_philips(tiff: &Tiff, first: &Directory) -> Result<bool, Error> 
 }
 
 /// Opens a Philips slide whose first page is `first`.
-pub(super) fn open(tiff: Tiff, first: &Directory, others: Vec<Directory>) -> Result<Source, Error> {
+pub(super) fn open(tiff: &Arc<Tiff>, first: &Directory, others: Vec<Directory>) -> Result<Source, Error> {
     let mut notices = vec![];
-    let mut tags = properties::Tags::read(&tiff, first, &mut notices)?;
+    let mut tags = properties::Tags::read(tiff, first, &mut notices)?;
     // The description goes in piece by piece.
     notices.retain(|notice| !notice.starts_with(&IMAGE_DESCRIPTION.to_string()));
     tags.properties.retain(|(key, _)| key != "tiff.ImageDescription");
@@ -50,25 +53,20 @@ pub(super) fn open(tiff: Tiff, first: &Directory, others: Vec<Directory>) -> Res
         if directory.has(TILE_WIDTH) {
             levels.push(directory);
         } else {
-            associate(&tiff, &directory, &mut images, &mut notices);
+            associate(tiff, &directory, &mut images, &mut notices);
         }
     }
-    let page = Page::read(&tiff, first)?;
-    let (width, height) = (page.width, page.height);
-    let content = match tiles::obstacle(&page) {
-        Some(obstacle) => {
-            notices.extend(pixel_notices(&page, &obstacle));
-            Content::Pixels(pixels::open(tiff, page)?)
+    let page = Page::read(tiff, first)?;
+    let (width, height) = page.orientation.size((page.width, page.height));
+    let content = if tiles::obstacle(&page).is_some() {
+        Level0 { pages: vec![page], mask: None }.open(tiff, [], &mut notices)?
+    } else {
+        let mut tiles = JpegTiles::new(Arc::clone(tiff), page)?;
+        for (number, directory) in (1..).zip(&levels) {
+            let left_out = join(tiff, &mut tiles, &document, number, directory)?;
+            notices.extend(left_out.map(|why| format!("{} is left out as a level: {why}", directory.place)));
         }
-        None => {
-            let mut tiles = JpegTiles::new(tiff, page)?;
-            for (number, directory) in (1..).zip(&levels) {
-                let left_out = join(&mut tiles, &document, number, directory)?;
-                notices
-                    .extend(left_out.map(|why| format!("{} is left out as a level: {why}", directory.place)));
-            }
-            Content::Tiles(Box::new(tiles))
-        }
+        Content::Tiles(Box::new(tiles))
     };
     Ok(Source {
         width,
@@ -86,12 +84,13 @@ pub(super) fn open(tiff: Tiff, first: &Directory, others: Vec<Directory>) -> Res
 
 /// Adds the page of a level with its true size; else the answer says why it is left out.
 fn join(
+    tiff: &Tiff,
     tiles: &mut JpegTiles,
     document: &Document,
     number: u64,
     directory: &Directory,
 ) -> Result<Option<String>, Error> {
-    let mut page = match Page::read(tiles.tiff(), directory) {
+    let mut page = match Page::read(tiff, directory) {
         Err(Error::Unsupported { what, .. }) => return Ok(Some(what)),
         other => other?,
     };

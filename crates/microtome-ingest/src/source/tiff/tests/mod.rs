@@ -1,9 +1,12 @@
 //! TIFF files written by a small writer, read back; files that lie; files of others.
 
+mod codecs;
+mod deep;
 mod files;
 mod leica;
 mod lies;
 mod ndpi;
+mod ome;
 mod philips;
 mod round_trip;
 mod slides;

@@ -2,6 +2,7 @@
 
 use microtome_codec::Rgb;
 
+use super::deep::mask;
 use super::writer::{LAYOUTS, Scheme, TestPage, Value, picture, rgb_page, write};
 use super::{open_bytes, pixels, refusal, tiles};
 use crate::source::tiff::tiles::level_of;
@@ -32,7 +33,9 @@ fn levels_are_halves_rounded_either_way() {
 fn pyramid_pages_join_and_odd_ones_are_named() {
     let pages = [
         level(700, 500, 128, 0),
-        level(700, 500, 128, 4),
+        mask(700, 500, 128, 4, |_, _| true),
+        mask(700, 500, 128, 4, |_, _| false),
+        mask(350, 250, 128, 5, |_, _| true),
         level(175, 125, 128, 1),
         level(350, 250, 128, 1),
         level(300, 250, 128, 1),
@@ -45,11 +48,11 @@ fn pyramid_pages_join_and_odd_ones_are_named() {
     assert_eq!(levels, [(0, 700, 500), (1, 350, 250), (2, 175, 125)]);
     let notices = source.notices.join("\n");
     for part in [
-        "1 transparency mask(s) are left out",
-        "page 4 is left out as a level: its 300 x 250 px are not level 0 halved a few times",
-        "page 5 is left out as a level: its tiles are 64 px wide, those of level 0 128",
-        "page 6 is left out as a level: level 1 is there already",
-        "left out, being no levels of page 0: page 7",
+        "page 2 is left out: a second transparency mask after page 1",
+        "page 6 is left out as a level: its 300 x 250 px are not level 0 halved a few times",
+        "page 7 is left out as a level: its tiles are 64 px wide, those of level 0 128",
+        "page 8 is left out as a level: level 1 is there already",
+        "left out, being no levels of page 0: page 9",
     ] {
         assert!(notices.contains(part), "{part}: {notices}");
     }
@@ -70,9 +73,20 @@ fn sub_ifds_of_the_first_page_are_levels() {
 
 #[test]
 fn a_first_page_that_is_not_the_largest_is_not_taken_for_the_slide() {
-    let pages = [level(350, 250, 128, 0), level(700, 500, 128, 0)];
+    let mut pages = [level(350, 250, 128, 0), level(700, 500, 128, 0)];
     let error = refusal(&write(LAYOUTS[0], &pages)).to_string();
-    assert!(error.contains("page 1 of 700 x 500 px is larger than page 0"), "{error}");
+    assert!(
+        error.contains("page 1 of 700 x 500 px is larger than page 0")
+            && error.contains("IN[page=1] OUT.tif"),
+        "{error}"
+    );
+    pages.swap(0, 1);
+    pages[0].children = vec![level(800, 600, 128, 0)];
+    let error = refusal(&write(LAYOUTS[0], &pages)).to_string();
+    assert!(
+        error.contains("page 0 SubIFD 0 of 800") && error.contains("IN[page=0,subifd=0] OUT.tif"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -179,22 +193,21 @@ fn what_is_not_read_is_named_with_a_remedy() {
     let base = || rgb_page(&picture(40, 30), (16, 16), true, Scheme::None, false);
     let cases = [
         (259, short(6), "old-style JPEG"),
-        (259, short(33003), "JPEG 2000"),
-        (259, short(33005), "JPEG 2000"),
-        (259, short(50000), "Zstandard"),
-        (259, short(50001), "WebP"),
+        (259, short(34925), "LZMA"),
         (259, short(50002), "JPEG XL"),
         (259, short(4), "CCITT"),
         (259, short(777), "compression 777"),
-        (258, Value::Short(vec![16; 3]), "16 bits per sample"),
+        (258, Value::Short(vec![12; 3]), "12 bits per sample"),
+        (258, Value::Short(vec![8, 16, 8]), "16 bits per sample"),
         (339, Value::Short(vec![3; 3]), "SampleFormat 3"),
+        (339, Value::Short(vec![2; 3]), "8-bit signed samples"),
+        (258, Value::Short(vec![1; 3]), "1-bit samples"),
         (262, short(5), "CMYK"),
         (262, short(6), "YCbCr outside JPEG"),
         (262, short(8), "L*a*b*"),
         (262, short(32844), "photometric interpretation 32844"),
         (266, short(2), "FillOrder 2"),
         (317, short(3), "floating point predictor"),
-        (274, short(6), "tag 274 (Orientation) is 6, a turned or mirrored image"),
         (322, Value::Long(vec![1 << 20]), "tiles of 1048576 x 16 px"),
     ];
     for (tag, value, part) in cases {
@@ -212,4 +225,32 @@ fn what_is_not_read_is_named_with_a_remedy() {
     }
     let upright = with(base(), 274, short(0));
     assert!(pixels(&open_bytes(&write(LAYOUTS[0], &[upright])).expect("0 means upright")).tile_size() == 256);
+}
+
+#[test]
+fn turned_images_are_shown_upright_and_their_tiles_are_not_kept() {
+    let stored = picture(300, 200);
+    // Row 0 is the right side and column 0 the top: a quarter to the right.
+    let mut upright = Rgb::filled(200, 300, [0; 3]);
+    for (i, pixel) in upright.data_mut().chunks_exact_mut(3).enumerate() {
+        let (x, y) = (i as u32 % 200, i as u32 / 200);
+        pixel.copy_from_slice(&stored.pixel(y, 199 - x));
+    }
+    for tiled in [true, false] {
+        let mut page = rgb_page(&stored, (if tiled { 128 } else { 300 }, 128), tiled, Scheme::Lzw, true);
+        page.fields.insert(274, Value::Short(vec![6]));
+        page.fields.insert(282, Value::Rational(20_000, 1));
+        page.fields.insert(283, Value::Rational(10_000, 1));
+        page.fields.insert(296, Value::Short(vec![3]));
+        let source = open_bytes(&write(LAYOUTS[1], &[page])).expect("opens");
+        assert_eq!((source.width, source.height, source.mpp), (200, 300, Some([1.0, 0.5])));
+        assert_eq!(pixels(&source).read(super::whole(&source)).expect("reads"), upright);
+    }
+    let page = with(level(300, 200, 128, 0), 274, Value::Short(vec![3]));
+    let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("opens");
+    assert_eq!(
+        source.notices,
+        ["the JPEG tiles of page 0 are not kept bit for bit: its image is stored turned or mirrored"]
+    );
+    assert_eq!(pixels(&source).tile_size(), 256);
 }

@@ -1,0 +1,225 @@
+//! Slide after slide: what becomes of each is printed, reported and counted, whatever became of those before it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use microtome_ingest::Report;
+
+use super::sources::{self, Job};
+use super::watch::{self, Watch};
+use super::{Arguments, Outcome, ingest, summary};
+use crate::failure::{Failure, complain};
+use crate::output::{print, print_document};
+use crate::progress::stop_on_signals;
+use crate::table;
+
+/// Slides that go in one after the other, and what they came to so far.
+pub(super) struct Batch<'a> {
+    arguments: &'a Arguments,
+    report: Option<(PathBuf, File)>,
+    begun: Instant,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    done: usize,
+    skipped: usize,
+    failed: usize,
+    source_bytes: u64,
+    container_bytes: u64,
+    pixels: u64,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
+        let open = |path: &PathBuf| {
+            let file = File::options().create(true).append(true).open(path);
+            let failed = |e| Failure::Failed(format!("{}: cannot be written: {e}", path.display()));
+            Ok::<_, Failure>((path.clone(), file.map_err(failed)?))
+        };
+        let report = arguments.report.as_ref().map(open).transpose()?;
+        Ok(Self { arguments, report, begun: Instant::now(), counts: Counts::default() })
+    }
+
+    /// Ingests every slide. One alone that fails is a failure; of several, the others go in all the same.
+    pub(super) fn every(&mut self, jobs: &[Job], targets: &[PathBuf]) -> Result<(), Failure> {
+        for (number, (job, target)) in (1..).zip(jobs.iter().zip(targets)) {
+            let is_alone = jobs.len() == 1 && self.arguments.watch.is_none();
+            self.one(&job.source, target, (!is_alone).then_some((number, jobs.len())))?;
+        }
+        Ok(())
+    }
+
+    /// Ingests what appears in a folder, until interrupted.
+    pub(super) fn watch(&mut self, folder: &Path) -> Result<(), Failure> {
+        let mut watch = Watch::new(folder, Duration::from_secs(self.arguments.settle));
+        complain(&format!("watching {}; interrupt to end", folder.display()));
+        loop {
+            let found = watch.complete(Instant::now())?;
+            let jobs = found.iter().map(|path| Job::found(folder, path)).collect::<Result<Vec<_>, _>>()?;
+            let targets = sources::files_in(&self.arguments.output, &jobs)?;
+            for (job, target) in jobs.iter().zip(&targets) {
+                if let Some(parent) = target.parent() {
+                    make_folder(parent)?;
+                }
+                match self.one(&job.source, target, Some((1, 1))) {
+                    Err(Failure::Interrupted) => return self.end(),
+                    other => other?,
+                }
+            }
+            if pause(watch::INTERVAL) {
+                return self.end();
+            }
+        }
+    }
+
+    fn one(&mut self, source: &str, target: &Path, number: Option<(usize, usize)>) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let outcome = self.outcome(source, target, number);
+        let seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        if stop_on_signals().load(Ordering::Relaxed) {
+            return Err(Failure::Interrupted);
+        }
+        self.count(&outcome);
+        let mut document = document(&outcome);
+        document["source"] = source.into();
+        document["target"] = target.display().to_string().into();
+        document["seconds"] = seconds.into();
+        self.write_report(&document)?;
+        match outcome {
+            Ok(Outcome::Done(_)) if self.arguments.json => print_document(&document.to_string()),
+            Ok(Outcome::Done(report)) => {
+                for notice in &report.metadata.notices {
+                    complain(&format!("{source}: note: {notice}"));
+                }
+                print(&summary(target, &report, seconds))
+            }
+            Ok(Outcome::Skipped) => {
+                complain(&format!("{}: made from {source} already, skipped", target.display()));
+                Ok(())
+            }
+            Err(failure) if number.is_none() => Err(failure),
+            Err(Failure::Output(error)) => Err(Failure::Output(error)),
+            Err(failure) => {
+                complain(&failure.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn outcome(
+        &self,
+        source: &str,
+        target: &Path,
+        number: Option<(usize, usize)>,
+    ) -> Result<Outcome, Failure> {
+        let Arguments { resume, progress, .. } = self.arguments;
+        let options = self.arguments.options();
+        if *resume && target.exists() && microtome_ingest::already_ingested(source, target, options)? {
+            return Ok(Outcome::Skipped);
+        }
+        if let (Some(_), Some(folder)) = (number, target.parent()) {
+            make_folder(folder)?;
+        }
+        ingest(source, target, options, *progress, number).map(|report| Outcome::Done(Box::new(report)))
+    }
+
+    fn count(&mut self, outcome: &Result<Outcome, Failure>) {
+        let counts = &mut self.counts;
+        counts.all += 1;
+        match outcome {
+            Ok(Outcome::Done(report)) => {
+                counts.done += 1;
+                counts.source_bytes += report.metadata.source.bytes;
+                counts.container_bytes += report.container_bytes;
+                counts.pixels += report.pixels;
+            }
+            Ok(Outcome::Skipped) => counts.skipped += 1,
+            Err(_) => counts.failed += 1,
+        }
+    }
+
+    /// A line at a time, whole, so that several processes may append to one file.
+    fn write_report(&mut self, document: &serde_json::Value) -> Result<(), Failure> {
+        let Some((path, file)) = &mut self.report else { return Ok(()) };
+        let line = format!("{document}\n");
+        let failed = |e| Failure::Failed(format!("{}: cannot be written: {e}", path.display()));
+        file.write_all(line.as_bytes()).map_err(failed)
+    }
+
+    /// Sums up, if there is anything to sum up, and says whether anything failed.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        let Counts { all, done, skipped, failed, source_bytes, container_bytes, pixels } = self.counts;
+        if all > 1 && !self.arguments.json {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let rate = pixels as f64 / 1e6 / seconds.max(1e-3);
+            let row = |name: &str, value: String| vec![name.to_owned(), value];
+            table::print(&[
+                row("slides", all.to_string()),
+                row("ingested", done.to_string()),
+                row("skipped", skipped.to_string()),
+                row("failed", failed.to_string()),
+                row("from", table::bytes(source_bytes)),
+                row("to", table::bytes(container_bytes)),
+                row("time", format!("{seconds:.1} s")),
+                row("rate", format!("{rate:.1} MP/s")),
+            ])?;
+        }
+        match failed {
+            0 => Ok(()),
+            _ if failed == all => {
+                Err(Failure::Failed(format!("all {all} inputs failed; see the lines above")))
+            }
+            _ => Err(Failure::SomeFailed { failed, all }),
+        }
+    }
+}
+
+/// What became of a source, for programs.
+fn document(outcome: &Result<Outcome, Failure>) -> serde_json::Value {
+    match outcome {
+        Ok(Outcome::Done(report)) => done(report),
+        Ok(Outcome::Skipped) => serde_json::json!({ "status": "skipped" }),
+        Err(failure) => serde_json::json!({ "status": "failed", "error": failure.to_string() }),
+    }
+}
+
+fn done(report: &Report) -> serde_json::Value {
+    serde_json::json!({
+        "status": "done",
+        "content_id": report.content_id.to_string(),
+        "source_bytes": report.metadata.source.bytes,
+        "container_bytes": report.container_bytes,
+        "pixels": report.pixels,
+        "tiles": report.tiles,
+        "records": report.records,
+        "codings": {
+            "verbatim": report.codings.verbatim,
+            "alone": report.codings.alone,
+            "predicted": report.codings.predicted,
+        },
+        "metadata": report.metadata,
+    })
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Failure::Failed(format!("{}: cannot make the folder: {e}", folder.display())))
+}
+
+/// Waits; whether it was told to stop meanwhile.
+fn pause(time: Duration) -> bool {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        if stop_on_signals().load(Ordering::Relaxed) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    stop_on_signals().load(Ordering::Relaxed)
+}

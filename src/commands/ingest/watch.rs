@@ -1,0 +1,127 @@
+//! `ingest --watch DIR`: whatever appears in a folder goes in, once it is complete.
+//!
+//! The folder is looked through every few seconds: that works on network shares too, where no system tells of changes.
+//! A slide is complete when nothing of it has changed for a while.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::sources;
+use crate::failure::Failure;
+
+/// From one look to the next.
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+/// Files looked at of one slide: a folder of DICOM files has some dozens.
+const MAX_FILES: usize = 100_000;
+
+/// Bytes, number and youngest change of all files of a slide.
+type State = (u64, usize, Option<SystemTime>);
+
+/// What was seen of a slide.
+struct Seen {
+    state: State,
+    since: Instant,
+    is_taken: bool,
+}
+
+/// A folder and what was in it at the last look.
+pub(super) struct Watch {
+    folder: PathBuf,
+    settle: Duration,
+    seen: HashMap<PathBuf, Seen>,
+}
+
+impl Watch {
+    /// A slide is complete when nothing of it changes for `settle`.
+    pub(super) fn new(folder: &Path, settle: Duration) -> Self {
+        Self { folder: folder.to_owned(), settle, seen: HashMap::new() }
+    }
+
+    /// The slides that are complete and were not given before as they are now, in the order of their names.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn complete(&mut self, now: Instant) -> Result<Vec<PathBuf>, Failure> {
+        let found = sources::walk(&self.folder)?;
+        self.seen.retain(|path, _| found.contains(path));
+        let mut complete = vec![];
+        for path in found {
+            // What is being moved away meanwhile is seen, or not, at the next look.
+            let Some(state) = state(&path) else { continue };
+            let new = || Seen { state, since: now, is_taken: false };
+            let seen = self.seen.entry(path.clone()).or_insert_with(new);
+            if seen.state != state {
+                *seen = new();
+            }
+            if !seen.is_taken && now.duration_since(seen.since) >= self.settle {
+                seen.is_taken = true;
+                complete.push(path);
+            }
+        }
+        Ok(complete)
+    }
+}
+
+/// The state of a slide's files: of itself, or of all in its folder; and of the folders that belong to it.
+fn state(path: &Path) -> Option<State> {
+    let mut state = (0, 0, None);
+    add(path, &mut state)?;
+    let name = path.file_stem()?.to_str()?;
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let companion = match extension.to_ascii_lowercase().as_str() {
+        "mrxs" => name.to_owned(),
+        "dzi" => format!("{name}_files"),
+        "vsi" => format!("_{name}_"),
+        _ => return Some(state),
+    };
+    let companion = path.with_file_name(companion);
+    if companion.is_dir() {
+        add(&companion, &mut state)?;
+    }
+    Some(state)
+}
+
+fn add(path: &Path, state: &mut State) -> Option<()> {
+    let metadata = path.metadata().ok()?;
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path).ok()? {
+            if state.1 >= MAX_FILES {
+                break;
+            }
+            add(&entry.ok()?.path(), state)?;
+        }
+        return Some(());
+    }
+    state.0 += metadata.len();
+    state.1 += 1;
+    state.2 = state.2.max(metadata.modified().ok());
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slide_is_given_once_it_rests_and_again_when_it_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watch = Watch::new(folder.path(), 10 * second);
+        let slide = folder.path().join("a.svs");
+        std::fs::write(&slide, "half").expect("a file");
+        let mut at = |seconds: u32| watch.complete(begin + seconds * second).expect("a folder").len();
+        assert_eq!((at(0), at(9)), (0, 0));
+        std::fs::write(&slide, "half and half").expect("a file");
+        assert_eq!((at(11), at(20), at(21), at(60)), (0, 0, 1, 0));
+        std::fs::write(&slide, "another one of that name").expect("a file");
+        assert_eq!((at(61), at(71)), (0, 1));
+        std::fs::remove_file(&slide).expect("gone");
+        assert_eq!(at(80), 0);
+        let series = folder.path().join("series");
+        std::fs::create_dir(&series).expect("a folder");
+        std::fs::write(series.join("a.dzi"), "").expect("a file");
+        assert_eq!((at(81), at(90), at(91)), (0, 0, 1));
+    }
+}

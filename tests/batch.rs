@@ -1,0 +1,111 @@
+//! Many slides at a time: folders, patterns, lists, parts, reports, and a folder that is watched.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{command, folder, microtome, picture, signal, succeed, write_deep_zoom, write_png};
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+/// An archive of three slides, one of which is none.
+fn archive(folder: &Path) -> PathBuf {
+    let archive = folder.join("archive");
+    for case in ["case 1", "case 2"] {
+        std::fs::create_dir_all(archive.join(case)).unwrap();
+        write_deep_zoom(&archive.join(case), &picture(300, 200), 256, 0, "jpg");
+    }
+    std::fs::write(archive.join("case 2/broken.svs"), "II*\0 not a slide").unwrap();
+    std::fs::write(archive.join("case 2/notes.txt"), "no slide").unwrap();
+    archive
+}
+
+fn lines(report: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(report).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_folder_goes_in_whole_and_a_bad_slide_holds_up_none() {
+    let folder = folder();
+    let (archive, out, report) =
+        (archive(folder.path()), folder.path().join("out"), folder.path().join("r.jsonl"));
+    let arguments = ["ingest", path(&archive), "-o", path(&out), "--report", path(&report)];
+    let output = microtome(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("broken.svs") && said.contains("1 of 3 inputs failed"), "{said}");
+    assert!(out.join("case 1.mtm").is_file() && out.join("case 2/slide.mtm").is_file());
+    let summary = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(summary.contains("ingested") && summary.contains("MP/s"), "{summary}");
+    let statuses = |lines: &[Value]| lines.iter().map(|l| l["status"].clone()).collect::<Vec<_>>();
+    assert_eq!(statuses(&lines(&report)), ["done", "failed", "done"]);
+    assert!(lines(&report)[1]["error"].as_str().unwrap().contains("broken.svs"));
+
+    // Once more: what is there is told by the source and the way it was made.
+    let output = microtome([&arguments[..], &["--resume"]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(statuses(&lines(&report)[3..]), ["skipped", "failed", "skipped"]);
+}
+
+#[test]
+fn shards_and_lists_come_to_the_same_slides() {
+    let folder = folder();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    (0..6).for_each(|i| write_png(&images.join(format!("{i}.png")), &picture(40 + i, 30)));
+    let out = folder.path().join("out");
+    let pattern = images.join("*.png");
+    for shard in ["1/3", "2/3", "3/3"] {
+        succeed(["ingest", path(&pattern), "-o", path(&out), "--shard", shard]);
+    }
+    assert_eq!(support::names(&out).len(), 6);
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "images/0.png\nimages/1.png\tother/one.mtm\n").unwrap();
+    let (from_list, other) = (folder.path().join("from list"), folder.path().join("other"));
+    succeed(["ingest", "--manifest", path(&list), "-o", path(&from_list)]);
+    assert_eq!(
+        (support::names(&from_list), support::names(&other)),
+        (vec!["0.mtm".to_owned()], vec!["one.mtm".to_owned()])
+    );
+    assert!(
+        support::fail(2, ["ingest", path(&images), "-o", path(&out)]).contains("no slide is in this folder")
+    );
+}
+
+#[test]
+fn what_appears_in_a_watched_folder_goes_in() {
+    let folder = folder();
+    let (inbox, out) = (folder.path().join("inbox"), folder.path().join("out"));
+    std::fs::create_dir(&inbox).unwrap();
+    let watching = command()
+        .args(["ingest", "--watch", path(&inbox), "--settle", "0", "-o", path(&out)])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let slide = inbox.join("new");
+    std::fs::create_dir(&slide).unwrap();
+    write_deep_zoom(&slide, &picture(300, 200), 256, 0, "jpg");
+    let target = out.join("new.mtm");
+    for _ in 0..600 {
+        if target.is_file() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(target.is_file(), "a minute is for ever");
+    signal(watching.id(), "TERM");
+    let output = watching.wait_with_output().unwrap();
+    // A slide that was seen half written fails, and goes in once it is whole.
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+    assert!(said.contains("watching"), "{said}");
+}
