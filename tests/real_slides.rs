@@ -82,6 +82,33 @@ fn an_svs_with_rgb_jpeg_tiles_of_240_px_is_served_with_the_sources_pixels() {
 }
 
 #[test]
+fn an_ndpi_goes_in_with_its_coefficients_and_all_its_levels() {
+    let Some(path) = shared_data("wsi/ndpi/test3-DAPI-2-(387).ndpi") else { return };
+    let folder = folder();
+    let container = folder.path().join("dapi.mtm");
+    succeed(["ingest", path.to_str().unwrap(), "-o", container.to_str().unwrap()]);
+    let verdict = succeed(["verify", container.to_str().unwrap(), "--source", path.to_str().unwrap()]);
+    assert!(
+        verdict.contains("tiles are those of") && verdict.contains("coefficients, bit for bit"),
+        "{verdict}"
+    );
+    let slide = Slide::open(&container).unwrap();
+    let (ours, theirs) = (slide.container().header().file_length, slide.metadata().source.bytes);
+    assert!(100 * ours < 90 * theirs, "{ours} bytes of {theirs}");
+    assert_eq!(slide.metadata().objective_power, Some(40.0));
+    assert!(slide.metadata().notices.is_empty(), "{:?}", slide.metadata().notices);
+    // Level 0 is the first strip of the file; its chroma is whole, so that no tile differs at its borders.
+    let file = std::fs::read(&path).unwrap();
+    let whole = turbo::decode(&file[4281..4281 + 2_060_686], 32 << 20).unwrap();
+    let region = Rect { x: 300, y: 1000, width: 1500, height: 900 };
+    let pixels = slide.read_region(0, region).unwrap();
+    assert!(pixels == whole.crop(region.x, region.y, region.width, region.height));
+    // The macro image is the fifth page's strip.
+    let macro_image = slide.associated("macro").unwrap().unwrap();
+    assert!(macro_image[..] == file[3_300_703..3_300_703 + 122_034]);
+}
+
+#[test]
 fn a_slide_smaller_than_its_tile_goes_in() {
     let Some(path) = shared_data("wsi/svs/openslide-python_small.svs") else { return };
     let folder = folder();

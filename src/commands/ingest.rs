@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     /// Append a JSON document per source to this file: what became of it, and why.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Keep the source's JPEG tiles, each to come back byte for byte; refuse sources that have none.
+    /// Keep the source's JPEG tiles (of an NDPI: its coefficients), each to come back byte for byte; refuse sources that
+    /// have none.
     #[arg(long, conflicts_with = "quality")]
     exact: bool,
     /// Quantise pixels, 1 to 100 [default: exact where the source's tiles are JPEG, else 80].

@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
     /// The containers.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The source: each of its JPEG tiles must be in the container byte for byte.
+    /// The source: each of its JPEG tiles must be in the container byte for byte (of an NDPI:
+    /// each tile cut from its coefficients).
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
 }
@@ -86,10 +87,15 @@ fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
 /// What a comparison without differences proves.
 fn compared_with(source: &str, comparison: &Comparison) -> String {
     let tiles = table::count(comparison.identical);
+    let absent = match comparison.absent {
+        0 => String::new(),
+        absent => format!("; {} more are absent there and blank", table::count(absent)),
+    };
     match (comparison.keeps_tiles, comparison.same_source) {
-        (true, true) => format!("; {tiles} tiles are those of {source}, byte for byte"),
+        (true, true) => format!("; {tiles} tiles are those of {source}: {}{absent}", comparison.kept),
         (true, false) => format!(
-            "; {tiles} tiles are those of {source}, byte for byte, but it is another file than was ingested (SHA-256 differs)"
+            "; {tiles} tiles are those of {source}: {}{absent}, but it is another file than was ingested (SHA-256 differs)",
+            comparison.kept
         ),
         (false, _) => format!(
             "; {source} is its source (SHA-256); its pixels were quantised, so no tile is to be found there"

@@ -27,6 +27,7 @@
 mod header;
 mod huffman;
 mod parse;
+mod scan;
 mod simd;
 mod template;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod write;
 use crate::Error;
 
 pub use parse::Parser;
+pub use scan::{ScanHeader, piece_shape};
 pub use template::{HuffmanTables, Statistics, Template};
 pub use write::Writer;
 

@@ -161,6 +161,14 @@ impl Tiles for BareTiles {
     fn place(&self, index: usize, column: u32, row: u32) -> String {
         self.0.place(index, column, row)
     }
+
+    fn is_absent(&self, index: usize, column: u32, row: u32) -> bool {
+        self.0.is_absent(index, column, row)
+    }
+
+    fn kept(&self) -> &'static str {
+        self.0.kept()
+    }
 }
 
 #[cfg(test)]

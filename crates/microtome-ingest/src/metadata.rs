@@ -2,7 +2,9 @@
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::Writer;
-use microtome_slide::metadata::{AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord};
+use microtome_slide::metadata::{
+    AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord,
+};
 
 use crate::Error;
 use crate::ingest::{Filled, Options};
@@ -32,7 +34,15 @@ pub(crate) struct Made<'a> {
 impl Made<'_> {
     pub(crate) fn metadata(self, source: &Source, plan: &Plan, bytes: &LevelBytes) -> Metadata {
         let loss = self.loss(source, plan, bytes);
-        let notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
+        let absent = absent_tiles(source, plan);
+        let mut notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
+        notices.extend(absent.iter().map(|level| {
+            let (count, all) = (level.count(), plan.grid(level.level).tiles());
+            format!(
+                "{count} of {all} tiles of level {} are absent in the source: they are blank",
+                level.level
+            )
+        }));
         let associated = source.associated.iter().enumerate();
         Metadata {
             encoder: Encoder {
@@ -54,6 +64,7 @@ impl Made<'_> {
                 })
                 .collect(),
             loss,
+            absent,
             notices,
         }
     }
@@ -97,7 +108,10 @@ impl Made<'_> {
         let jpeg = format!("JPEG baseline, quality {quality}, {chroma} (rate-distortion optimised)");
         let of_pixels = matches!(source.content, Content::Pixels(_));
         match origin {
-            Origin::Verbatim(_) => "the source's JPEG tiles, byte for byte".to_owned(),
+            Origin::Verbatim(_) => match &source.content {
+                Content::Tiles(tiles) => tiles.kept().to_owned(),
+                Content::Pixels(_) => unreachable!("levels taken verbatim come from tiles"),
+            },
             Origin::Quantised => format!("quantised from the source's pixels: {jpeg}"),
             Origin::Made(0) if of_pixels => {
                 format!("made by 2x2 averages, twice, of the source's pixels: {jpeg}")
@@ -112,6 +126,29 @@ impl Made<'_> {
             }
         }
     }
+}
+
+/// The tiles that the source lacks of the levels that are kept.
+fn absent_tiles(source: &Source, plan: &Plan) -> Vec<AbsentTiles> {
+    let Content::Tiles(tiles) = &source.content else { return vec![] };
+    let mut absent = vec![];
+    for (level, &origin) in (0_u8..).zip(&plan.origins) {
+        let Origin::Verbatim(index) = origin else { continue };
+        let grid = plan.grid(level);
+        let mut runs: Vec<[u64; 2]> = vec![];
+        for number in 0..grid.tiles() {
+            let (column, row) = grid.position(number);
+            match runs.last_mut() {
+                _ if !tiles.is_absent(index, column, row) => {}
+                Some([_, last]) if *last + 1 == number => *last = number,
+                _ => runs.push([number, number]),
+            }
+        }
+        if !runs.is_empty() {
+            absent.push(AbsentTiles { level, runs });
+        }
+    }
+    absent
 }
 
 /// Stored bytes of each level.

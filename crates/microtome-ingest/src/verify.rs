@@ -71,12 +71,16 @@ fn tiles(level: u8, grid: Grid) -> impl ParallelIterator<Item = TileId> {
 pub struct Comparison {
     /// Tiles that are the same bytes in both, stored and as served.
     pub identical: u64,
+    /// Tiles that the source lacks, and the container says so.
+    pub absent: u64,
     /// Tiles and levels that differ, or that one side lacks, in words.
     pub differences: Vec<String>,
     /// Whether the source's SHA-256 is the one recorded at ingest.
     pub same_source: bool,
     /// Whether the container keeps tiles of a source verbatim, so that there is something to compare.
     pub keeps_tiles: bool,
+    /// What of the source these tiles are, in words.
+    pub kept: &'static str,
 }
 
 /// Compares every tile that the container keeps verbatim with the source's: the stored bytes, and the complete stream
@@ -104,6 +108,9 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
         comparison.differences.push(what);
         return Ok(comparison);
     }
+    if let Content::Tiles(tiles) = &source.content {
+        comparison.kept = tiles.kept();
+    }
     for level in kept {
         let grid = slide.levels().get(usize::from(level)).copied();
         let Some((theirs, grid)) = SourceLevel::of(&source, level).zip(grid) else {
@@ -112,12 +119,26 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
                 .push(format!("level {level} is not in the source as JPEG tiles on this grid"));
             continue;
         };
-        let findings: Vec<Result<(), String>> =
-            tiles(level, grid).map(|tile| theirs.compare(slide, tile, &grid)).collect();
-        comparison.identical += findings.iter().filter(|f| f.is_ok()).count() as u64;
+        let said = slide.metadata().absent.iter().find(|absent| absent.level == level);
+        let is_said = |tile: TileId| {
+            let number = u64::from(tile.row) * u64::from(grid.columns()) + u64::from(tile.column);
+            said.is_some_and(|absent| absent.contains(number))
+        };
+        let findings: Vec<Result<Found, String>> =
+            tiles(level, grid).map(|tile| theirs.compare(slide, tile, &grid, is_said(tile))).collect();
+        let count = |what| findings.iter().filter(|found| **found == Ok(what)).count() as u64;
+        comparison.identical += count(Found::Identical);
+        comparison.absent += count(Found::Absent);
         comparison.differences.extend(findings.into_iter().filter_map(Result::err));
     }
     Ok(comparison)
+}
+
+/// What was found of a tile in which nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Identical,
+    Absent,
 }
 
 /// A level of JPEG tiles of a source, with what completes them.
@@ -135,7 +156,17 @@ impl<'a> SourceLevel<'a> {
         Some(Self { tiles: tiles.as_ref(), index, params: VerbatimParams::completing(streams) })
     }
 
-    fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid) -> Result<(), String> {
+    /// Compares a tile, of which the container says whether the source lacks it.
+    fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid, is_absent: bool) -> Result<Found, String> {
+        match (self.tiles.is_absent(self.index, tile.column, tile.row), is_absent) {
+            (true, false) => {
+                return Err(format!("{tile}: absent in the source, and the slide does not say so"));
+            }
+            (false, true) => {
+                return Err(format!("{tile}: absent in the source, as the slide says, but it is there"));
+            }
+            _ => {}
+        }
         let theirs: Bytes =
             self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
         let fetched = slide.fetch(tile).map_err(|e| e.to_string())?;
@@ -147,7 +178,9 @@ impl<'a> SourceLevel<'a> {
         let their_stream = self.params.to_jpeg(tile.level, size.width, size.height, &theirs);
         let our_stream = fetched.complete(&ours).map_err(|e| e.to_string())?;
         match their_stream {
-            Ok(stream) if stream == our_stream => Ok(()),
+            Ok(stream) if stream == our_stream => {
+                Ok(if is_absent { Found::Absent } else { Found::Identical })
+            }
             _ => Err(format!("{tile}: the same bytes, but other tables or colours than the source's")),
         }
     }

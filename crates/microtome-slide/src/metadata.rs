@@ -28,8 +28,38 @@ pub struct Metadata {
     pub associated: Vec<AssociatedImage>,
     /// Every lossy step between the source and the tiles, in order.
     pub loss: Vec<LossStep>,
+    /// Tiles of levels that are kept which the source lacks: they are blank, and not the source's.
+    pub absent: Vec<AbsentTiles>,
     /// What of the source was left out, a sentence each.
     pub notices: Vec<String>,
+}
+
+/// Tiles of a level that its source lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AbsentTiles {
+    /// The level.
+    pub level: u8,
+    /// The first and the last of each run of tiles, in rising order; they count along the rows from 0 (`row * columns +
+    /// column`).
+    pub runs: Vec<[u64; 2]>,
+}
+
+impl AbsentTiles {
+    /// Whether the tile of this number is among them.
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let at = self.runs.partition_point(|&[_, last]| last < number);
+        self.runs.get(at).is_some_and(|&[first, _]| first <= number)
+    }
+
+    /// Number of tiles.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.runs
+            .iter()
+            .fold(0, |sum, &[first, last]| sum.saturating_add(last.saturating_sub(first).saturating_add(1)))
+    }
 }
 
 /// What made a container.
@@ -63,7 +93,7 @@ pub struct SourceRecord {
 /// An associated image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssociatedImage {
-    /// `label`, `macro` or `thumbnail`.
+    /// `label`, `macro`, `thumbnail` or `map`.
     pub name: String,
     /// `image/jpeg` or `image/png`.
     pub media_type: String,
@@ -81,7 +111,7 @@ pub struct AssociatedImage {
 pub struct LossStep {
     /// The levels it concerns.
     pub levels: Vec<u8>,
-    /// Whether nothing was lost: the tiles are the source's, byte for byte.
+    /// Whether nothing was lost: the tiles are the source's byte for byte, or cut from its coefficients bit for bit.
     pub verbatim: bool,
     /// What was done, in words.
     pub method: String,
@@ -103,4 +133,19 @@ pub struct Quality {
     pub psnr_y_p1: f64,
     /// Half the tiles are worse.
     pub psnr_y_median: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_absent_tiles_have_both_ends_in_them_and_lies_do_no_harm() {
+        let absent = AbsentTiles { level: 0, runs: vec![[2, 4], [9, 9]] };
+        let found: Vec<u64> = (0..12).filter(|&number| absent.contains(number)).collect();
+        assert_eq!((found, absent.count()), (vec![2, 3, 4, 9], 4));
+        let lies = AbsentTiles { level: 0, runs: vec![[5, 1], [0, u64::MAX], [0, u64::MAX]] };
+        assert_eq!(lies.count(), u64::MAX);
+        let _ = lies.contains(3);
+    }
 }

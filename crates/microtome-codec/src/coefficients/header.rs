@@ -131,6 +131,16 @@ pub(super) fn definitions(content: &[u8]) -> impl Iterator<Item = Result<(u8, us
     })
 }
 
+/// The marker segments from SOI up to the scan header and with it, as code, start and end, fill bytes included.
+pub(super) fn segments(stream: &[u8]) -> impl Iterator<Item = (u8, usize, usize)> {
+    let mut at = Some(2);
+    std::iter::from_fn(move || {
+        let segment = segment(stream, at?).ok()?;
+        at = (segment.code != 0xDA).then(|| segment.end());
+        Some((segment.code, segment.start, segment.end()))
+    })
+}
+
 /// The DHT segments of the markers of `stream` that have no fill bytes, as start and end.
 pub(super) fn huffman_segments(stream: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 2;

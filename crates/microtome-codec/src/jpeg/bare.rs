@@ -37,11 +37,13 @@ pub fn bare(stream: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
 }
 
 fn is_of_picture(segment: &Segment<'_>) -> bool {
+    let is =
+        |length: usize, name: &[u8]| segment.content.len() == length && segment.content.starts_with(name);
     match segment.code {
-        APP0 => segment.content.len() == 14 && segment.content.starts_with(b"JFIF\0"),
-        APP14 => segment.content.len() == 12 && segment.content.starts_with(b"Adobe"),
-        0xE0..=0xFE => false,
-        _ => true,
+        APP0 => is(14, b"JFIF\0"),
+        APP14 => is(12, b"Adobe"),
+        // Application data, reserved ones, comments.
+        code => code < APP0,
     }
 }
 

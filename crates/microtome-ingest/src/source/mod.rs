@@ -73,7 +73,8 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `ome-tiff`, `png`, `jpeg`, `synthetic`.
+    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`, `ome-tiff`,
+    /// `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,
@@ -104,7 +105,7 @@ impl Source {
 
 /// An associated image, encoded.
 pub struct Associated {
-    /// `label`, `macro` or `thumbnail`.
+    /// `label`, `macro`, `thumbnail` or `map`.
     pub name: String,
     /// `image/jpeg` or `image/png`.
     pub media_type: &'static str,
@@ -167,6 +168,14 @@ pub trait Tiles: Send + Sync {
     /// What a message calls that tile: its file, where it has one of its own.
     fn place(&self, index: usize, column: u32, row: u32) -> String {
         format!("level {} column {column} row {row}", self.levels()[index].level)
+    }
+    /// Whether the source has no tile there and says so: [`Tiles::tile`] then gives a blank one that is not the source's.
+    fn is_absent(&self, _index: usize, _column: u32, _row: u32) -> bool {
+        false
+    }
+    /// What of the source the tiles are, for the loss record.
+    fn kept(&self) -> &'static str {
+        "the source's JPEG tiles, byte for byte"
     }
 }
 

@@ -1,7 +1,7 @@
 //! Slide formats that are known and not read yet, told before another reader takes a part of them for the slide.
 //!
-//! An MRXS begins with a JPEG thumbnail, a VSI and an NDPI are TIFF files of a kind: read as such, they would go in as
-//! a wrong picture without a word.
+//! An MRXS begins with a JPEG thumbnail, a VSI is a TIFF file of a kind: read as such, they would go in as a
+//! wrong picture without a word.
 
 use std::path::Path;
 
@@ -19,10 +19,9 @@ pub(crate) fn refuse(path: &Path, start: &[u8]) -> Result<(), Error> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     let format = match extension.as_deref() {
         Some("mrxs") => Some("3DHISTECH MRXS"),
-        Some("ndpi" | "ndpis") => Some("Hamamatsu NDPI"),
+        Some("ndpis") => Some("Hamamatsu NDPIS (a set of fluorescence channels)"),
         Some("vms" | "vmu") => Some("Hamamatsu VMS"),
         Some("vsi" | "ets") => Some("Olympus VSI"),
-        Some("scn") => Some("Leica SCN"),
         Some("bif") => Some("Ventana BIF"),
         Some("mtm") if start.starts_with(b"\x89MTM") => {
             let what = "this is a Microtome container already; export it first".to_owned();
@@ -50,7 +49,7 @@ mod tests {
         let dicom = [&[0; 128][..], b"DICM"].concat();
         for (name, start, format) in [
             ("a.MRXS", &b"\xFF\xD8\xFF"[..], "MRXS"),
-            ("a.ndpi", b"II*\0", "NDPI"),
+            ("a.ndpis", b"NDPI", "NDPIS"),
             ("a.vsi", b"II*\0", "VSI"),
             ("a", b"ZISRAWFILE", "CZI"),
             ("a.dcm", &dicom, "DICOM"),
@@ -59,6 +58,8 @@ mod tests {
             let error = refuse(Path::new(name), start).expect_err(name).to_string();
             assert!(error.contains(format), "{error}");
         }
-        assert!(refuse(Path::new("a.svs"), b"II*\0").is_ok());
+        assert!(
+            refuse(Path::new("a.svs"), b"II*\0").is_ok() && refuse(Path::new("a.ndpi"), b"II*\0").is_ok()
+        );
     }
 }

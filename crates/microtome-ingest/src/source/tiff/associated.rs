@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use microtome_codec::jpeg;
+use microtome_codec::jpeg::{self, Colour};
 
 use super::ifd::{Directory, Tiff};
 use super::page::{Compression, Page, Photometric};
@@ -52,6 +52,10 @@ fn single_jpeg(tiff: &Tiff, page: &Page) -> Result<Option<Vec<u8>>, Error> {
         return Ok(None);
     }
     let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else { return Ok(None) };
-    let stream = jpeg::complete(tables, page.jpeg_colour(), &stored);
+    // As it is where its own markers say what the page says.
+    let said = page.jpeg_colour();
+    let own = jpeg::inspect(&stored).map_err(|error| tiff.malformed(&page.place, error))?;
+    let colour = if own.assumed_colour() == said { Colour::AsStored } else { said };
+    let stream = jpeg::complete(tables, colour, &stored);
     stream.map(Some).map_err(|error| tiff.malformed(&page.place, error))
 }

@@ -139,6 +139,11 @@ impl Chunks {
         self.counts.iter().filter(|&&count| count == 0).count()
     }
 
+    /// Whether a chunk is one of these.
+    pub(super) fn is_absent(&self, index: usize) -> bool {
+        self.counts.get(index) == Some(&0)
+    }
+
     /// Size in pixels of a chunk as stored.
     pub(super) fn size(&self, index: usize) -> (u32, u32) {
         if self.tiled {

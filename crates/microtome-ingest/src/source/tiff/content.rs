@@ -24,10 +24,10 @@ pub(super) struct Level0 {
 impl Level0 {
     /// Opens the level: in tiles, with those `reduced` pages that are levels on the same grid, if they can be taken as
     /// they are.
-    pub(super) fn open(
+    pub(super) fn open<'a>(
         mut self,
         tiff: &Arc<Tiff>,
-        reduced: &[Directory],
+        reduced: impl IntoIterator<Item = &'a Directory>,
         notices: &mut Vec<String>,
     ) -> Result<Content, Error> {
         if self.mask.is_some() {
@@ -78,16 +78,23 @@ fn black_where_absent(page: &Page) -> Option<String> {
 }
 
 /// Level 0 in JPEG tiles, and the smaller versions that are levels on the same grid.
-fn verbatim(
+fn verbatim<'a>(
     tiff: &Arc<Tiff>,
     page: Page,
-    reduced: &[Directory],
+    reduced: impl IntoIterator<Item = &'a Directory>,
     notices: &mut Vec<String>,
 ) -> Result<Content, Error> {
+    let absent = page.absent;
     let mut tiles = JpegTiles::new(Arc::clone(tiff), page)?;
     for directory in reduced {
         let left_out = match Page::read(tiff, directory) {
-            Ok(page) => tiles.join(page)?,
+            Ok(mut page) => {
+                page.absent = absent;
+                match black_where_absent(&page) {
+                    None => tiles.join(page)?,
+                    black => black,
+                }
+            }
             Err(Error::Unsupported { what, .. }) => Some(what),
             Err(error) => return Err(error),
         };

@@ -1,7 +1,7 @@
 //! The structure of a TIFF or BigTIFF file: header, image file directories (IFDs), entries and their values.
 //!
-//! TIFF 6.0 section 2, the BigTIFF design (version 43, 8-byte offsets), TIFF Technical Note 1 (SubIFDs). Both byte
-//! orders, positional reads. Every count, offset and size is checked against the file's length and a limit before
+//! TIFF 6.0 section 2, the BigTIFF design (version 43, 8-byte offsets), TIFF Technical Note 1 (SubIFDs), and what NDPI
+//! adds to classic TIFF: 8-byte offsets of IFDs, the higher 4 bytes of entries behind the IFD. Both byte orders, positional reads. Every count, offset and size is checked against the file's length and a limit before
 //! anything is allocated for it. Not here: what the values mean.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::image::spool::read_exact_at;
-use super::tag::{SUB_IFDS, Tag};
+use super::tag::{NDPI_FORMAT, SUB_IFDS, Tag};
 use crate::Error;
 
 /// More IFDs than any slide has; each is read and kept.
@@ -23,6 +23,7 @@ const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 const BYTE: u16 = 1;
 const ASCII: u16 = 2;
+const LONG: u16 = 4;
 const RATIONAL: u16 = 5;
 const UNDEFINED: u16 = 7;
 
@@ -33,6 +34,8 @@ pub(super) struct Tiff {
     length: u64,
     little_endian: bool,
     big: bool,
+    /// Whether this is Hamamatsu's TIFF, whose offsets have more bits than classic TIFF has room for.
+    ndpi: bool,
     first: u64,
 }
 
@@ -48,7 +51,8 @@ struct Entry {
     tag: u16,
     kind: u16,
     count: u64,
-    /// The value itself where it fits, else its offset. 4 bytes in classic TIFF, 8 in BigTIFF.
+    /// The value itself where it fits, else its offset. 4 bytes in classic TIFF, 8 in BigTIFF; 4 and the 4 higher ones
+    /// of an offset or a number in NDPI.
     field: Vec<u8>,
 }
 
@@ -85,8 +89,15 @@ impl Tiff {
         let read = |cause| Error::Read { path: path.to_owned(), cause };
         let file = fs::File::open(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
-        let mut tiff =
-            Self { file, path: path.to_owned(), length, little_endian: true, big: false, first: 0 };
+        let mut tiff = Self {
+            file,
+            path: path.to_owned(),
+            length,
+            little_endian: true,
+            big: false,
+            ndpi: false,
+            first: 0,
+        };
         let start = tiff.read(0, 8, "header")?;
         tiff.little_endian = start.starts_with(b"II");
         if !tiff.little_endian && !start.starts_with(b"MM") {
@@ -94,7 +105,12 @@ impl Tiff {
         }
         let (version, rest) = (tiff.number(&start[2..4]), &start[4..8]);
         match version {
-            42 => tiff.first = tiff.number(rest),
+            42 => {
+                tiff.first = tiff.number(rest);
+                if let Some(first) = tiff.first_of_ndpi() {
+                    (tiff.ndpi, tiff.first) = (true, first);
+                }
+            }
             43 => {
                 if tiff.number(&rest[..2]) != 8 || tiff.number(&rest[2..]) != 0 {
                     return Err(tiff.malformed("header", "BigTIFF offsets are not 8 bytes"));
@@ -105,6 +121,21 @@ impl Tiff {
             _ => return Err(tiff.malformed("header", format!("version {version} (TIFF is 42, BigTIFF 43)"))),
         }
         Ok(tiff)
+    }
+
+    /// The offset of the first IFD if this is an NDPI file, which has 8 bytes for it and its own tag there.
+    fn first_of_ndpi(&self) -> Option<u64> {
+        let first = self.number(&self.read(4, 8, "header").ok().filter(|_| self.little_endian)?);
+        let count = self.number(&self.read(first, 2, "page 0").ok()?);
+        let entries = self.read(first.checked_add(2)?, count * 12, "page 0").ok()?;
+        let is_ndpi =
+            entries.chunks_exact(12).any(|entry| self.number(&entry[..2]) == u64::from(NDPI_FORMAT.0));
+        is_ndpi.then_some(first)
+    }
+
+    /// Whether this is Hamamatsu's TIFF.
+    pub(super) fn is_ndpi(&self) -> bool {
+        self.ndpi
     }
 
     /// The path as it was given.
@@ -201,21 +232,32 @@ impl Tiff {
             return Err(self.unsupported(&place, what));
         }
         let (count_bytes, entry_bytes, field_bytes) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
+        let next_bytes = if self.ndpi { 8 } else { field_bytes };
         let count = self.number(&self.read(offset, count_bytes, &place)?);
         if count == 0 || count > MAX_ENTRIES {
             let what = format!("its IFD at byte {offset} has {count} entries (1 to {MAX_ENTRIES} are taken)");
             return Err(self.malformed(place, what));
         }
         // The offset was read from, so it is below the file's length and the sum does not overflow.
-        let table = self.read(offset + count_bytes, count * entry_bytes + field_bytes, &place)?;
+        let table = self.read(offset + count_bytes, count * entry_bytes + next_bytes, &place)?;
         let (entries, next) = table.split_at((count * entry_bytes) as usize);
-        let entries = entries.chunks_exact(entry_bytes as usize).map(|entry| Entry {
-            tag: self.number(&entry[..2]) as u16,
-            kind: self.number(&entry[2..4]) as u16,
-            count: self.number(&entry[4..4 + field_bytes as usize]),
-            field: entry[4 + field_bytes as usize..].to_vec(),
-        });
-        Ok((Directory { place, entries: entries.collect() }, self.number(next)))
+        let entries = entries.chunks_exact(entry_bytes as usize);
+        let mut entries: Vec<_> = entries
+            .map(|entry| Entry {
+                tag: self.number(&entry[..2]) as u16,
+                kind: self.number(&entry[2..4]) as u16,
+                count: self.number(&entry[4..4 + field_bytes as usize]),
+                field: entry[4 + field_bytes as usize..].to_vec(),
+            })
+            .collect();
+        // Files of less than 4 GiB have no higher bytes, or zeros.
+        if self.ndpi && self.length > u64::from(u32::MAX) {
+            let high = self.read(offset + count_bytes + table.len() as u64, 4 * count, &place)?;
+            for (entry, high) in entries.iter_mut().zip(high.chunks_exact(4)) {
+                entry.field.extend_from_slice(high);
+            }
+        }
+        Ok((Directory { place, entries }, self.number(next)))
     }
 
     /// The bytes of an entry's value, at most `max_bytes` of them.
@@ -231,7 +273,9 @@ impl Tiff {
             return Err(self.malformed(place, format!("type {} does not exist", entry.kind)));
         };
         match entry.count.checked_mul(each) {
-            Some(bytes) if bytes <= entry.field.len() as u64 => Ok(entry.field[..bytes as usize].to_vec()),
+            Some(bytes) if bytes <= if self.big { 8 } else { 4 } => {
+                Ok(entry.field[..bytes as usize].to_vec())
+            }
             Some(bytes) if bytes <= max_bytes => self.read(self.number(&entry.field), bytes, &place),
             _ => Err(self.malformed(
                 place,
@@ -258,6 +302,9 @@ impl Tiff {
             return Err(
                 self.malformed(place(), format!("{} values (1 to {max_count} are expected)", entry.count))
             );
+        }
+        if self.ndpi && (entry.kind, entry.count) == (LONG, 1) {
+            return Ok(Some(vec![self.number(&entry.field)]));
         }
         let bytes = self.value(directory, tag, entry, 8 * max_count)?;
         let each = kind_bytes(entry.kind).map_or(1, |bytes| bytes as usize);
@@ -291,7 +338,17 @@ impl Tiff {
             let place = format!("{}, {tag}", directory.place);
             return Err(self.malformed(place, format!("type {} where text is expected", entry.kind)));
         }
-        let bytes = self.value(directory, tag, entry, MAX_TEXT_BYTES)?;
+        let mut bytes = self.value(directory, tag, entry, MAX_TEXT_BYTES)?;
+        if self.ndpi && (1..=4).contains(&entry.count) {
+            // Some NDPI writers put short texts where the standard does, others elsewhere as they do long ones.
+            let elsewhere = self.read(self.number(&entry.field), entry.count, "text");
+            let is_text = |bytes: &[u8]| {
+                let (end, text) = bytes.split_last().unwrap_or((&1, &[]));
+                *end == 0 && text.iter().all(|byte| (32..127).contains(byte))
+            };
+            bytes = elsewhere.ok().filter(|bytes| is_text(bytes)).unwrap_or(bytes);
+            bytes.truncate(if is_text(&bytes) { bytes.len() } else { 0 });
+        }
         let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
         Ok(Some(String::from_utf8_lossy(text).into_owned()))
     }

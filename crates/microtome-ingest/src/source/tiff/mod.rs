@@ -1,4 +1,5 @@
-//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS, OME-TIFF.
+//! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS, OME-TIFF, Hamamatsu NDPI,
+//! Philips TIFF, Leica SCN.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
 //! tiles and strips (none, LZW, deflate, PackBits, Zstandard, JPEG, JPEG 2000, WebP; grey, palette and RGB of 8 bits, grey
@@ -7,22 +8,28 @@
 //! L*a*b*, which are refused.
 
 mod associated;
+mod cache;
 mod channels;
 mod chunks;
 mod compression;
 mod content;
 mod decode;
 mod ifd;
+mod leica;
 mod mask;
+mod ndpi;
 mod ome;
+mod overlapping;
 mod page;
 mod parts;
+mod philips;
 mod pixels;
 mod properties;
 mod tag;
 mod tiles;
 mod turned;
 mod window;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -40,14 +47,26 @@ use self::tag::{IMAGE_DESCRIPTION, SAMPLES_PER_PIXEL};
 use crate::Error;
 use crate::source::Source;
 
-/// Opens a TIFF, BigTIFF, SVS or OME-TIFF file.
+/// Opens a TIFF, BigTIFF, SVS, OME-TIFF, NDPI or SCN file.
 ///
 /// # Errors
 /// [`Error::Malformed`] naming page, tag or tile and what is wrong with it; [`Error::Unsupported`] naming what is not
 /// read, and the way round; [`Error::Read`].
 pub fn open(path: &Path) -> Result<Source, Error> {
-    let tiff = Arc::new(Tiff::open(path)?);
-    let directories = tiff.directories()?;
+    let tiff = Tiff::open(path)?;
+    if tiff.is_ndpi() {
+        return ndpi::open(tiff);
+    }
+    let mut directories = tiff.directories()?;
+    let tiff = Arc::new(tiff);
+    overlapping::refuse(&tiff, &directories)?;
+    if leica::is_leica(&tiff, &directories[0])? {
+        return leica::open(&tiff, &directories);
+    }
+    if philips::is_philips(&tiff, &directories[0])? {
+        let first = directories.remove(0);
+        return philips::open(&tiff, &first, directories);
+    }
     let text = directories.first().map_or(Ok(None), |first| tiff.text(first, IMAGE_DESCRIPTION))?;
     let text = text.unwrap_or_default();
     let samples = directories.first().map_or(Ok(None), |first| tiff.number_of(first, SAMPLES_PER_PIXEL))?;

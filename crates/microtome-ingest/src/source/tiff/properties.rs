@@ -23,6 +23,61 @@ const PLAUSIBLE_MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
 const TEXTS: [Tag; 9] =
     [IMAGE_DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE_TIME, ARTIST, HOST_COMPUTER, COPYRIGHT, DOCUMENT_NAME];
 
+/// What the tags that TIFF has for all say of the slide.
+pub(super) struct Tags {
+    pub(super) properties: Vec<(String, String)>,
+    /// The ImageDescription, however long.
+    pub(super) description: String,
+    pub(super) mpp: Option<[f64; 2]>,
+    pub(super) icc_profile: Option<Vec<u8>>,
+}
+
+impl Tags {
+    /// Reads the tags of the level 0 page. What is too long for a property is said in `notices`.
+    pub(super) fn read(tiff: &Tiff, directory: &Directory, notices: &mut Vec<String>) -> Result<Self, Error> {
+        let mut properties: Vec<(String, String)> = Vec::new();
+        let mut description = String::new();
+        for tag in TEXTS {
+            let Some(text) = tiff.text(directory, tag)? else { continue };
+            if tag == IMAGE_DESCRIPTION {
+                description.clone_from(&text);
+            }
+            if text.len() > MAX_PROPERTY_BYTES {
+                notices.push(format!(
+                    "{tag} of {} bytes is left out (at most {MAX_PROPERTY_BYTES} are kept)",
+                    text.len()
+                ));
+            } else if !text.is_empty() {
+                properties.push((format!("tiff.{}", tag.1), text));
+            }
+        }
+        let mpp = resolution(tiff, directory, &mut properties)?;
+        let icc_profile =
+            tiff.bytes(directory, ICC_PROFILE, MAX_ICC_BYTES)?.filter(|profile| !profile.is_empty());
+        Ok(Self { properties, description, mpp, icc_profile })
+    }
+}
+
+/// Properties under OpenSlide's names for all vendors.
+pub(super) fn normalised(
+    vendor: &str,
+    mpp: Option<[f64; 2]>,
+    objective_power: Option<f64>,
+) -> Vec<(String, String)> {
+    let mut properties = vec![("openslide.vendor".to_owned(), vendor.to_owned())];
+    properties.extend(scale(mpp, objective_power));
+    properties
+}
+
+/// The names of the scale.
+const SCALE: [&str; 3] = ["openslide.mpp-x", "openslide.mpp-y", "openslide.objective-power"];
+
+fn scale(mpp: Option<[f64; 2]>, objective_power: Option<f64>) -> impl Iterator<Item = (String, String)> {
+    let [x, y] = mpp.map_or([None; 2], |mpp| mpp.map(Some));
+    let values = SCALE.into_iter().zip([x, y, objective_power]);
+    values.filter_map(|(name, value)| Some((name.to_owned(), value?.to_string())))
+}
+
 /// What the tags of the level 0 page say of the slide.
 pub(super) struct Description {
     /// Kind of source in a word.
@@ -42,24 +97,9 @@ impl Description {
         aperio: bool,
         orientation: Orientation,
     ) -> Result<Self, Error> {
-        let mut properties: Vec<(String, String)> = Vec::new();
         let mut notices = Vec::new();
-        let mut description = String::new();
-        for tag in TEXTS {
-            let Some(text) = tiff.text(directory, tag)? else { continue };
-            if tag == IMAGE_DESCRIPTION {
-                description.clone_from(&text);
-            }
-            if text.len() > MAX_PROPERTY_BYTES {
-                notices.push(format!(
-                    "{tag} of {} bytes is left out (at most {MAX_PROPERTY_BYTES} are kept)",
-                    text.len()
-                ));
-            } else if !text.is_empty() {
-                properties.push((format!("tiff.{}", tag.1), text));
-            }
-        }
-        let mut mpp = resolution(tiff, directory, &mut properties)?;
+        let Tags { mut properties, description, mut mpp, icc_profile } =
+            Tags::read(tiff, directory, &mut notices)?;
         if orientation.swapped {
             // The tags speak of stored columns and rows.
             mpp = mpp.map(|[x, y]| [y, x]);
@@ -73,8 +113,6 @@ impl Description {
         }
         let vendor = if aperio { "aperio" } else { "generic-tiff" };
         properties.push(("openslide.vendor".into(), vendor.into()));
-        let icc_profile =
-            tiff.bytes(directory, ICC_PROFILE, MAX_ICC_BYTES)?.filter(|profile| !profile.is_empty());
         let format = if aperio { "aperio-svs" } else { "tiff" };
         let mut read = Self { format, properties, mpp, objective_power, icc_profile, notices };
         read.name_scale();
@@ -83,13 +121,8 @@ impl Description {
 
     /// Puts the scale under OpenSlide's names.
     fn name_scale(&mut self) {
-        let [x, y] = self.mpp.map_or([None; 2], |mpp| mpp.map(Some));
-        let named = [("mpp-x", x), ("mpp-y", y), ("objective-power", self.objective_power)];
-        for (name, value) in named {
-            let name = format!("openslide.{name}");
-            self.properties.retain(|(other, _)| *other != name);
-            self.properties.extend(value.map(|value| (name, value.to_string())));
-        }
+        self.properties.retain(|(name, _)| !SCALE.contains(&name.as_str()));
+        self.properties.extend(scale(self.mpp, self.objective_power));
     }
 
     /// Takes what OME-XML says of the slide's page in place of what its tags say; answers its notices.

@@ -1,5 +1,5 @@
 //! Tags that are read, with their names for messages (TIFF 6.0 appendix A, TIFF Technical Notes 1 and 2, ICC.1
-//! annex B). Not here: what their values mean.
+//! annex B; Hamamatsu's own as OpenSlide documents them). Not here: what their values mean.
 
 /// A tag number and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,5 +47,17 @@ pub(super) const SAMPLE_FORMAT: Tag = Tag(339, "SampleFormat");
 pub(super) const S_MIN_SAMPLE_VALUE: Tag = Tag(340, "SMinSampleValue");
 pub(super) const S_MAX_SAMPLE_VALUE: Tag = Tag(341, "SMaxSampleValue");
 pub(super) const JPEG_TABLES: Tag = Tag(347, "JPEGTables");
+pub(super) const XMP: Tag = Tag(700, "XMP");
 pub(super) const COPYRIGHT: Tag = Tag(33432, "Copyright");
 pub(super) const ICC_PROFILE: Tag = Tag(34675, "ICCProfile");
+// Hamamatsu NDPI.
+pub(super) const NDPI_FORMAT: Tag = Tag(65420, "FileFormat");
+pub(super) const SOURCE_LENS: Tag = Tag(65421, "SourceLens");
+pub(super) const X_OFFSET: Tag = Tag(65422, "XOffsetFromSlideCentre");
+pub(super) const Y_OFFSET: Tag = Tag(65423, "YOffsetFromSlideCentre");
+pub(super) const Z_OFFSET: Tag = Tag(65424, "ZOffsetFromSlideCentre");
+pub(super) const MCU_STARTS: Tag = Tag(65426, "McuStarts");
+pub(super) const REFERENCE: Tag = Tag(65427, "Reference");
+pub(super) const MCU_STARTS_HIGH: Tag = Tag(65432, "McuStartsHighBytes");
+pub(super) const SCANNER_SERIAL: Tag = Tag(65442, "ScannerSerialNumber");
+pub(super) const PROPERTY_MAP: Tag = Tag(65449, "PropertyMap");

@@ -1,9 +1,11 @@
 //! JPEG tiles taken verbatim: which pages qualify, which levels they are, and reading their bytes.
 //!
-//! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. Not here: decoding for pixels.
+//! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. In the place of a tile that the file
+//! declares absent stands a white one. Not here: decoding for pixels.
 
 use std::sync::Arc;
 
+use microtome_codec::coefficients::{ScanHeader, Tile, Writer};
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::turbo;
 
@@ -19,9 +21,10 @@ const MAX_TILE_SIZE: u32 = 1024;
 pub(super) struct JpegTiles {
     tiff: Arc<Tiff>,
     tile_size: u32,
-    // Invariant: one page per level.
+    // Invariant: one page and one blank tile per level; it is empty where no tile is absent.
     levels: Vec<TileLevel>,
     pages: Vec<Page>,
+    blanks: Vec<Vec<u8>>,
 }
 
 /// Why the tiles of a page cannot be taken verbatim, or `None` if they can.
@@ -42,10 +45,7 @@ pub(super) fn obstacle(page: &Page) -> Option<String> {
     if !page.orientation.is_upright() {
         return Some("its image is stored turned or mirrored".into());
     }
-    match page.chunks.absent() {
-        0 => None,
-        absent => Some(format!("{absent} of its {} tiles are absent", page.chunks.per_plane())),
-    }
+    (page.chunks.absent() == page.chunks.all()).then(|| "all of its tiles are absent".into())
 }
 
 /// The number of the level that a page of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
@@ -57,9 +57,20 @@ pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
 impl JpegTiles {
     /// Starts with level 0, whose page has no [`obstacle`]. Its first tile is checked.
     pub(super) fn new(tiff: Arc<Tiff>, page: Page) -> Result<Self, Error> {
-        let mut tiles = Self { tiff, tile_size: page.chunks.width, levels: Vec::new(), pages: Vec::new() };
+        let mut tiles = Self {
+            tiff,
+            tile_size: page.chunks.width,
+            levels: Vec::new(),
+            pages: Vec::new(),
+            blanks: Vec::new(),
+        };
         tiles.push(0, page)?;
         Ok(tiles)
+    }
+
+    /// Width and height of level 0.
+    pub(super) fn full_size(&self) -> (u32, u32) {
+        self.levels.first().map_or((1, 1), |level| (level.width, level.height))
     }
 
     /// Adds a page if it is a level on the same grid; else the answer says why it is left out.
@@ -90,16 +101,17 @@ impl JpegTiles {
         Ok(None)
     }
 
-    /// Adds a level whose first tile decodes, and keeps the levels in order.
+    /// Adds a level whose first tile that is there decodes, and keeps the levels in order.
     fn push(&mut self, level: u8, page: Page) -> Result<(), Error> {
         let Compression::Jpeg(tables) = &page.compression else {
             return Err(self.tiff.malformed(&page.place, "is not JPEG"));
         };
         let (width, height, tables) = (page.width, page.height, tables.clone());
-        let colour = colour_of_tiles(&self.tiff, &page, &tables)?;
+        let (colour, blank) = look_at_first(&self.tiff, &page, &tables)?;
         let at = self.levels.partition_point(|other| other.level < level);
         self.levels.insert(at, TileLevel { level, width, height, tables, colour, padded: true });
         self.pages.insert(at, page);
+        self.blanks.insert(at, blank);
         Ok(())
     }
 }
@@ -127,10 +139,12 @@ fn check_header(header: &jpeg::Header, page: &Page) -> Result<(), String> {
     ))
 }
 
-/// The colour model to give with a page's tiles, of which the first must decode.
-fn colour_of_tiles(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<Colour, Error> {
-    let place = format!("{}, {}", page.place, page.chunks.place(0));
-    let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else {
+/// The colour model to give with a page's tiles, of which the first that is there must decode, and what stands in the
+/// place of those that are not.
+fn look_at_first(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<(Colour, Vec<u8>), Error> {
+    let first = (0..page.chunks.all()).find(|&chunk| !page.chunks.is_absent(chunk)).unwrap_or(0);
+    let place = format!("{}, {}", page.place, page.chunks.place(first));
+    let Some(stored) = page.chunks.bytes(tiff, &page.place, first)? else {
         return Err(tiff.malformed(place, "is absent"));
     };
     let damaged = |error: microtome_codec::Error| match error {
@@ -143,8 +157,34 @@ fn colour_of_tiles(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<Colour, Er
     let (width, height) = (page.chunks.width, page.chunks.height);
     check_header(&header, page).map_err(|what| tiff.malformed(&place, what))?;
     turbo::decode(&stream, u64::from(width) * u64::from(height)).map_err(damaged)?;
+    let blank = match page.chunks.absent() {
+        0 => Vec::new(),
+        _ => white_like(&stream, page.photometric == Photometric::Rgb, (width, height)).map_err(damaged)?,
+    };
     // The page says it for all its tiles, as libtiff reads it; the markers of a single tile say it for none other.
-    Ok(page.jpeg_colour())
+    Ok((page.jpeg_colour(), blank))
+}
+
+/// A white tile that is stored like the complete `stream` of another: in its tables, sampling and colours.
+fn white_like(
+    stream: &[u8],
+    rgb: bool,
+    (width, height): (u32, u32),
+) -> Result<Vec<u8>, microtome_codec::Error> {
+    let template = ScanHeader::read(stream)?.template()?;
+    let mut tile = Tile::new();
+    template.planes_for(width, height, &mut tile)?;
+    for (number, plane) in tile.planes.iter_mut().enumerate() {
+        if number > 0 && !rgb {
+            continue;
+        }
+        // A mean of 255 is 127 beyond the middle, 8 times that in a DC coefficient; what is more is clipped.
+        let dc = (8 * 127_u16).div_ceil(plane.table[0]) as i16;
+        plane.coefficients.iter_mut().step_by(64).for_each(|coefficient| *coefficient = dc);
+    }
+    let mut blank = Vec::new();
+    Writer::new().write(&template, &tile, &mut blank)?;
+    Ok(blank)
 }
 
 impl Tiles for JpegTiles {
@@ -170,9 +210,14 @@ impl Tiles for JpegTiles {
         let chunk = row as usize * page.chunks.columns as usize + column as usize;
         match page.chunks.bytes(&self.tiff, &page.place, chunk)? {
             Some(bytes) => self.checked(page, chunk, bytes),
-            None => {
-                Err(self.tiff.malformed(format!("{}, {}", page.place, page.chunks.place(chunk)), "is absent"))
-            }
+            None => Ok(self.blanks.get(index).cloned().unwrap_or_default()),
         }
+    }
+
+    fn is_absent(&self, index: usize, column: u32, row: u32) -> bool {
+        let page = self.pages.get(index).filter(|page| column < page.chunks.columns);
+        page.is_some_and(|page| {
+            page.chunks.is_absent(row as usize * page.chunks.columns as usize + column as usize)
+        })
     }
 }

@@ -16,7 +16,7 @@ const MOST_READS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder with test data, if it is there.
-fn data() -> Option<PathBuf> {
+pub(super) fn data() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("MICROTOME_TEST_DATA").map_or_else(beside, PathBuf::from);
     folder.is_dir().then_some(folder)

@@ -3,8 +3,11 @@
 mod codecs;
 mod deep;
 mod files;
+mod leica;
 mod lies;
+mod ndpi;
 mod ome;
+mod philips;
 mod planted;
 mod round_trip;
 mod slides;

@@ -7,6 +7,7 @@ use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
 use microtome_container::geometry::{Rect, TileId};
 use microtome_slide::Slide;
+use microtome_slide::metadata::AbsentTiles;
 
 use super::writer::{
     LAYOUTS, Scheme, TestPage, Value, compress, difference, padded, picture, rgb_page, to_jpeg, write,
@@ -222,7 +223,7 @@ fn separate_planes_are_put_together() {
 #[test]
 fn absent_tiles_are_white_and_said_to_be() {
     let image = picture(500, 300);
-    let mut page = rgb_page(&image, (256, 256), true, Scheme::Jpeg, false);
+    let mut page = rgb_page(&image, (256, 256), true, Scheme::Deflate, false);
     page.chunks[1].clear();
     let source = open_bytes(&write(LAYOUTS[0], &[page])).expect("opens");
     assert!(
@@ -231,6 +232,52 @@ fn absent_tiles_are_white_and_said_to_be() {
     let read = pixels(&source).read(whole(&source)).expect("reads");
     assert_eq!(read.crop(256, 0, 244, 256).uniform(), Some([255; 3]));
     assert_eq!(read.crop(0, 0, 256, 256).uniform(), None);
+}
+
+/// Sparse slides: the tiles that are there are the file's, the others white and told from them, in the source and in the
+/// container.
+#[test]
+fn tiles_beside_absent_ones_are_kept_byte_for_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, container) = (folder.path().join("slide.tif"), folder.path().join("slide.mtm"));
+    for scheme in [Scheme::Jpeg, Scheme::JpegTables] {
+        // 5 columns, 3 rows; the last column and row are cut.
+        let mut page = rgb_page(&picture(600, 300), (128, 128), true, scheme, false);
+        for absent in [0, 1, 7, 14] {
+            page.chunks[absent].clear();
+        }
+        std::fs::write(&file, write(LAYOUTS[2], std::slice::from_ref(&page))).expect("writes");
+        let name = file.to_str().expect("UTF-8");
+        let source = super::open(&file).expect("opens");
+        let level = &tiles(&source).levels()[0];
+        for number in 0..15_u32 {
+            let (column, row) = (number % 5, number / 5);
+            let is_absent = [0, 1, 7, 14].contains(&number);
+            assert_eq!(tiles(&source).is_absent(0, column, row), is_absent);
+            let tile = tiles(&source).tile(0, column, row).expect("reads");
+            let stream = jpeg::complete(&level.tables, level.colour, &tile).expect("completes");
+            let white = turbo::decode(&stream, LIMIT).expect("decodes").uniform() == Some([255; 3]);
+            assert_eq!((white, tile == page.chunks[number as usize]), (is_absent, !is_absent), "{number}");
+        }
+        ingest(name, &container, Options::default(), &Silent, &AtomicBool::new(false)).expect("ingests");
+        let slide = Slide::open(&container).expect("opens");
+        assert_eq!(slide.metadata().absent, [AbsentTiles { level: 0, runs: vec![[0, 1], [7, 7], [14, 14]] }]);
+        let notice = "4 of 15 tiles of level 0 are absent in the source: they are blank";
+        assert!(slide.metadata().notices.iter().any(|n| n == notice), "{:?}", slide.metadata().notices);
+        let comparison = verify::compare(&slide, name).expect("compares");
+        assert_eq!((comparison.identical, comparison.absent, comparison.differences), (11, 4, vec![]));
+        let corner = slide.fetch(TileId { level: 0, column: 4, row: 2 }).expect("fetches");
+        let pixels = corner.decode_pixels().expect("decodes");
+        assert_eq!((pixels.width(), pixels.height(), pixels.uniform()), (88, 44, Some([255; 3])));
+        // Another file, with one more tile and one fewer: neither passes for the other.
+        page.chunks.swap(7, 8);
+        std::fs::write(&file, write(LAYOUTS[2], &[page])).expect("writes");
+        let differences = verify::compare(&slide, name).expect("compares").differences;
+        assert!(differences[0].contains("as the slide says, but it is there"), "{differences:?}");
+        assert!(differences[1].contains("the slide does not say so"), "{differences:?}");
+        assert_eq!(differences.len(), 2);
+        std::fs::remove_file(&container).expect("removes");
+    }
 }
 
 /// A grey JPEG of 16 x 16 px: four blocks, each of a zero difference and an end of block, one bit both (T.81 annex F).

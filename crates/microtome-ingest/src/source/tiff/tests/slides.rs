@@ -100,6 +100,17 @@ pub(super) fn aperio(page: TestPage, description: &'static str) -> TestPage {
     with(page, 270, Value::Text(description))
 }
 
+#[test]
+fn makers_whose_tiles_overlap_are_refused_whatever_the_name_of_the_file() {
+    let xmp = b"<?xml version=\"1.0\"?><Metadata><iScan Magnification=\"40\"/></Metadata>";
+    let bif = [level(256, 256, 128, 0), with(level(128, 128, 128, 1), 700, Value::Bytes(xmp.to_vec()))];
+    let trestle = [with(level(256, 256, 128, 0), 305, Value::Text("MedScan 3.1"))];
+    for (pages, name) in [(&bif[..], "page 1: Ventana BIF"), (&trestle[..], "page 0: Trestle")] {
+        let error = refusal(&write(LAYOUTS[2], pages)).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
 pub(super) fn strips(image: &Rgb, rows: u32, scheme: Scheme) -> TestPage {
     rgb_page(image, (image.width(), rows), false, scheme, scheme == Scheme::Lzw)
 }

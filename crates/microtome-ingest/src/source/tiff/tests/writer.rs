@@ -13,14 +13,16 @@ use microtome_codec::turbo::{self, Subsampling};
 pub(super) struct Layout {
     pub(super) little_endian: bool,
     pub(super) big: bool,
+    /// In Hamamatsu's way: what follows the header lies so many bytes further on than it is written.
+    pub(super) ndpi: Option<u64>,
 }
 
 /// All four kinds of TIFF.
 pub(super) const LAYOUTS: [Layout; 4] = [
-    Layout { little_endian: true, big: false },
-    Layout { little_endian: false, big: false },
-    Layout { little_endian: true, big: true },
-    Layout { little_endian: false, big: true },
+    Layout { little_endian: true, big: false, ndpi: None },
+    Layout { little_endian: false, big: false, ndpi: None },
+    Layout { little_endian: true, big: true, ndpi: None },
+    Layout { little_endian: false, big: true, ndpi: None },
 ];
 
 /// A field's value.
@@ -30,6 +32,8 @@ pub(super) enum Value {
     /// LONG, or LONG8 in BigTIFF.
     Long(Vec<u64>),
     Rational(u32, u32),
+    Signed(i32),
+    Float(f32),
     Text(&'static str),
     Bytes(Vec<u8>),
 }
@@ -58,6 +62,16 @@ impl File {
         if self.layout.big { 8 } else { 4 }
     }
 
+    /// Bytes of an IFD's offset.
+    fn link_bytes(&self) -> usize {
+        if self.layout.ndpi.is_some() { 8 } else { self.offset_bytes() }
+    }
+
+    /// The offset in the file of what is written next.
+    fn here(&self) -> u64 {
+        self.layout.ndpi.unwrap_or(0) + self.bytes.len() as u64
+    }
+
     /// Type, count and bytes of a value.
     fn encode(&self, value: &Value) -> (u16, usize, Vec<u8>) {
         match value {
@@ -71,6 +85,8 @@ impl File {
             Value::Rational(above, below) => {
                 (5, 1, [self.integer((*above).into(), 4), self.integer((*below).into(), 4)].concat())
             }
+            Value::Signed(value) => (9, 1, self.integer(u64::from(value.cast_unsigned()), 4)),
+            Value::Float(value) => (11, 1, self.integer(value.to_bits().into(), 4)),
             Value::Text(text) => (2, text.len() + 1, [text.as_bytes(), &[0]].concat()),
             Value::Bytes(bytes) => (7, bytes.len(), bytes.clone()),
         }
@@ -81,7 +97,7 @@ impl File {
         let children: Vec<u64> = page.children.iter().map(|child| self.page(child).0).collect();
         let (mut offsets, mut counts) = (Vec::new(), Vec::new());
         for chunk in &page.chunks {
-            offsets.push(if chunk.is_empty() { 0 } else { self.bytes.len() as u64 });
+            offsets.push(if chunk.is_empty() { 0 } else { self.here() });
             counts.push(chunk.len() as u64);
             self.bytes.extend_from_slice(chunk);
         }
@@ -93,11 +109,13 @@ impl File {
             fields.insert(330, Value::Long(children));
         }
         let field_bytes = self.offset_bytes();
-        let mut entries = Vec::new();
+        let (mut entries, mut high) = (Vec::new(), Vec::new());
         for (&tag, value) in &fields {
             let (kind, count, mut bytes) = self.encode(value);
+            let mut whole = if let Value::Long(values) = value { values[0] } else { 0 };
             if bytes.len() > field_bytes {
-                let offset = self.integer(self.bytes.len() as u64, field_bytes);
+                whole = self.here();
+                let offset = self.integer(whole, field_bytes);
                 self.bytes.extend_from_slice(&bytes);
                 bytes = offset;
             }
@@ -106,13 +124,17 @@ impl File {
             entries.extend(self.integer(kind.into(), 2));
             entries.extend(self.integer(count as u64, field_bytes));
             entries.extend(bytes);
+            high.extend(self.integer(whole >> 32, 4));
         }
-        let start = self.bytes.len() as u64;
+        let start = self.here();
         let count_bytes = if self.layout.big { 8 } else { 2 };
         self.bytes.extend(self.integer(fields.len() as u64, count_bytes));
         self.bytes.extend(entries);
         let next = self.bytes.len();
-        self.bytes.extend(self.integer(0, field_bytes));
+        self.bytes.extend(self.integer(0, self.link_bytes()));
+        if self.layout.ndpi.is_some() {
+            self.bytes.extend(high);
+        }
         (start, next)
     }
 }
@@ -126,10 +148,10 @@ pub(super) fn write(layout: Layout, pages: &[TestPage]) -> Vec<u8> {
         file.bytes.extend([0, 0]);
     }
     let mut link = file.bytes.len();
-    file.bytes.extend(file.integer(0, file.offset_bytes()));
+    file.bytes.extend(file.integer(0, file.link_bytes()));
     for page in pages {
         let (start, next) = file.page(page);
-        let start = file.integer(start, file.offset_bytes());
+        let start = file.integer(start, file.link_bytes());
         file.bytes[link..link + start.len()].copy_from_slice(&start);
         link = next;
     }
