@@ -39,6 +39,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ["made by", &format!("{} {}", metadata.encoder.name, metadata.encoder.version)],
         ["source", &format!("{} ({}), {}", source.name, source.format, table::bytes(source.bytes))],
         ["source SHA-256", &source.sha256],
+        ["source changed", &source.modified.map_or("unknown".to_owned(), day_and_time)],
+        ["read by", &source.reader],
         ["mpp", &metadata.mpp.map_or("unknown".to_owned(), |[x, y]| format!("{x} x {y} um"))],
         ["objective", &metadata.objective_power.map_or("unknown".to_owned(), |p| format!("{p}x"))],
     ]
@@ -49,9 +51,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for step in &metadata.loss {
         let levels = step.levels.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
         let quality = step.quality.map_or(String::new(), |q| {
+            let psnr = [q.psnr_y_worst, q.psnr_y_p01, q.psnr_y_p1, q.psnr_y_median].map(|db| db.to_string());
+            let scored = q.ssimulacra2.map_or(String::new(), |s| {
+                let scores = [s.worst, s.p01, s.p1, s.median].map(|score| score.to_string());
+                format!("; SSIMULACRA2 of {} tiles: {}", s.tiles, scores.join(" / "))
+            });
             format!(
-                "; PSNR-Y of {} tiles: worst {} dB, median {} dB",
-                q.tiles, q.psnr_y_worst, q.psnr_y_median
+                "; worst tile / 0.1 % / 1 % / median of {} tiles, PSNR-Y: {} dB{scored}",
+                q.tiles,
+                psnr.join(" / ")
             )
         });
         let ratio = if step.ratio > 0.0 { format!(", 1:{:.1}", step.ratio) } else { String::new() };
@@ -65,6 +73,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     print("")?;
     print_sizes(&slide)
+}
+
+/// A time in seconds since 1970, as RFC 3339 writes it.
+fn day_and_time(seconds: u64) -> String {
+    let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
+    // Beyond the year 9999 there is no such text.
+    let known = time.filter(|_| seconds < 253_402_300_800);
+    known.map_or_else(|| format!("{seconds} s"), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 /// The size table: level by level, and against plain pixels and the source.

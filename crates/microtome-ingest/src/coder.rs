@@ -13,9 +13,7 @@ use microtome_slide::workspace;
 
 use crate::Error;
 use crate::material::{Material, Materials};
-
-/// One tile in so many is decoded again to measure its quality, in a lattice that meets every row and column.
-const QUALITY_SAMPLE: u32 = 16;
+use crate::quality::{self, Measured};
 
 /// How the tiles of a container are coded; tiles that share a record count each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,8 +41,8 @@ pub(crate) struct Coder<'a> {
     /// The template of tiles that we quantise.
     own: &'a Template,
     counts: [AtomicU64; 3],
-    /// Luma PSNR in dB of the sampled tiles, by level.
-    psnr: Mutex<Vec<(u8, f64)>>,
+    /// Of the sampled tiles.
+    measured: Mutex<Vec<Measured>>,
 }
 
 impl<'a> Coder<'a> {
@@ -55,7 +53,7 @@ impl<'a> Coder<'a> {
         own: &'a Template,
     ) -> Result<Self, microtome_codec::Error> {
         let codec = CrossScale::parse(params)?;
-        Ok(Self { materials, codec, own, counts: Default::default(), psnr: Mutex::default() })
+        Ok(Self { materials, codec, own, counts: Default::default(), measured: Mutex::default() })
     }
 
     pub(crate) fn codec(&self) -> &CrossScale {
@@ -68,9 +66,9 @@ impl<'a> Coder<'a> {
         Codings { verbatim, alone, predicted }
     }
 
-    /// Level and luma PSNR in dB of the sampled tiles.
-    pub(crate) fn psnr(self) -> Vec<(u8, f64)> {
-        self.psnr.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// How good the sampled tiles are.
+    pub(crate) fn measured(self) -> Vec<Measured> {
+        self.measured.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Codes a tile.
@@ -104,8 +102,10 @@ impl<'a> Coder<'a> {
             }
         });
         let (coding, coded, record) = coded.map_err(|error| self.materials.mistake(tile, &error))?;
-        if (tile.column + 7 * tile.row).is_multiple_of(QUALITY_SAMPLE) {
-            self.measure(tile, pixels, &record)?;
+        if quality::is_sampled(tile) {
+            let again = self.materials.decoded(tile, &record)?;
+            let measured = Measured::of(tile, pixels, &again);
+            self.measured.lock().unwrap_or_else(PoisonError::into_inner).push(measured);
         }
         self.count(coding);
         Ok(coded)
@@ -159,40 +159,5 @@ impl<'a> Coder<'a> {
         let fill = |picture: &mut _| is_needed && self.codec.picture_into(workspace, picture);
         let Ok(picture) = workspace::picture(|picture| Ok::<_, Infallible>(fill(picture)));
         picture
-    }
-
-    fn measure(&self, tile: TileId, pixels: &Rgb, record: &Bytes) -> Result<(), Error> {
-        let again = self.materials.decoded(tile, record)?;
-        let entry = (tile.level, psnr_y(pixels, &again));
-        self.psnr.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-        Ok(())
-    }
-}
-
-/// Luma PSNR in dB of two images of one size; 99 where they are the same. Luma after BT.601 with 8-bit weights.
-fn psnr_y(a: &Rgb, b: &Rgb) -> f64 {
-    let luma = |p: &[u8]| (77 * i32::from(p[0]) + 150 * i32::from(p[1]) + 29 * i32::from(p[2]) + 128) >> 8;
-    let squares: i64 = a
-        .data()
-        .chunks_exact(3)
-        .zip(b.data().chunks_exact(3))
-        .map(|(a, b)| i64::from(luma(a) - luma(b)).pow(2))
-        .sum();
-    if squares == 0 {
-        return 99.0;
-    }
-    let mean = squares as f64 / (a.data().len() / 3) as f64;
-    (10.0 * (255.0 * 255.0 / mean).log10()).min(99.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn psnr_of_one_grey_step_is_48_db() {
-        let (a, b) = (Rgb::filled(8, 8, [100; 3]), Rgb::filled(8, 8, [101; 3]));
-        assert!((psnr_y(&a, &b) - 48.13).abs() < 0.01);
-        assert_eq!(psnr_y(&a, &a), 99.0);
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn deidentify(mut source: Source) -> (Source, Removed) {
 
 /// The record of a source without its name and date. Its SHA-256 stays: it tells who has the source that it is this one.
 pub(crate) fn anonymous(record: SourceRecord) -> SourceRecord {
-    SourceRecord { name: String::new(), ..record }
+    SourceRecord { name: String::new(), modified: None, ..record }
 }
 
 fn is_harmless(name: &str, value: &str) -> bool {

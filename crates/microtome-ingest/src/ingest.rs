@@ -11,7 +11,7 @@ use microtome_codec::turbo::Subsampling;
 use microtome_container::header::SectionKind;
 use microtome_container::writer::Published;
 use microtome_container::{ContentId, NewSection, SlideId, Writer};
-use microtome_slide::metadata::{self, Metadata};
+use microtome_slide::metadata::{self, Metadata, SourceRecord};
 use microtome_slide::{Grid, Slide};
 
 use crate::Error;
@@ -22,11 +22,15 @@ use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made, mode_name};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
+use crate::quality::Measured;
 use crate::source::{self, Content, Source, Tiles};
 use crate::training::Training;
 
 /// Quality of levels that are made or derived beside tiles kept verbatim.
 const EXACT_MODE_QUALITY: u8 = 85;
+
+/// Property of sources that something else reads for us.
+const READER: &str = "microtome.reader";
 
 /// How the source's level 0 goes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +149,7 @@ pub fn ingest(
     });
     let filled = filled?;
     let (record, mode) = (fingerprint?, mode_name(quality, options));
+    let record = SourceRecord { reader: reader(&source), ..record };
     let record = if options.deidentify { deidentify::anonymous(record) } else { record };
     let made = Made { mode, record, params: &params, filled: &filled };
     let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
@@ -167,6 +172,12 @@ pub fn ingest(
     })
 }
 
+/// What reads a source: its own property says so where it is not us.
+fn reader(source: &Source) -> String {
+    let own = || format!("microtome {}", env!("CARGO_PKG_VERSION"));
+    source.properties.iter().find(|(name, _)| name == READER).map_or_else(own, |(_, reader)| reader.clone())
+}
+
 /// Opens a source as it is to go in: with the quality of level 0 (`None` for exact), and without what is to be left out.
 fn open(spec: &str, options: Options) -> Result<(Source, Option<u8>, Option<Removed>), Error> {
     let source = source::open(spec)?;
@@ -187,8 +198,8 @@ pub(crate) struct Filled {
     /// Whether derived tiles are made of samples.
     pub(crate) derives: bool,
     pub(crate) codings: Codings,
-    /// Level and luma PSNR in dB of a sample of the tiles that were quantised.
-    pub(crate) psnr: Vec<(u8, f64)>,
+    /// A sample of the tiles that were quantised.
+    pub(crate) measured: Vec<Measured>,
 }
 
 /// Trains the codec, then codes and stores all tiles. Runs on the calling rayon pool.
@@ -209,7 +220,7 @@ fn fill(
     let pixels = stored.map(|(grid, _)| u64::from(grid.width) * u64::from(grid.height)).sum();
     progress.stage("tiles", pixels, Unit::Pixels);
     Pyramid { materials, coder: &coder, writer, grids: &grids, progress, cancelled }.fill()?;
-    Ok(Filled { codec, derives, codings: coder.codings(), psnr: coder.psnr() })
+    Ok(Filled { codec, derives, codings: coder.codings(), measured: coder.measured() })
 }
 
 /// Whether `target` is a whole container made from just this source in just this way: nothing to do again.

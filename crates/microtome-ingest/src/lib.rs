@@ -16,6 +16,7 @@ mod material;
 mod metadata;
 mod plan;
 mod pyramid;
+mod quality;
 pub mod source;
 mod training;
 pub mod verify;

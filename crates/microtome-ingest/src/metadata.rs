@@ -2,13 +2,12 @@
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::Writer;
-use microtome_slide::metadata::{
-    AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, Quality, SourceRecord,
-};
+use microtome_slide::metadata::{AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, SourceRecord};
 
 use crate::Error;
 use crate::ingest::{Filled, Options};
 use crate::plan::{Origin, Plan};
+use crate::quality;
 use crate::source::{Content, Source};
 
 /// What the metadata calls the way level 0 went in.
@@ -95,8 +94,9 @@ impl Made<'_> {
             }
         }
         for step in &mut steps {
-            let measured = self.filled.psnr.iter().filter(|(level, _)| step.levels.contains(level));
-            step.quality = summarise(measured.map(|&(_, db)| db).collect());
+            let levels = step.levels.clone();
+            let measured = self.filled.measured.iter();
+            step.quality = quality::summarise(measured.filter(|m| levels.contains(&m.level)));
             step.ratio = bytes.ratio(plan, &step.levels);
         }
         steps
@@ -171,17 +171,4 @@ impl LevelBytes {
         let raw = 3 * levels.iter().map(pixels).sum::<u64>();
         if stored == 0 { 0.0 } else { (1000.0 * raw as f64 / stored as f64).round() / 1000.0 }
     }
-}
-
-fn summarise(mut psnr: Vec<f64>) -> Option<Quality> {
-    psnr.sort_by(f64::total_cmp);
-    let at = |share: f64| psnr.get((psnr.len() as f64 * share) as usize).copied();
-    // Two decimals: the last bits of a logarithm may differ between machines, and the file must not.
-    let round = |db: f64| (db * 100.0).round() / 100.0;
-    Some(Quality {
-        tiles: psnr.len() as u64,
-        psnr_y_worst: round(at(0.0)?),
-        psnr_y_p1: round(at(0.01)?),
-        psnr_y_median: round(at(0.5)?),
-    })
 }

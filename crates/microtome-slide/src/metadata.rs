@@ -88,6 +88,10 @@ pub struct SourceRecord {
     pub files: u64,
     /// SHA-256 in hex: of the file, or of the sorted `sha256sum` listing where there are several.
     pub sha256: String,
+    /// When the youngest of its files was changed, in seconds since 1970 (UTC).
+    pub modified: Option<u64>,
+    /// What read it, with its version.
+    pub reader: String,
 }
 
 /// An associated image.
@@ -121,18 +125,39 @@ pub struct LossStep {
     pub quality: Option<Quality>,
 }
 
-/// Luma PSNR of tiles against the pixels they were made from, in dB. A tile without any error counts as 99 dB.
+/// How tiles compare with the pixels they were made from: luma PSNR in dB (99 for a tile without any error), and
+/// SSIMULACRA2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quality {
-    /// Tiles measured: a regular sample of the level.
+    /// Tiles measured: a regular sample of the levels.
     pub tiles: u64,
     /// The worst tile.
     pub psnr_y_worst: f64,
+    /// One tile in a thousand is worse.
+    pub psnr_y_p01: f64,
     /// One tile in a hundred is worse.
     pub psnr_y_p1: f64,
     /// Half the tiles are worse.
     pub psnr_y_median: f64,
+    /// SSIMULACRA2 of a smaller sample, if there is any.
+    pub ssimulacra2: Option<Scores>,
+}
+
+/// Scores of some tiles; 100 is identical, 90 hardly to be told apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scores {
+    /// Tiles measured.
+    pub tiles: u64,
+    /// The worst tile.
+    pub worst: f64,
+    /// One tile in a thousand is worse.
+    pub p01: f64,
+    /// One tile in a hundred is worse.
+    pub p1: f64,
+    /// Half the tiles are worse.
+    pub median: f64,
 }
 
 #[cfg(test)]
