@@ -11,7 +11,7 @@ mod associated;
 mod cache;
 mod channels;
 mod chunks;
-mod compression;
+pub(in crate::source) mod compression;
 mod content;
 mod decode;
 mod ifd;

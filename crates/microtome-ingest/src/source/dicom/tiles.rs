@@ -1,0 +1,152 @@
+//! JPEG frames taken verbatim: which images qualify, which levels they are, and reading their bytes.
+//!
+//! PS3.5 annex A.4 (a frame is a JPEG stream, padded to an even length), PS3.3 C.8.12.4 (frames beyond the edge are
+//! stored at full size). Not here: decoding for pixels.
+
+use microtome_codec::jpeg::{self, Colour};
+
+use super::decode::{check_jpeg, colour_of, unpadded};
+use super::instance::Tiling;
+use super::level::Level;
+use super::syntax::Coding;
+use crate::Error;
+use crate::source::{TileLevel, Tiles};
+
+/// Sides of tiles that are taken verbatim.
+const TILE_SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
+
+/// The levels of a slide that are JPEG tiles on one grid.
+pub(super) struct JpegTiles {
+    tile_size: u32,
+    // Invariant: one image per level.
+    levels: Vec<TileLevel>,
+    images: Vec<Level>,
+}
+
+/// The side of the tiles of an image, and whether they are padded to it, or why they cannot be taken verbatim.
+pub(super) fn tile_size(image: &Level) -> Result<(u32, bool), String> {
+    let Tiling { size, tile, .. } = image.tiling;
+    if image.head().attributes.syntax.coding != Coding::Jpeg {
+        return Err("it is not in JPEG frames".into());
+    }
+    if !image.format.plain {
+        return Err("its grey is not as it is shown".into());
+    }
+    if image.absent() > 0 {
+        return Err(format!("{} of its {} tiles are absent", image.absent(), image.tiling.tiles()));
+    }
+    // An image of one frame is the edge tile of a larger grid.
+    let padded = size != tile;
+    let side = if padded { tile.0 } else { tile.0.max(tile.1).max(*TILE_SIZES.start()) };
+    if (padded && tile.0 != tile.1) || !TILE_SIZES.contains(&side) {
+        return Err(format!(
+            "its frames are {} x {} px (squares with a side of {} to {} px are taken)",
+            tile.0,
+            tile.1,
+            TILE_SIZES.start(),
+            TILE_SIZES.end()
+        ));
+    }
+    Ok((side, padded))
+}
+
+/// The number of the level that an image of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
+pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
+    let fits = |full: u32, part: u32, level: u8| part == full >> level || part == full.div_ceil(1 << level);
+    (1..31).find(|&level| fits(full.0, size.0, level) && fits(full.1, size.1, level))
+}
+
+impl JpegTiles {
+    /// Starts with level 0, whose [`tile_size`] is given. Its first tile is checked.
+    pub(super) fn new(image: Level, (tile_size, padded): (u32, bool)) -> Result<Self, Error> {
+        let mut tiles = Self { tile_size, levels: vec![], images: vec![] };
+        tiles.push(0, image, padded)?;
+        Ok(tiles)
+    }
+
+    /// Adds an image if it is a level on the same grid; else the answer says why it is left out.
+    pub(super) fn join(&mut self, image: Level) -> Result<Option<String>, Error> {
+        let full = self.images[0].tiling.size;
+        let Tiling { size, tile, .. } = image.tiling;
+        let Some(number) = level_of(full, size) else {
+            return Ok(Some("it is not level 0 halved a few times".to_owned()));
+        };
+        let padded = match tile_size(&image) {
+            Err(obstacle) => return Ok(Some(obstacle)),
+            Ok((side, true)) if side == self.tile_size => true,
+            Ok((side, false)) if side <= self.tile_size => false,
+            Ok(_) => {
+                let what =
+                    format!("its tiles are {} x {} px, those of level 0 {}", tile.0, tile.1, self.tile_size);
+                return Ok(Some(what));
+            }
+        };
+        if image.format != self.images[0].format {
+            return Ok(Some("its samples are stored in another way than those of level 0".to_owned()));
+        }
+        if self.levels.iter().any(|level| level.level == number) {
+            return Ok(Some(format!("level {number} is there already")));
+        }
+        self.push(number, image, padded)?;
+        Ok(None)
+    }
+
+    /// Adds a level whose first tile decodes, and keeps the levels in order.
+    fn push(&mut self, level: u8, image: Level, padded: bool) -> Result<(), Error> {
+        image.pixels(0, 0)?;
+        let stream = frame(&image, 0, 0)?;
+        let header = jpeg::inspect(&stream).map_err(|error| image.malformed(0, 0, error.to_string()))?;
+        let (width, height) = image.tiling.size;
+        let colour = colour_of(&header, &image.format);
+        let at = self.levels.partition_point(|other| other.level < level);
+        self.levels.insert(at, TileLevel { level, width, height, tables: vec![], colour, padded });
+        self.images.insert(at, image);
+        Ok(())
+    }
+}
+
+/// The JPEG stream of a tile.
+fn frame(image: &Level, column: u32, row: u32) -> Result<Vec<u8>, Error> {
+    match image.bytes(column, row)? {
+        Some(bytes) => Ok(unpadded(bytes)),
+        None => Err(image.malformed(column, row, "there is no frame for this tile".to_owned())),
+    }
+}
+
+/// Checks a tile's own markers: what they say of size and components, and that its colours are those of the level.
+fn check(image: &Level, level: &TileLevel, stream: &[u8]) -> Result<(), String> {
+    let header = jpeg::inspect(stream).map_err(|error| error.to_string())?;
+    let (width, height) = image.tiling.tile;
+    check_jpeg(&header, &image.format, width, height)?;
+    let read_as = |colour| if colour == Colour::AsStored { header.assumed_colour() } else { colour };
+    // What the markers and the file say of this stream, and how all of the level are read.
+    if read_as(colour_of(&header, &image.format)) == read_as(level.colour) {
+        return Ok(());
+    }
+    Err("a JPEG whose colour markers are not those of the first frame".to_owned())
+}
+
+impl Tiles for JpegTiles {
+    fn tile_size(&self) -> u32 {
+        self.tile_size
+    }
+
+    fn overlap(&self) -> u32 {
+        0
+    }
+
+    fn levels(&self) -> &[TileLevel] {
+        &self.levels
+    }
+
+    fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error> {
+        let (image, level) = (&self.images[index], &self.levels[index]);
+        let stream = frame(image, column, row)?;
+        check(image, level, &stream).map_err(|what| image.malformed(column, row, what))?;
+        Ok(stream)
+    }
+
+    fn place(&self, index: usize, column: u32, row: u32) -> String {
+        self.images[index].place(column, row)
+    }
+}
