@@ -54,9 +54,10 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         .map_err(|cause| image.read_error(cause))?;
     unread::refuse(path, &start)?;
     // A file can be TIFF and DICOM at once; its name then says what it is meant as.
-    let tiff_name =
-        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tif") || e.eq_ignore_ascii_case("tiff"));
-    if start.ends_with(b"DICM") && !tiff_name {
+    let is_named = |names: [&str; 2]| {
+        path.extension().is_some_and(|extension| names.iter().any(|n| extension.eq_ignore_ascii_case(n)))
+    };
+    if is_named(["dcm", "dicom"]) || (start.ends_with(b"DICM") && !is_named(["tif", "tiff"])) {
         return dicom::open(path);
     }
     match start {

@@ -50,9 +50,8 @@ pub fn open(path: &Path) -> Result<Source, Error> {
 pub(crate) fn files(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let slide = Slide::find(path)?;
-    let levels = [&slide.level_0].into_iter().chain(&slide.coarser).flatten();
-    let instances = levels.chain(slide.associated.iter().flat_map(|(_, image)| image));
-    let mut names: Vec<_> = instances
+    let mut names: Vec<_> = slide
+        .instances()
         .map(|instance| instance.file.path().file_name().map(PathBuf::from).unwrap_or_default())
         .collect();
     names.sort();
@@ -116,7 +115,18 @@ impl Slide {
                     .to_owned(),
             });
         };
-        Ok(Self { level_0, coarser: coarser.collect(), associated, notices })
+        let mut slide = Self { level_0, coarser: coarser.collect(), associated, notices };
+        let files = slide.instances().count();
+        if files > 1 && !path.is_dir() {
+            slide.notices.push(format!("{files} files of one series in its folder are taken as the slide"));
+        }
+        Ok(slide)
+    }
+
+    /// All files that make the slide.
+    fn instances(&self) -> impl Iterator<Item = &Instance> {
+        let levels = [&self.level_0].into_iter().chain(&self.coarser).flatten();
+        levels.chain(self.associated.iter().flat_map(|(_, image)| image))
     }
 
     fn source(self) -> Result<Source, Error> {
@@ -127,7 +137,11 @@ impl Slide {
         let (width, height) = image.tiling.size;
         notices.extend(plane_notices(&image));
         let content = match tiles::tile_size(&image) {
-            Ok(size) => verbatim(JpegTiles::new(image, size)?, coarser, &mut notices)?,
+            Ok(size) => {
+                let tiles = JpegTiles::new(image, size)?;
+                notices.extend(tiles.contradiction()?);
+                verbatim(tiles, coarser, &mut notices)?
+            }
             Err(obstacle) => {
                 notices.extend(pixel_notices(&image, &obstacle));
                 if !coarser.is_empty() {

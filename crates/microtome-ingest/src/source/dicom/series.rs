@@ -56,13 +56,8 @@ impl Series {
                 instances.push(instance);
             }
         }
-        let mut notices = vec![];
-        if instances.len() > 1 {
-            let others = instances.len() - 1;
-            notices.push(format!("{others} more files of its series in the same folder belong to the slide"));
-        }
         // Where there are two of an image, the file that was named is taken: it stays the first.
-        Ok(Self { instances, notices })
+        Ok(Self { instances, notices: vec![] })
     }
 
     fn of_folder(folder: &Path) -> Result<Self, Error> {

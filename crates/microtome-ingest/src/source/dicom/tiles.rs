@@ -6,6 +6,7 @@
 use microtome_codec::jpeg::{self, Colour};
 
 use super::decode::{check_jpeg, colour_of, unpadded};
+use super::format::Photometric;
 use super::instance::Tiling;
 use super::level::Level;
 use super::syntax::Coding;
@@ -62,6 +63,23 @@ impl JpegTiles {
         let mut tiles = Self { tile_size, levels: vec![], images: vec![] };
         tiles.push(0, image, padded)?;
         Ok(tiles)
+    }
+
+    /// Says where the markers of the first frame tell other colours than the file: they are believed.
+    pub(super) fn contradiction(&self) -> Result<Option<String>, Error> {
+        let image = &self.images[0];
+        let header = jpeg::inspect(&frame(image, 0, 0)?);
+        let header = header.map_err(|error| image.malformed(0, 0, error.to_string()))?;
+        let (said, of_file) = match image.format.photometric {
+            _ if header.components.len() != 3 || self.levels[0].colour != Colour::AsStored => {
+                return Ok(None);
+            }
+            Photometric::Rgb => (header.assumed_colour(), Colour::Rgb),
+            _ => (header.assumed_colour(), Colour::YCbCr),
+        };
+        let what =
+            "PhotometricInterpretation is not what the markers of the JPEG frames say, which are believed";
+        Ok((said != of_file).then(|| what.to_owned()))
     }
 
     /// Adds an image if it is a level on the same grid; else the answer says why it is left out.
