@@ -99,8 +99,11 @@ impl JpegTiles {
                 return Ok(Some(what));
             }
         };
-        if image.format != self.images[0].format {
-            return Ok(Some("its samples are stored in another way than those of level 0".to_owned()));
+        // Each level may have colours of its own, but not in grey beside colour.
+        let samples = [image.format.samples, self.images[0].format.samples];
+        if samples[0] != samples[1] {
+            let [its, those] = samples;
+            return Ok(Some(format!("it has {its} samples per pixel, level 0 has {those}")));
         }
         if self.levels.iter().any(|level| level.level == number) {
             return Ok(Some(format!("level {number} is there already")));
