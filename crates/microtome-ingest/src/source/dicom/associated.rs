@@ -14,13 +14,10 @@ use super::syntax::Coding;
 use crate::Error;
 use crate::source::Associated;
 
-/// Pixels of an associated image, which is decoded whole.
-const MAX_PIXELS: u64 = 64 << 20;
-
 /// Reads an associated image from its files.
 pub(super) fn read(name: &'static str, instances: Vec<Instance>) -> Result<Associated, Error> {
     let image = Level::new(instances)?;
-    let pixels = pixels::whole(&image, MAX_PIXELS)?;
+    let pixels = pixels::whole(&image)?;
     let (width, height) = (pixels.width(), pixels.height());
     let one_jpeg = image.head().attributes.syntax.coding == Coding::Jpeg
         && image.format.plain

@@ -20,7 +20,7 @@ const MAX_KEPT: usize = 1 << 16;
 /// Frames of a file: 275 gigapixels in 256 px tiles.
 pub(super) const MAX_FRAMES: u64 = 1 << 22;
 /// Optical paths that frames name.
-const MAX_PATHS: usize = 1024;
+const MAX_PATHS: usize = 64;
 
 /// An element that was kept.
 #[derive(Debug)]

@@ -16,14 +16,14 @@ use crate::source::tiff::pixels::Cache;
 
 /// Pixels of one tile: every thread decodes one whole, so that this times the threads bounds the memory.
 const MAX_TILE_PIXELS: u64 = 4 << 20;
-/// Pixels of an image of one frame, which is decoded alone.
-const MAX_FRAME_PIXELS: u64 = 32 << 20;
+/// Pixels of an image that is decoded whole: JPEG 2000 takes up to 22 bytes for each.
+const MAX_WHOLE_PIXELS: u64 = 32 << 20;
 
 /// The pixels of an image.
 pub(super) fn open(image: Level) -> Result<Box<dyn Pixels>, Error> {
     let Tiling { tile, .. } = image.tiling;
     if pixels_of(tile) > MAX_TILE_PIXELS && image.tiling.tiles() == 1 {
-        let whole = whole(&image, MAX_FRAME_PIXELS)?;
+        let whole = whole(&image)?;
         return Ok(Box::new(Spool::of(image.head().file.path(), whole)?));
     }
     check_tile(&image, MAX_TILE_PIXELS)?;
@@ -31,14 +31,15 @@ pub(super) fn open(image: Level) -> Result<Box<dyn Pixels>, Error> {
     Ok(Box::new(Tiled { image, cache }))
 }
 
-/// The whole of an image of at most `max_pixels`.
-pub(super) fn whole(image: &Level, max_pixels: u64) -> Result<Rgb, Error> {
+/// The whole of an image of at most [`MAX_WHOLE_PIXELS`].
+pub(super) fn whole(image: &Level) -> Result<Rgb, Error> {
     let (width, height) = image.tiling.size;
-    if pixels_of(image.tiling.size) > max_pixels {
-        let what = format!("an image of {width} x {height} px (at most {max_pixels} px are taken here)");
+    if pixels_of(image.tiling.size) > MAX_WHOLE_PIXELS {
+        let what =
+            format!("an image of {width} x {height} px (at most {MAX_WHOLE_PIXELS} px are taken here)");
         return Err(image.head().file.unsupported(what));
     }
-    check_tile(image, max_pixels)?;
+    check_tile(image, MAX_WHOLE_PIXELS)?;
     let all = Rect { x: 0, y: 0, width, height };
     read(&image.tiling, all, |column, row| image.pixels(column, row).map(Arc::new))
 }

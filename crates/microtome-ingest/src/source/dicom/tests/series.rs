@@ -129,6 +129,7 @@ fn other_dicom_files_copies_and_twins_are_left_out_and_said_so() {
         .write(folder.path(), "ann.dcm");
     let localizer = file.with((0x0008, 0x0018), text("UI", "1.78"));
     localizer.with((0x0008, 0x0008), text("CS", "DERIVED\\PRIMARY\\LOCALIZER")).write(folder.path(), "z.dcm");
+    assert!(source::is_source_folder(folder.path()), "whoever walks through folders takes it as one slide");
     let source = open_folder(folder.path()).expect("opens");
     let notices = source.notices.join("\n");
     for word in [
