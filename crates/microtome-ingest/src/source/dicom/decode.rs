@@ -27,7 +27,7 @@ pub(super) fn decode(
         Coding::Jpeg => decode_jpeg(format, &frame, width, height),
         Coding::Jpeg2000 => decode_jpeg2000(format, &frame, width, height),
         Coding::JpegLs => {
-            let samples = jpegls::decode(&frame, width, height, format)?;
+            let samples = jpegls::decode(&unpadded(frame), width, height, format)?;
             format.colours(&samples, width, height)
         }
         Coding::Rle => {

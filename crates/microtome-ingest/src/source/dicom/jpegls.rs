@@ -7,7 +7,7 @@ use charls::CharLS;
 
 use super::format::{Format, interleaved};
 
-/// Decodes a frame: the samples of a pixel side by side, little endian.
+/// Decodes a frame, which ends with its stream: the samples of a pixel side by side, little endian.
 ///
 /// # Errors
 /// What is wrong with the stream, or other than the file says.
@@ -25,6 +25,10 @@ pub(super) fn decode(stream: &[u8], width: u32, height: u32, format: &Format) ->
     }
     if header.mapped {
         return Err("a JPEG-LS stream with a mapping table".to_owned());
+    }
+    // Without a marker at its end, CharLS reads zero bits behind it, billions of them.
+    if !stream.ends_with(&[0xFF, 0xD9]) {
+        return Err("a JPEG-LS stream without an end".to_owned());
     }
     let samples = CharLS::default().decode(stream).map_err(|error| error.to_string())?;
     let pixels = width as usize * height as usize;

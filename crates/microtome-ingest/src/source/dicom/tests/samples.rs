@@ -215,6 +215,24 @@ fn streams_of_another_writer() {
     }
 }
 
+/// Found by fuzzing: CharLS reads on behind the end, two billion zero bits for a pixel.
+#[test]
+fn a_jpeg_ls_stream_without_its_end_is_not_decoded() {
+    let stream = include_bytes!("gradient.jls");
+    for length in [stream.len() - 2, stream.len() - 1, stream.len() / 2] {
+        let file = File::of(JPEG_LS, (16, 16), (16, 16), 1).pixels(Pixels::Frames(
+            vec![stream[..length].to_vec()],
+            1,
+            Table::Basic,
+        ));
+        let source = open_alone(&file).expect("opens");
+        let crate::source::Content::Pixels(pixels) = &source.content else { unreachable!("not JPEG") };
+        let whole = microtome_container::geometry::Rect { x: 0, y: 0, width: 16, height: 16 };
+        let error = pixels.read(whole).expect_err("cut off").to_string();
+        assert!(error.contains("a JPEG-LS stream without an end"), "{error}");
+    }
+}
+
 #[test]
 fn what_is_not_read_is_refused_by_name() {
     let plain = || file(NATIVE).pixels(Pixels::Native(vec![0; 6 * 180]));
