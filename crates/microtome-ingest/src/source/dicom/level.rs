@@ -89,6 +89,20 @@ impl Level {
         }
     }
 
+    /// Whether a tile has no frame.
+    pub(super) fn is_absent(&self, column: u32, row: u32) -> bool {
+        self.frame(column, row).is_none()
+    }
+
+    /// Column and row of the first tile that has a frame, if one has.
+    pub(super) fn first(&self) -> Option<(u32, u32)> {
+        let index = match &self.order {
+            Order::Full { .. } => 0,
+            Order::Sparse(order) => order.iter().position(|&frame| frame != ABSENT)? as u32,
+        };
+        Some((index % self.tiling.columns, index / self.tiling.columns))
+    }
+
     /// The part and the frame in it that a tile is, or `None` for a tile that has none.
     fn frame(&self, column: u32, row: u32) -> Option<(&Part, u64)> {
         let tile = u64::from(row) * u64::from(self.tiling.columns) + u64::from(column);

@@ -12,8 +12,10 @@ use super::level::Level;
 use crate::Error;
 use crate::source::Pixels;
 use crate::source::image::spool::Spool;
-use crate::source::tiff::pixels::Cache;
+use crate::source::tiff::cache::Cache;
 
+/// Decoded tiles that are kept, in bytes. Tiles being decoded come on top, one per thread.
+const CACHE_BYTES: usize = 64 << 20;
 /// Pixels of one tile: every thread decodes one whole, so that this times the threads bounds the memory.
 const MAX_TILE_PIXELS: u64 = 4 << 20;
 /// Pixels of an image that is decoded whole: JPEG 2000 takes up to 22 bytes for each.
@@ -27,7 +29,7 @@ pub(super) fn open(image: Level) -> Result<Box<dyn Pixels>, Error> {
         return Ok(Box::new(Spool::of(image.head().file.path(), whole)?));
     }
     check_tile(&image, MAX_TILE_PIXELS)?;
-    let cache = Cache::new(3 * tile.0 as usize * tile.1 as usize);
+    let cache = Cache::new(CACHE_BYTES / (3 * pixels_of(tile) as usize));
     Ok(Box::new(Tiled { image, cache }))
 }
 
@@ -83,7 +85,7 @@ fn read(
 /// An image of small tiles.
 struct Tiled {
     image: Level,
-    cache: Cache,
+    cache: Cache<Rgb>,
 }
 
 impl Pixels for Tiled {

@@ -1,9 +1,9 @@
 //! JPEG frames taken verbatim: which images qualify, which levels they are, and reading their bytes.
 //!
 //! PS3.5 annex A.4 (a frame is a JPEG stream, padded to an even length), PS3.3 C.8.12.4 (frames beyond the edge are
-//! stored at full size). Not here: decoding for pixels.
+//! stored at full size), C.8.12.4 (sparse tiles): in the place of one that has no frame stands a white one. Not here: decoding for pixels.
 
-use microtome_codec::jpeg::{self, Colour};
+use microtome_codec::jpeg::{self, Colour, Header};
 
 use super::decode::{check_jpeg, colour_of, unpadded};
 use super::format::Photometric;
@@ -11,6 +11,7 @@ use super::instance::Tiling;
 use super::level::Level;
 use super::syntax::Coding;
 use crate::Error;
+use crate::source::tiff::tiles::white_like;
 use crate::source::{TileLevel, Tiles};
 
 /// Sides of tiles that are taken verbatim.
@@ -19,9 +20,10 @@ const TILE_SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
 /// The levels of a slide that are JPEG tiles on one grid.
 pub(super) struct JpegTiles {
     tile_size: u32,
-    // Invariant: one image per level.
+    // Invariant: one image and one blank tile per level; it is empty where no tile is absent.
     levels: Vec<TileLevel>,
     images: Vec<Level>,
+    blanks: Vec<Vec<u8>>,
 }
 
 /// The side of the tiles of an image, and whether they are padded to it, or why they cannot be taken verbatim.
@@ -33,8 +35,8 @@ pub(super) fn tile_size(image: &Level) -> Result<(u32, bool), String> {
     if !image.format.plain {
         return Err("its grey is not as it is shown".into());
     }
-    if image.absent() > 0 {
-        return Err(format!("{} of its {} tiles are absent", image.absent(), image.tiling.tiles()));
+    if image.first().is_none() {
+        return Err("all of its tiles are absent".into());
     }
     // An image of one frame is the edge tile of a larger grid.
     let padded = size != tile;
@@ -60,7 +62,7 @@ pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
 impl JpegTiles {
     /// Starts with level 0, whose [`tile_size`] is given. Its first tile is checked.
     pub(super) fn new(image: Level, (tile_size, padded): (u32, bool)) -> Result<Self, Error> {
-        let mut tiles = Self { tile_size, levels: vec![], images: vec![] };
+        let mut tiles = Self { tile_size, levels: vec![], images: vec![], blanks: vec![] };
         tiles.push(0, image, padded)?;
         Ok(tiles)
     }
@@ -68,8 +70,7 @@ impl JpegTiles {
     /// Says where the markers of the first frame tell other colours than the file: they are believed.
     pub(super) fn contradiction(&self) -> Result<Option<String>, Error> {
         let image = &self.images[0];
-        let header = jpeg::inspect(&frame(image, 0, 0)?);
-        let header = header.map_err(|error| image.malformed(0, 0, error.to_string()))?;
+        let (header, _) = first_frame(image)?;
         let (said, of_file) = match image.format.photometric {
             _ if header.components.len() != 3 || self.levels[0].colour != Colour::AsStored => {
                 return Ok(None);
@@ -112,18 +113,42 @@ impl JpegTiles {
         Ok(None)
     }
 
-    /// Adds a level whose first tile decodes, and keeps the levels in order.
+    /// Adds a level whose first tile that is there decodes, and keeps the levels in order.
     fn push(&mut self, level: u8, image: Level, padded: bool) -> Result<(), Error> {
-        image.pixels(0, 0)?;
-        let stream = frame(&image, 0, 0)?;
-        let header = jpeg::inspect(&stream).map_err(|error| image.malformed(0, 0, error.to_string()))?;
+        let (header, stream) = first_frame(&image)?;
         let (width, height) = image.tiling.size;
         let colour = colour_of(&header, &image.format);
         let at = self.levels.partition_point(|other| other.level < level);
         self.levels.insert(at, TileLevel { level, width, height, tables: vec![], colour, padded });
+        self.blanks.insert(at, blank(&image, &header, colour, &stream)?);
         self.images.insert(at, image);
         Ok(())
     }
+}
+
+/// Markers and stream of the first tile that is there, which decodes.
+fn first_frame(image: &Level) -> Result<(Header, Vec<u8>), Error> {
+    let (column, row) = image.first().unwrap_or_default();
+    image.pixels(column, row)?;
+    let stream = frame(image, column, row)?;
+    let header = jpeg::inspect(&stream).map_err(|error| image.malformed(column, row, error.to_string()))?;
+    Ok((header, stream))
+}
+
+/// What stands in the place of tiles that are absent: a white one, stored like another. Empty where there are none.
+fn blank(image: &Level, header: &Header, colour: Colour, stream: &[u8]) -> Result<Vec<u8>, Error> {
+    if image.absent() == 0 {
+        return Ok(vec![]);
+    }
+    let rgb = read_as(header, colour) == Colour::Rgb;
+    let (column, row) = image.first().unwrap_or_default();
+    white_like(stream, rgb, image.tiling.tile)
+        .map_err(|error| image.malformed(column, row, error.to_string()))
+}
+
+/// The colours that a stream shows where it is given with `colour`.
+fn read_as(header: &Header, colour: Colour) -> Colour {
+    if colour == Colour::AsStored { header.assumed_colour() } else { colour }
 }
 
 /// The JPEG stream of a tile.
@@ -139,9 +164,8 @@ fn check(image: &Level, level: &TileLevel, stream: &[u8]) -> Result<(), String> 
     let header = jpeg::inspect(stream).map_err(|error| error.to_string())?;
     let (width, height) = image.tiling.tile;
     check_jpeg(&header, &image.format, width, height)?;
-    let read_as = |colour| if colour == Colour::AsStored { header.assumed_colour() } else { colour };
     // What the markers and the file say of this stream, and how all of the level are read.
-    if read_as(colour_of(&header, &image.format)) == read_as(level.colour) {
+    if read_as(&header, colour_of(&header, &image.format)) == read_as(&header, level.colour) {
         return Ok(());
     }
     Err("a JPEG whose colour markers are not those of the first frame".to_owned())
@@ -162,9 +186,14 @@ impl Tiles for JpegTiles {
 
     fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error> {
         let (image, level) = (&self.images[index], &self.levels[index]);
-        let stream = frame(image, column, row)?;
+        let Some(bytes) = image.bytes(column, row)? else { return Ok(self.blanks[index].clone()) };
+        let stream = unpadded(bytes);
         check(image, level, &stream).map_err(|what| image.malformed(column, row, what))?;
         Ok(stream)
+    }
+
+    fn is_absent(&self, index: usize, column: u32, row: u32) -> bool {
+        self.images[index].is_absent(column, row)
     }
 
     fn place(&self, index: usize, column: u32, row: u32) -> String {

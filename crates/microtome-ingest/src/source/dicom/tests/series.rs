@@ -3,6 +3,7 @@
 use super::writer::{File, NATIVE, Pixels, Table, Value, frame_place, text};
 use super::{all_pixels, jpeg_level, open_alone, open_folder, refusal, tiles};
 use crate::source;
+use microtome_codec::turbo;
 
 /// Frames of 4 x 4 px of one shade each.
 fn shaded(shades: &[u8]) -> Pixels {
@@ -31,6 +32,28 @@ fn sparse_frames_go_where_they_say_and_what_is_missing_is_white() {
     let source = open_alone(&file).expect("opens");
     assert_eq!(corners(&source), [20, 30, 255, 10]);
     assert!(source.notices[0].contains("1 of 4 tiles have no frame"), "{:?}", source.notices);
+}
+
+#[test]
+fn jpeg_frames_beside_missing_ones_are_kept_and_these_are_white() {
+    for name in ["YBR_FULL_422", "RGB"] {
+        let (file, frames) = jpeg_level(64, 64, 1, Table::Basic);
+        let places = [(33, 1), (1, 33)].map(|(column, row)| frame_place(column, row, "1", 0.0));
+        let file = file
+            .with((0x0020, 0x9311), text("CS", "TILED_SPARSE"))
+            .with((0x0028, 0x0004), text("CS", name))
+            .with((0x0028, 0x0008), text("IS", 2))
+            .with((0x5200, 0x9230), Value::Sequence(places.to_vec(), true))
+            .pixels(Pixels::Frames(frames[..2].to_vec(), 1, Table::Basic));
+        let source = open_alone(&file).expect("opens");
+        let tiles = tiles(&source);
+        let absent = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(column, row)| tiles.is_absent(0, column, row));
+        assert_eq!(absent, [true, false, false, true]);
+        assert_eq!(tiles.tile(0, 1, 0).expect("reads"), frames[0]);
+        assert_eq!(tiles.tile(0, 0, 1).expect("reads"), frames[1]);
+        let blank = turbo::decode(&tiles.tile(0, 0, 0).expect("a blank one"), 1 << 20).expect("decodes");
+        assert_eq!(blank.uniform(), Some([255; 3]), "{name}");
+    }
 }
 
 #[test]
