@@ -17,6 +17,7 @@ want() { # COMMAND PACKAGE
 }
 
 want cc gcc
+want c++ g++
 [ -e /usr/include/stdio.h ] || [ "$(uname)" != Linux ] || missing+=(libc6-dev)
 want cmake cmake
 want nasm nasm

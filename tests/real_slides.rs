@@ -161,6 +161,73 @@ fn what_is_not_jpeg_tiles_goes_in_as_pixels_and_says_so() {
 }
 
 #[test]
+fn a_dicom_pyramid_keeps_every_frame_byte_for_byte() {
+    let Some(path) = shared_data("wsi/dicom/jcupitt_cmu-1-small-region") else { return };
+    let folder = folder();
+    let container = folder.path().join("cmu.mtm");
+    succeed(["ingest", path.to_str().unwrap(), "-o", container.to_str().unwrap()]);
+    let verdict = succeed(["verify", container.to_str().unwrap(), "--source", path.to_str().unwrap()]);
+    assert!(verdict.contains("52 tiles are those of"), "{verdict}");
+    let slide = Slide::open(&container).unwrap();
+    assert_eq!(slide.levels()[0].tile_size, 500);
+    // The levels below 500 px are of one frame, which is no square.
+    let kept: Vec<u8> =
+        slide.metadata().loss.iter().filter(|s| s.verbatim).flat_map(|s| s.levels.clone()).collect();
+    assert_eq!(kept, (0..12).collect::<Vec<u8>>());
+    assert_eq!(slide.metadata().mpp, Some([0.499, 0.499]));
+    assert_eq!(slide.metadata().source.files, 12);
+    let property = |name: &str| slide.metadata().properties.get(name).cloned();
+    assert_eq!(property("dicom.SeriesDescription").as_deref(), Some("x"));
+    // The file says RGB, the streams YCbCr: whoever believes the file shows white glass in salmon.
+    let glass =
+        slide.fetch(TileId { level: 0, column: 0, row: 0 }).unwrap().decode_pixels().unwrap().pixel(450, 10);
+    assert!(glass.iter().all(|&sample| sample > 230), "{glass:?}");
+
+    // A file of the series stands for all of it.
+    let one = folder.path().join("one.mtm");
+    succeed(["ingest", path.join("level-4-frames-0-1.dcm").to_str().unwrap(), "-o", one.to_str().unwrap()]);
+    let (one, all) = (Slide::open(&one).unwrap(), &slide);
+    assert_eq!(one.metadata().source.sha256, all.metadata().source.sha256);
+}
+
+#[test]
+fn dicom_files_go_in_or_are_refused_with_a_reason() {
+    for (file, outcome) in [
+        ("google_multi_frame_jpeg_camelyon_challenge_image.dcm", Ok((1152, 700, "exact"))),
+        ("google_test_jpeg_dicom.dcm", Ok((454, 156, "exact"))),
+        ("google_test_raw_dicom.dcm", Ok((454, 156, "quality 80"))),
+        ("highdicom_sm_image.dcm", Ok((50, 50, "quality 80"))),
+        ("highdicom_sm_image_grayscale.dcm", Ok((50, 50, "quality 80"))),
+        ("highdicom_sm_image_jpegls.dcm", Ok((50, 50, "quality 80"))),
+        ("highdicom_sm_image_jpegls_nobot.dcm", Ok((50, 50, "quality 80"))),
+        ("pydicom_HTJ2KLossless_08_RGB.dcm", Err("is no whole slide")),
+        ("pydicom_JLSL_RGB_ILV2.dcm", Err("does not end in DICM")),
+        ("wsi2dcm_jpeg.dicom", Ok((957, 715, "exact"))),
+        ("wsi2dcm_jpeg2000.dicom", Ok((957, 715, "quality 80"))),
+        ("wsi2dcm_raw.dicom", Ok((957, 715, "quality 80"))),
+        (".", Err("a folder with 12 series of whole slides")),
+    ] {
+        let Some(path) = shared_data(&format!("wsi/dicom/{file}")) else { return };
+        let folder = folder();
+        let container = folder.path().join("out.mtm");
+        let arguments = ["ingest", path.to_str().unwrap(), "-o", container.to_str().unwrap()];
+        match outcome {
+            Ok((width, height, mode)) => {
+                succeed(arguments);
+                let slide = Slide::open(&container).unwrap();
+                assert_eq!((slide.levels()[0].width, slide.levels()[0].height), (width, height), "{file}");
+                assert_eq!(slide.metadata().encoder.mode, mode, "{file}");
+            }
+            Err(word) => {
+                let line = fail(1, arguments);
+                assert!(line.contains(word), "{line}");
+                assert!(support::names(folder.path()).is_empty());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_not_read_yet_is_refused_by_name() {
     for (path, word) in [
         ("wsi/malformed_wsi/large_image_zero_gi.tif", "ImageLength"),

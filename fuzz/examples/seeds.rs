@@ -15,6 +15,11 @@ use microtome_fuzz::{abbreviate, jpeg, sample_container};
 #[path = "../../crates/microtome-ingest/src/source/tiff/tests/writer.rs"]
 mod writer;
 
+#[allow(dead_code, reason = "the tests of the DICOM reader use the rest")]
+#[path = "../../crates/microtome-ingest/src/source/dicom/tests/writer.rs"]
+mod dicom_writer;
+
+use dicom_writer::{File, IMPLICIT, JPEG, NATIVE, Pixels, Table, Value as Dicom, frame_place, text};
 use writer::{LAYOUTS, Scheme, Value, picture, rgb_page, write};
 
 fn main() {
@@ -51,6 +56,7 @@ fn main() {
     );
 
     codec_1();
+    dicom();
 
     let schemes =
         [Scheme::None, Scheme::Lzw, Scheme::Deflate, Scheme::PackBits, Scheme::Jpeg, Scheme::JpegTables];
@@ -64,6 +70,48 @@ fn main() {
             let pages = if number % 2 == 0 { vec![page, half] } else { vec![page] };
             put("tiff_open", &format!("{number}-{tiled}"), &write(layout, &pages));
         }
+    }
+}
+
+/// A slide of each coding and each meaning of samples, JPEG with each offset table, sparse tiles.
+fn dicom() {
+    let frames: Vec<_> = (0..4).map(|seed| jpeg(32, 32, seed)).collect();
+    for (number, (table, fragments)) in
+        [(Table::Basic, 1), (Table::Extended, 2), (Table::Empty, 3)].into_iter().enumerate()
+    {
+        let file =
+            File::of(JPEG, (60, 50), (32, 32), 4).pixels(Pixels::Frames(frames.clone(), fragments, table));
+        put("dicom_open", &format!("jpeg-{number}"), &file.bytes());
+    }
+    let native = |syntax| File::of(syntax, (6, 6), (4, 4), 4).pixels(Pixels::Native(vec![99; 192]));
+    put("dicom_open", "implicit", &native(IMPLICIT).bytes());
+    let one = native(NATIVE).with((0x0028, 0x0002), Dicom::Us(vec![1]));
+    put("dicom_open", "grey", &one.with((0x0028, 0x0004), text("CS", "MONOCHROME1")).bytes());
+    put("dicom_open", "half", &native(NATIVE).with((0x0028, 0x0004), text("CS", "YBR_FULL_422")).bytes());
+    let places = [(1, 1), (5, 1), (1, 5), (5, 5)].map(|(x, y)| frame_place(x, y, "1", 0.0));
+    let sparse = native(NATIVE).with((0x0020, 0x9311), text("CS", "TILED_SPARSE"));
+    put(
+        "dicom_open",
+        "sparse",
+        &sparse.with((0x5200, 0x9230), Dicom::Sequence(places.to_vec(), false)).bytes(),
+    );
+    let mut rle = vec![0; 64];
+    for (at, value) in [(0, 3), (4, 64), (8, 66), (12, 68)] {
+        rle[at] = value;
+    }
+    rle.extend([241, 7, 241, 8, 241, 9]);
+    let gradient = |name: &str| {
+        let tests = "../crates/microtome-ingest/src/source/dicom/tests";
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(tests).join(name)).expect("a stream of the tests")
+    };
+    for (name, syntax, side, frame) in [
+        ("rle", "1.2.840.10008.1.2.5", 4, rle),
+        ("jpeg-2000", "1.2.840.10008.1.2.4.90", 16, gradient("gradient.j2k")),
+        ("htj2k", "1.2.840.10008.1.2.4.201", 16, gradient("gradient.jhc")),
+        ("jpeg-ls", "1.2.840.10008.1.2.4.80", 16, gradient("gradient.jls")),
+    ] {
+        let file = File::of(syntax, (side, side), (side as u16, side as u16), 1);
+        put("dicom_open", name, &file.pixels(Pixels::Frames(vec![frame], 1, Table::Basic)).bytes());
     }
 }
 

@@ -10,7 +10,7 @@ use microtome_slide::metadata::SourceRecord;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::source::{self, deepzoom};
+use crate::source::{self, deepzoom, dicom};
 
 /// Hashes the files of a source. A source without files (synthetic) is hashed by its name.
 pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<SourceRecord, Error> {
@@ -22,13 +22,17 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     }
     let path = &source::descriptor_in(Path::new(spec))?;
     record.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    if format != "deep-zoom" {
-        (record.sha256, record.bytes) = file(path, stop)?;
+    let (folder, files) = match format {
+        "deep-zoom" => deepzoom::files(path)?,
+        "dicom" => dicom::files(path)?,
+        _ => (PathBuf::new(), vec![path.clone()]),
+    };
+    if let [one] = &files[..] {
+        (record.sha256, record.bytes) = file(&folder.join(one), stop)?;
         record.files = 1;
         return Ok(record);
     }
     // The SHA-256 of what `sha256sum` prints for all files in the order of their names.
-    let (folder, files) = deepzoom::files(path)?;
     let mut listing = Sha256::new();
     for name in &files {
         let (hash, bytes) = file(&folder.join(name), stop)?;

@@ -1,4 +1,4 @@
-//! Plain images, told by their first bytes: PNG and JPEG, and TIFF, which is handed on.
+//! Plain images, told by their first bytes: PNG and JPEG, and TIFF and DICOM, which are handed on.
 //!
 //! PNG (W3C, third edition) is decoded row by row, JPEG (ITU-T T.81) at once; both are kept in memory or in a
 //! temporary file and read from there. 16-bit samples are cut to 8, alpha is shown over white. Not here: pyramids, animation, CMYK.
@@ -14,7 +14,7 @@ use microtome_codec::turbo;
 use png::{ColorType, DecodingError, Transformations};
 
 use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
-use super::{Content, Source, tiff, unread};
+use super::{Content, Source, dicom, tiff, unread};
 use crate::Error;
 
 /// Images that can only be decoded whole may have so many pixels: 100 megapixels, which take up to 900 MB where the
@@ -32,7 +32,7 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 const REMEDY: &str = "convert it to a tiled TIFF first, for example: \
                       vips tiffsave IN OUT.tif --tile --pyramid --compression deflate";
 
-/// Opens a PNG, JPEG or TIFF file, told by its first bytes. PNG and JPEG are decoded here and now.
+/// Opens a PNG, JPEG, TIFF or DICOM file, told by its first bytes. PNG and JPEG are decoded here and now.
 ///
 /// # Errors
 /// [`Error::Malformed`] for damaged files, [`Error::Unsupported`] for other files and for images too large to decode,
@@ -53,11 +53,18 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     read_exact_at(&file, &mut start[..length.min(132) as usize], 0)
         .map_err(|cause| image.read_error(cause))?;
     unread::refuse(path, &start)?;
+    // A file can be TIFF and DICOM at once; its name then says what it is meant as.
+    let is_named = |names: [&str; 2]| {
+        path.extension().is_some_and(|extension| names.iter().any(|n| extension.eq_ignore_ascii_case(n)))
+    };
+    if is_named(["dcm", "dicom"]) || (start.ends_with(b"DICM") && !is_named(["tif", "tiff"])) {
+        return dicom::open(path);
+    }
     match start {
         [0x89, b'P', b'N', b'G', ..] => image.open_png(file, length),
         [0xFF, 0xD8, 0xFF, ..] => image.open_jpeg(file, length),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::open(path),
-        _ => Err(image.unsupported("neither a PNG nor a JPEG nor a TIFF file", REMEDY)),
+        _ => Err(image.unsupported("neither a PNG nor a JPEG, TIFF or DICOM file", REMEDY)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod decoded;
 pub mod deepzoom;
+pub mod dicom;
 mod icc;
 pub mod image;
 pub(crate) mod jpeg2000;
@@ -25,7 +26,7 @@ use microtome_container::geometry::Rect;
 use crate::Error;
 
 /// Opens the source named by `spec`: a path, or `synthetic:WxH[,seed=N]`. A folder stands for the one Deep Zoom
-/// descriptor in it; other files are told by their first bytes.
+/// descriptor in it, or for the DICOM series in it; other files are told by their first bytes.
 ///
 /// # Errors
 /// [`Error::Usage`] for a malformed `synthetic:` name, else what the reader of its kind finds.
@@ -37,11 +38,13 @@ pub fn open(spec: &str) -> Result<Source, Error> {
     let path = descriptor_in(Path::new(spec))?;
     match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) {
         true => deepzoom::open(&path),
+        // A folder without a descriptor.
+        false if path.is_dir() => dicom::open(&path),
         false => image::open(&path),
     }
 }
 
-/// The descriptor in a folder, or the path itself.
+/// The descriptor in a folder, or the path itself; that can be a folder of DICOM files.
 pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_owned());
@@ -56,9 +59,10 @@ pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
     }
     match (found.pop(), found.is_empty()) {
         (Some(descriptor), true) => Ok(descriptor),
+        (None, _) if dicom::is_in(path)? => Ok(path.to_owned()),
         (None, _) => Err(Error::Unsupported {
             path: path.display().to_string(),
-            what: "a folder without a .dzi file; name the slide's own file".to_owned(),
+            what: "a folder without a .dzi file or DICOM files; name the slide's own file".to_owned(),
         }),
         (Some(_), false) => Err(Error::Unsupported {
             path: path.display().to_string(),
@@ -73,8 +77,8 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`, `ome-tiff`,
-    /// `png`, `jpeg`, `synthetic`.
+    /// Kind of source in a word: `deep-zoom`, `dicom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`,
+    /// `ome-tiff`, `png`, `jpeg`, `synthetic`.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

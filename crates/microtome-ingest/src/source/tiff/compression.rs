@@ -110,7 +110,7 @@ pub(super) fn lzw(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
 }
 
 /// The `expected` bytes of a PackBits stream.
-pub(super) fn unpack_bits(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
+pub(in crate::source) fn unpack_bits(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let mut input = stored;
     while out.len() < expected

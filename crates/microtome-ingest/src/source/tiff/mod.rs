@@ -8,10 +8,10 @@
 //! L*a*b*, which are refused.
 
 mod associated;
-mod cache;
+pub(in crate::source) mod cache;
 mod channels;
 mod chunks;
-mod compression;
+pub(in crate::source) mod compression;
 mod content;
 mod decode;
 mod ifd;
@@ -26,7 +26,7 @@ mod philips;
 mod pixels;
 mod properties;
 mod tag;
-mod tiles;
+pub(in crate::source) mod tiles;
 mod turned;
 mod window;
 mod xml;

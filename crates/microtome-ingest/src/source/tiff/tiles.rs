@@ -166,7 +166,7 @@ fn look_at_first(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<(Colour, Vec
 }
 
 /// A white tile that is stored like the complete `stream` of another: in its tables, sampling and colours.
-fn white_like(
+pub(in crate::source) fn white_like(
     stream: &[u8],
     rgb: bool,
     (width, height): (u32, u32),
