@@ -95,6 +95,11 @@ fn dicom() {
         "sparse",
         &sparse.with((0x5200, 0x9230), Dicom::Sequence(places.to_vec(), false)).bytes(),
     );
+    let file = File::of(JPEG, (60, 50), (32, 32), 2).with((0x0020, 0x9311), text("CS", "TILED_SPARSE"));
+    let places = [(33, 1), (1, 33)].map(|(x, y)| frame_place(x, y, "1", 0.0));
+    let file = file.with((0x5200, 0x9230), Dicom::Sequence(places.to_vec(), true));
+    let some = Pixels::Frames(frames[..2].to_vec(), 1, Table::Basic);
+    put("dicom_open", "sparse-jpeg", &file.pixels(some).bytes());
     let mut rle = vec![0; 64];
     for (at, value) in [(0, 3), (4, 64), (8, 66), (12, 68)] {
         rle[at] = value;
