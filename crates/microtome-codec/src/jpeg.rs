@@ -5,6 +5,7 @@
 
 mod bare;
 mod scans;
+mod strips;
 
 use smallvec::SmallVec;
 
@@ -13,6 +14,7 @@ use crate::Error;
 pub use bare::bare;
 pub(crate) use scans::MAX_SCANS;
 pub use scans::check_self_contained;
+pub use strips::join_strips;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];

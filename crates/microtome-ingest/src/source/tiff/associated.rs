@@ -6,6 +6,7 @@
 use std::io::Cursor;
 
 use microtome_codec::jpeg::{self, Colour};
+use microtome_codec::turbo;
 
 use super::ifd::{Directory, Tiff};
 use super::page::{Compression, Page, Photometric};
@@ -25,12 +26,16 @@ pub(super) fn name(tiff: &Tiff, directory: &Directory) -> Result<&'static str, E
     Ok(names.into_iter().find(|name| second.starts_with(name)).unwrap_or("thumbnail"))
 }
 
-/// Reads an associated image: a JPEG of one strip or tile as it is, anything else as PNG.
+/// Reads an associated image: JPEG strips and tiles with their data as they are, anything else as PNG.
 pub(super) fn read(tiff: &Tiff, directory: &Directory, name: &str) -> Result<Associated, Error> {
     let page = Page::read(tiff, directory)?;
     let image = pixels::whole(tiff, &page, MAX_PIXELS)?;
     let (width, height) = (image.width(), image.height());
-    if let Some(stream) = single_jpeg(tiff, &page)? {
+    let is_whole = |stream: &Vec<u8>| {
+        let picture = turbo::decode(stream, MAX_PIXELS);
+        picture.is_ok_and(|picture| (picture.width(), picture.height()) == (width, height))
+    };
+    if let Some(stream) = as_jpeg(tiff, &page)?.filter(is_whole) {
         return Ok(Associated { name: name.into(), media_type: "image/jpeg", width, height, bytes: stream });
     }
     let damaged = |error| tiff.malformed(&page.place, format!("cannot be written as PNG ({error})"));
@@ -44,18 +49,33 @@ pub(super) fn read(tiff: &Tiff, directory: &Directory, name: &str) -> Result<Ass
     Ok(Associated { name: name.into(), media_type: "image/png", width, height, bytes: bytes.into_inner() })
 }
 
-/// The page as a complete JPEG stream, if it is one strip or tile of exactly the page's size, upright.
-fn single_jpeg(tiff: &Tiff, page: &Page) -> Result<Option<Vec<u8>>, Error> {
+/// The page as a complete JPEG stream of exactly its size, if it is upright and a strip or tile is one, or strips can be
+/// joined to one: with the entropy-coded data as they are.
+fn as_jpeg(tiff: &Tiff, page: &Page) -> Result<Option<Vec<u8>>, Error> {
     let Compression::Jpeg(tables) = &page.compression else { return Ok(None) };
-    let whole = page.chunks.per_plane() == 1 && page.chunks.size(0) == (page.width, page.height);
-    if !whole || !page.orientation.is_upright() || page.photometric == Photometric::WhiteIsZero {
+    if !page.orientation.is_upright() || page.photometric == Photometric::WhiteIsZero {
         return Ok(None);
     }
-    let Some(stored) = page.chunks.bytes(tiff, &page.place, 0)? else { return Ok(None) };
+    let damaged = |error| tiff.malformed(&page.place, error);
+    let count = page.chunks.per_plane();
+    let is_full_width = (0..count).all(|i| page.chunks.size(i).0 == page.width);
+    let (Ok(height), true) = (u16::try_from(page.height), is_full_width) else { return Ok(None) };
+    let mut strips = vec![];
+    for i in 0..count {
+        let Some(stored) = page.chunks.bytes(tiff, &page.place, i)? else { return Ok(None) };
+        strips.push(stored);
+    }
+    let stored = match &strips[..] {
+        [one] if page.chunks.size(0).1 == page.height => one.clone(),
+        several => {
+            let several: Vec<_> = several.iter().map(Vec::as_slice).collect();
+            let Some(joined) = jpeg::join_strips(&several, height).map_err(damaged)? else { return Ok(None) };
+            joined
+        }
+    };
     // As it is where its own markers say what the page says.
     let said = page.jpeg_colour();
-    let own = jpeg::inspect(&stored).map_err(|error| tiff.malformed(&page.place, error))?;
+    let own = jpeg::inspect(&stored).map_err(damaged)?;
     let colour = if own.assumed_colour() == said { Colour::AsStored } else { said };
-    let stream = jpeg::complete(tables, colour, &stored);
-    stream.map(Some).map_err(|error| tiff.malformed(&page.place, error))
+    jpeg::complete(tables, colour, &stored).map(Some).map_err(damaged)
 }
