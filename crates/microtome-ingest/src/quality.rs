@@ -13,6 +13,9 @@ const SAMPLE: u32 = 16;
 /// One tile in so many is compared by SSIMULACRA2 too.
 const SCORED: u32 = 64;
 
+/// Pixels a side below which SSIMULACRA2, which looks at six scales, says nothing.
+const SMALLEST_SCORED: u32 = 64;
+
 /// A measured tile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Measured {
@@ -34,7 +37,9 @@ pub(crate) fn is_sampled(tile: TileId) -> bool {
 impl Measured {
     /// Compares the pixels of a tile with what is decoded of it.
     pub(crate) fn of(tile: TileId, pixels: &Rgb, again: &Rgb) -> Self {
-        let ssimulacra2 = place(tile).is_multiple_of(SCORED).then(|| ssimulacra2(pixels, again)).flatten();
+        let is_scored =
+            place(tile).is_multiple_of(SCORED) && pixels.width().min(pixels.height()) >= SMALLEST_SCORED;
+        let ssimulacra2 = is_scored.then(|| ssimulacra2(pixels, again)).flatten();
         Self { level: tile.level, psnr_y: psnr_y(pixels, again), ssimulacra2 }
     }
 }
