@@ -105,6 +105,7 @@ fn in_words(name: &OsStr, attempt: Attempt) -> String {
         Attempt::NotOpenSlide(missing) => {
             format!("{name} is a library and not OpenSlide: it has no {missing}")
         }
+        Attempt::TooOld(version) if version.is_empty() => format!("{name} is OpenSlide of no version"),
         Attempt::TooOld(version) => format!("{name} is OpenSlide {version}"),
     }
 }

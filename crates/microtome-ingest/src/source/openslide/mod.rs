@@ -181,7 +181,8 @@ fn format_name(vendor: Option<&str>) -> &'static str {
 
 /// The colour of what was not scanned: the slide's own, six hexadecimal digits, else white.
 fn background(properties: &[(String, String)]) -> [u8; 3] {
-    let digits = value(properties, "openslide.background-color").filter(|digits| digits.len() == 6);
+    let digits = value(properties, "openslide.background-color")
+        .filter(|value| value.len() == 6 && value.bytes().all(|digit| digit.is_ascii_hexdigit()));
     let colour = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
     colour.map_or([255; 3], |colour| [(colour >> 16) as u8, (colour >> 8) as u8, colour as u8])
 }
