@@ -102,7 +102,7 @@ fn an_mrxs_goes_in_and_is_verified_with_all_its_files() {
 
     let metadata = slide.metadata();
     assert_eq!(metadata.source.format, "openslide-mirax");
-    assert!(metadata.properties["microtome.reader"].starts_with("OpenSlide 4."));
+    assert!(metadata.source.reader.starts_with("OpenSlide 4."), "{}", metadata.source.reader);
     let files = ["slide.mrxs", "slide/Data0000.dat", "slide/Index.dat", "slide/Slidedat.ini"];
     let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     let line = |name: &str| format!("{}  {name}\n", hash(&std::fs::read(folder.path().join(name)).unwrap()));
@@ -180,7 +180,7 @@ fn what_openslide_does_not_take_for_what_it_is_named_is_refused() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    for name in ["text.bif", "text.vms", "text.vmu", "text.scn", "text.svslide"] {
+    for name in ["text.bif", "text.vms", "text.vmu", "text.svslide"] {
         refused(&write(name, b"this is no slide"), &library, &[name, "does not know it"]);
     }
     refused(&write("head.czi", b"ZISRAWFILE"), &library, &["head.czi"]);
@@ -295,4 +295,21 @@ fn a_thumbnail_is_not_the_slide() {
     let path = folder.path().join("slide.mrxs");
     std::fs::write(&path, thumbnail).unwrap();
     refused(&path, &folder.path().join("none"), &["slide.mrxs", "MRXS"]);
+}
+
+#[test]
+fn nothing_that_identifies_comes_with_an_mrxs_that_is_deidentified() {
+    let Some(library) = openslide() else { return };
+    let folder = folder();
+    let mut slide = Mirax::new(&picture(), &label());
+    slide.ini += "[PATIENT]\r\nNAME = Planted Marker\r\n";
+    let (path, container) = (slide.write(folder.path()), folder.path().join("out.mtm"));
+    let library = text(&library);
+    succeed(["ingest", text(&path), "-o", text(&container), "--openslide", library, "--deidentify"]);
+    let bytes = std::fs::read(&container).unwrap();
+    assert!(!bytes.windows(14).any(|window| window == b"Planted Marker"));
+    let slide = Slide::open(&container).unwrap();
+    assert!(slide.metadata().associated.is_empty(), "a label names the patient");
+    assert!(slide.metadata().source.reader.starts_with("OpenSlide 4."), "{}", slide.metadata().source.reader);
+    assert_eq!(slide.metadata().mpp, Some([0.25, 0.5]));
 }

@@ -34,10 +34,14 @@ pub fn companion_folder(path: &Path) -> Option<PathBuf> {
 /// [`Error::Read`].
 pub(crate) fn of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-    let mut files = match companion_folder(path) {
-        Some(folder) => below(folder)?,
-        None if ["vms", "vmu"].contains(&extension(path).as_str()) => named_in(path)?,
-        None => vec![],
+    let mut files = match (companion_folder(path), extension(path).as_str()) {
+        (Some(folder), _) => below(folder)?,
+        (None, "vms" | "vmu") => named_in(path)?,
+        // Trestle's macro image.
+        (None, "tif") => {
+            vec![path.with_extension("Full")].into_iter().filter(|file| file.is_file()).collect()
+        }
+        (None, _) => vec![],
     };
     files.push(path.to_owned());
     for file in &mut files {
@@ -102,6 +106,8 @@ mod tests {
             ("v_map2.jpg", ""),
             ("other.jpg", ""),
             ("one.svs", ""),
+            ("t.tif", ""),
+            ("t.Full", ""),
         ] {
             fs::write(folder.path().join(name), text).expect("a file");
         }
@@ -113,6 +119,7 @@ mod tests {
         assert_eq!(names("m.mrxs"), ["m.mrxs", "m/Slidedat.ini", "m/deep/Data.dat"]);
         assert_eq!(names("v.vms"), ["v(1,0).jpg", "v.jpg", "v.vms", "v_map2.jpg"]);
         assert_eq!(names("one.svs"), ["one.svs"]);
+        assert_eq!(names("t.tif"), ["t.Full", "t.tif"]);
         assert!(matches!(of(&folder.path().join("m2.mrxs")), Err(Error::Read { .. })));
     }
 }

@@ -29,8 +29,8 @@ const PIECE: u32 = 1024;
 const MAX_ICC_BYTES: usize = 16 << 20;
 /// Longest property that is kept.
 const MAX_PROPERTY_BYTES: usize = 1 << 20;
-/// The property that says what read the slide.
-const READER_PROPERTY: &str = "microtome.reader";
+/// The property that says what read the slide, `OpenSlide 4.0.1`.
+pub(crate) const READER_PROPERTY: &str = "microtome.reader";
 
 const DAMAGED: &str = "the slide is damaged, lacks a file, or is of a kind that OpenSlide does not read";
 
@@ -43,7 +43,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     Opener::new(path, "this")?.open()
 }
 
-/// Opens a file of a format that has no reader here, if OpenSlide takes it for that format too.
+/// Opens a file of a format that is known and has no reader here, if OpenSlide takes it for that format too.
 ///
 /// # Errors
 /// As [`open`].
@@ -53,12 +53,12 @@ pub(super) fn open_unread(path: &Path, format: Unread) -> Result<Source, Error> 
         Some(vendor) if vendor == format.vendor => opener.open(),
         // Read as another format, for example as the plain TIFF that it is too, it would be a wrong picture.
         Some(other) => Err(opener.unsupported(format!(
-            "it is named as {}, and OpenSlide {} takes it for {other}; give it the extension of what it is",
+            "it looks like {}, and OpenSlide {} takes it for {other}; it is damaged, or its extension is not its own",
             format.name,
             opener.library.version()
         ))),
         None => Err(opener.unsupported(format!(
-            "it is named as {}, and OpenSlide {} does not know it as that: it is something else, damaged, or lacks a file",
+            "it looks like {}, and OpenSlide {} does not know it; it is damaged, lacks a file, or its extension is not its own",
             format.name,
             opener.library.version()
         ))),
@@ -235,4 +235,4 @@ impl Pixels for Slide {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::source) mod tests;

@@ -1,5 +1,6 @@
 //! OpenSlide's pixels against those of the readers here, wherever both read a slide.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use microtome_container::geometry::Rect;
@@ -25,22 +26,26 @@ fn a_background_is_six_digits_or_white() {
     assert_eq!(background(&[]), [255; 3]);
 }
 
-/// Real slides and OpenSlide, or `None`, said aloud.
-fn slides_and_library() -> Option<PathBuf> {
-    let beside = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    let folder =
-        |variable: &str, path: &str| std::env::var_os(variable).map_or_else(|| beside(path), PathBuf::from);
-    let slides = folder("MICROTOME_TEST_DATA", "../shared/data").join("wsi");
-    let library = folder("MICROTOME_OPENSLIDE", "target/openslide/openslide_bin");
-    for path in [&slides, &library] {
-        if !path.exists() {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
-            return None;
-        }
-    }
+/// Whether OpenSlide is there, to be used; said aloud if not.
+pub(in crate::source) fn is_there() -> bool {
+    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/openslide/openslide_bin");
+    let library = std::env::var_os("MICROTOME_OPENSLIDE").map_or_else(installed, PathBuf::from);
     use_library(&library);
-    Some(slides)
+    is_at(&library)
+}
+
+fn is_at(path: &Path) -> bool {
+    if !path.exists() {
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
+    }
+    path.exists()
+}
+
+/// Real slides where OpenSlide is, or `None`, said aloud.
+fn slides() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let slides = std::env::var_os("MICROTOME_TEST_DATA").map_or_else(beside, PathBuf::from).join("wsi");
+    (is_at(&slides) && is_there()).then_some(slides)
 }
 
 fn pixels(source: Source) -> Box<dyn Pixels> {
@@ -92,7 +97,7 @@ const DIFFERENT: [(&str, &str); 5] = [
 /// neighbour here, where edge tiles are cut to the slide before they are decoded.
 #[test]
 fn what_both_read_looks_the_same_to_both() {
-    let Some(root) = slides_and_library() else { return };
+    let Some(root) = slides() else { return };
     let mut found = vec![];
     files(&root, &mut found);
     found.sort();
@@ -120,7 +125,7 @@ fn what_both_read_looks_the_same_to_both() {
 /// An error stays with a handle: a tile that cannot be read is an error on every thread, and never a blank picture.
 #[test]
 fn a_tile_that_cannot_be_read_is_an_error_and_stays_one() {
-    let Some(root) = slides_and_library() else { return };
+    let Some(root) = slides() else { return };
     let source = open(&root.join("malformed_wsi/openslide-rs_unreadable.svs")).expect("opens");
     let pixels = pixels(source);
     let rect = Rect { x: 0, y: 0, width: 16, height: 16 };
