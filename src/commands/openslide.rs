@@ -6,6 +6,7 @@ use microtome_ingest::source::openslide;
 
 /// The setting of commands that open slides.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// OpenSlide's library, 4.0.0 or newer, or the folder that holds it, for formats without a reader of their own
     /// [default: where the system or the active environment has it].

@@ -18,7 +18,7 @@ use microtome_container::header::MAX_SIDE;
 
 use self::ffi::{Argb, Handle, Library};
 use super::unread::Unread;
-use super::{Content, Pixels, Source};
+use super::{Content, Pixels, Source, companion_folder};
 use crate::Error;
 
 /// Decoded tiles that OpenSlide keeps of an open slide, in bytes.
@@ -52,16 +52,20 @@ pub(super) fn open_unread(path: &Path, format: Unread) -> Result<Source, Error> 
     match opener.library.vendor(path) {
         Some(vendor) if vendor == format.vendor => opener.open(),
         // Read as another format, for example as the plain TIFF that it is too, it would be a wrong picture.
-        Some(other) => Err(opener.unsupported(format!(
-            "it looks like {}, and OpenSlide {} takes it for {other}; it is damaged, or its extension is not its own",
-            format.name,
-            opener.library.version()
-        ))),
-        None => Err(opener.unsupported(format!(
-            "it looks like {}, and OpenSlide {} does not know it; it is damaged, lacks a file, or its extension is not its own",
-            format.name,
-            opener.library.version()
-        ))),
+        Some(other) => Err(opener.unknown(format, &format!("takes it for {other}"), why_unknown(path))),
+        None => Err(opener.unknown(format, "does not know it", why_unknown(path))),
+    }
+}
+
+/// What may be the matter with a file that is named as a slide and is none to OpenSlide.
+fn why_unknown(path: &Path) -> String {
+    if let Some(folder) = companion_folder(path).filter(|folder| !folder.is_dir()) {
+        return format!("its folder {} is missing; put it beside the file", folder.display());
+    }
+    let extension = path.extension().unwrap_or_default().as_encoded_bytes();
+    match extension.iter().any(u8::is_ascii_uppercase) {
+        true => "OpenSlide wants extensions in small letters; rename it".to_owned(),
+        false => "it is damaged, lacks a file, or its extension is not its own".to_owned(),
     }
 }
 
@@ -82,6 +86,11 @@ impl<'a> Opener<'a> {
 
     fn unsupported(&self, what: String) -> Error {
         Error::Unsupported { path: self.path.display().to_string(), what }
+    }
+
+    fn unknown(&self, format: Unread, verdict: &str, why: String) -> Error {
+        let version = self.library.version();
+        self.unsupported(format!("it looks like {}, and OpenSlide {version} {verdict}: {why}", format.name))
     }
 
     fn malformed(&self, place: &str, why: &str) -> Error {

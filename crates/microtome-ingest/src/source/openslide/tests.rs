@@ -84,7 +84,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Slides that OpenSlide shows in another way on purpose.
-const DIFFERENT: [(&str, &str); 5] = [
+const DIFFERENT: [(&str, &str); 6] = [
+    ("jcupitt", "OpenSlide believes that its YCbCr is RGB, as PhotometricInterpretation says"),
     ("orient", "OpenSlide does not turn what Orientation says is turned"),
     ("martin_usda_naip_512_jpeg_z5", "OpenSlide does not look at masks"),
     ("rio-tiler_cog_rgb_mask", "OpenSlide does not look at masks"),
