@@ -118,7 +118,10 @@ fn what_both_read_looks_the_same_to_both() {
         assert!(inside <= allowed && edge <= 16, "{name}: {inside} of 255 apart, {edge} at the edge");
         compared.push(name);
     }
-    for kind in ["svs/small_HE", "svs/tcga", "_lzw_", "_deflate_", "cog_rgb.tif", "zstd", "boxes", "ndpi"] {
+    let kinds = ["svs/small_HE", "svs/tcga", "_lzw_", "_deflate_", "cog_rgb.tif", "zstd", "boxes", "ndpi"];
+    let of_dicom =
+        ["dcm_raw", "dcm_jpeg.dicom", "dcm_jpeg2000", "google_test_jpeg", "highdicom_sm_image.dcm"];
+    for kind in kinds.iter().chain(&of_dicom) {
         assert!(compared.iter().any(|name| name.contains(kind)), "{kind}: {compared:?}");
     }
 }
