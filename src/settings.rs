@@ -52,16 +52,22 @@ pub(crate) fn parse(command: &Command, words: &[OsString]) -> Result<Parsed, Fai
     }
     let (inner_command, inner) = innermost(command, &matches);
     let settings: Vec<_> = arguments(inner_command).map(|argument| setting(argument, inner, &file)).collect();
-    let strangers = if settings.is_empty() { vec![] } else { strangers(inner_command) };
+    let strangers = if settings.is_empty() { vec![] } else { strangers(command) };
     Ok(Parsed { matches, settings, strangers })
 }
 
-/// Variables with our prefix that are no setting of the command. Not our tests' own, which begin with `MICROTOME_TEST_`.
+/// Variables with our prefix that are no setting of any command. Not our tests' own, which begin with `MICROTOME_TEST_`.
 fn strangers(command: &Command) -> Vec<String> {
     let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     ours.filter(|name| name.starts_with("MICROTOME_") && !name.starts_with("MICROTOME_TEST_"))
-        .filter(|name| !arguments(command).any(|argument| argument.get_env() == Some(name.as_ref())))
+        .filter(|name| !is_setting(command, name))
         .collect()
+}
+
+/// Whether a command, or one of those in it, takes a value from this variable.
+fn is_setting(command: &Command, variable: &str) -> bool {
+    arguments(command).any(|argument| argument.get_env() == Some(variable.as_ref()))
+        || command.get_subcommands().any(|inner| is_setting(inner, variable))
 }
 
 /// The argument `--config FILE`.

@@ -231,7 +231,7 @@ fn dicom_files_go_in_or_are_refused_with_a_reason() {
 fn what_is_not_read_yet_is_refused_by_name() {
     for (path, word) in [
         ("wsi/malformed_wsi/large_image_zero_gi.tif", "ImageLength"),
-        ("wsi/czi/newCZI_compressed.czi", "unsupported"),
+        ("wsi/vsi/vsi-ets-test-jpg2k.vsi", "Olympus VSI is not read"),
     ] {
         let Some(source) = shared_data(path) else { return };
         let folder = folder();

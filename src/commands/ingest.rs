@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use microtome_codec::turbo::Subsampling;
 use microtome_ingest::{DerivedLevels, Mode, Options, Report};
 
+use crate::commands::openslide;
 use crate::failure::Failure;
 use crate::progress::{Display, Style, stop_on_signals};
 use crate::table;
@@ -64,6 +65,8 @@ pub(crate) struct Arguments {
     /// Threads [default: one per core].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
+    #[command(flatten)]
+    openslide: openslide::Arguments,
     /// Skip sources that the target was made from already, in the same way.
     #[arg(long)]
     resume: bool,
@@ -122,6 +125,7 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.openslide.apply();
     let jobs = sources::jobs(&arguments.sources, arguments.manifest.as_deref(), arguments.shard)?;
     let targets = Targets::new(&jobs, &arguments.output, arguments.watch.is_some())?;
     let mut batch = Batch::new(arguments)?;

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod ingest;
+pub(crate) mod openslide;
 pub(crate) mod serve;
 pub(crate) mod tile;
 pub(crate) mod verify;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use microtome_ingest::verify::{self, Comparison};
 use microtome_slide::Slide;
 
+use crate::commands::openslide;
 use crate::failure::{Failure, complain};
 use crate::output::print;
 use crate::progress::stop_on_signals;
@@ -24,12 +25,15 @@ pub(crate) struct Arguments {
     /// each tile cut from its coefficients).
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    #[command(flatten)]
+    openslide: openslide::Arguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.source.is_some() && arguments.files.len() > 1 {
         return Err(Failure::Usage("--source goes with one FILE".to_owned()));
     }
+    arguments.openslide.apply();
     let all = arguments.files.len();
     let (mut failed, mut unread) = (0, 0);
     for file in &arguments.files {

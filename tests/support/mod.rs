@@ -110,6 +110,17 @@ pub(crate) fn shared_data(path: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The folder of OpenSlide's library: `MICROTOME_OPENSLIDE`, or where `scripts/setup.sh test` puts it.
+pub(crate) fn openslide() -> Option<PathBuf> {
+    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openslide/openslide_bin");
+    let path = std::env::var_os("MICROTOME_OPENSLIDE").map_or_else(installed, PathBuf::from);
+    if !path.exists() {
+        skipped("OpenSlide is not there (scripts/setup.sh test installs it, or set MICROTOME_OPENSLIDE)");
+        return None;
+    }
+    Some(path)
+}
+
 /// A picture of smooth waves, each channel in another direction: every place looks different, and JPEG likes it.
 pub(crate) fn picture(width: u32, height: u32) -> Rgb {
     let wave = |at: u32, length: u32| (40 + 160 * (at % length).min(length - at % length) / length) as u8;
@@ -136,10 +147,16 @@ pub(crate) fn psnr(a: &Rgb, b: &Rgb) -> f64 {
 
 /// Writes a picture as PNG.
 pub(crate) fn write_png(path: &Path, pixels: &Rgb) {
-    let file = std::fs::File::create(path).unwrap();
-    let mut encoder = png::Encoder::new(file, pixels.width(), pixels.height());
+    std::fs::write(path, png(pixels)).unwrap();
+}
+
+/// A picture as PNG.
+pub(crate) fn png(pixels: &Rgb) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, pixels.width(), pixels.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header().unwrap().write_image_data(pixels.data()).unwrap();
+    bytes
 }
 
 /// Writes a Deep Zoom folder of a picture, all levels, and gives the path of its descriptor.

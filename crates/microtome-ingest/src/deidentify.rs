@@ -9,6 +9,7 @@ use microtome_codec::jpeg;
 use microtome_slide::metadata::SourceRecord;
 
 use crate::Error;
+use crate::source::openslide::READER_PROPERTY;
 use crate::source::{Associated, Content, Source, TileLevel, Tiles};
 
 /// What was dropped, by name. Values are what nobody is to see.
@@ -108,6 +109,10 @@ pub(crate) fn anonymous(record: SourceRecord) -> SourceRecord {
 }
 
 fn is_harmless(name: &str, value: &str) -> bool {
+    // Our own: a program and its version.
+    if name == READER_PROPERTY {
+        return true;
+    }
     if NUMBERS.contains(&name) {
         // No date is written with these alone that is not a number: a day has more than one separator.
         let numbers = value.split([' ', ',', '\\', '"']).filter(|part| !part.is_empty());

@@ -10,7 +10,7 @@ use microtome_slide::metadata::SourceRecord;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::source::{self, deepzoom, dicom};
+use crate::source::{self, dicom, files};
 
 /// Hashes the files of a source. A source without files (synthetic) is hashed by its name.
 pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<SourceRecord, Error> {
@@ -23,9 +23,8 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     let path = &source::descriptor_in(Path::new(spec))?;
     record.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let (folder, files) = match format {
-        "deep-zoom" => deepzoom::files(path)?,
         "dicom" => dicom::files(path)?,
-        _ => (PathBuf::new(), vec![path.clone()]),
+        _ => files::of(path)?,
     };
     if let [one] = &files[..] {
         (record.sha256, record.bytes) = file(&folder.join(one), stop)?;

@@ -23,14 +23,12 @@ use crate::metadata::{LevelBytes, Made, mode_name};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
 use crate::quality::Measured;
+use crate::source::openslide::READER_PROPERTY;
 use crate::source::{self, Content, Source, Tiles};
 use crate::training::Training;
 
 /// Quality of levels that are made or derived beside tiles kept verbatim.
 const EXACT_MODE_QUALITY: u8 = 85;
-
-/// Property of sources that something else reads for us.
-const READER: &str = "microtome.reader";
 
 /// How the source's level 0 goes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,7 +173,11 @@ pub fn ingest(
 /// What reads a source: its own property says so where it is not us.
 fn reader(source: &Source) -> String {
     let own = || format!("microtome {}", env!("CARGO_PKG_VERSION"));
-    source.properties.iter().find(|(name, _)| name == READER).map_or_else(own, |(_, reader)| reader.clone())
+    source
+        .properties
+        .iter()
+        .find(|(name, _)| name == READER_PROPERTY)
+        .map_or_else(own, |(_, reader)| reader.clone())
 }
 
 /// Opens a source as it is to go in: with the quality of level 0 (`None` for exact), and without what is to be left out.

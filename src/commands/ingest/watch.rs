@@ -4,9 +4,10 @@
 //! A slide is complete when nothing of it has changed for a while.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
+
+use microtome_ingest::source::companion_folder;
 
 use super::sources;
 use crate::failure::Failure;
@@ -68,15 +69,7 @@ impl Watch {
 fn state(path: &Path) -> Option<State> {
     let mut state = (0, 0, None);
     add(path, &mut state)?;
-    let name = path.file_stem()?.to_str()?;
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    let companion = match extension.to_ascii_lowercase().as_str() {
-        "mrxs" => name.to_owned(),
-        "dzi" => format!("{name}_files"),
-        "vsi" => format!("_{name}_"),
-        _ => return Some(state),
-    };
-    let companion = path.with_file_name(companion);
+    let Some(companion) = companion_folder(path) else { return Some(state) };
     if companion.is_dir() {
         add(&companion, &mut state)?;
     }

@@ -74,30 +74,6 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
 }
 
-/// The folder that holds descriptor and tiles, and the names of all files in it that belong to the slide, sorted by
-/// their bytes.
-pub(crate) fn files(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
-    let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-    let mut names = vec![];
-    let mut open = vec![files_folder(path)];
-    while let Some(folder) = open.pop() {
-        let failed = |cause| Error::Read { path: folder.clone(), cause };
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            match entry.file_type().map_err(failed)?.is_dir() {
-                true => open.push(entry.path()),
-                false => names.push(entry.path()),
-            }
-        }
-    }
-    names.push(path.to_owned());
-    for name in &mut names {
-        *name = name.strip_prefix(&parent).unwrap_or(name).to_owned();
-    }
-    names.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-    Ok((parent, names))
-}
-
 fn files_folder(path: &Path) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}_files"))

@@ -14,7 +14,7 @@ use microtome_codec::turbo;
 use png::{ColorType, DecodingError, Transformations};
 
 use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
-use super::{Content, Source, dicom, tiff, unread};
+use super::{Content, Source, dicom, openslide, tiff, unread};
 use crate::Error;
 
 /// Images that can only be decoded whole may have so many pixels: 100 megapixels, which take up to 900 MB where the
@@ -52,7 +52,9 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     let mut start = [0; 132];
     read_exact_at(&file, &mut start[..length.min(132) as usize], 0)
         .map_err(|cause| image.read_error(cause))?;
-    unread::refuse(path, &start)?;
+    if let Some(format) = unread::tell(path, &start)? {
+        return openslide::open_unread(path, format);
+    }
     // A file can be TIFF and DICOM at once; its name then says what it is meant as.
     let is_named = |names: [&str; 2]| {
         path.extension().is_some_and(|extension| names.iter().any(|n| extension.eq_ignore_ascii_case(n)))

@@ -6,14 +6,17 @@
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod dicom;
+pub(crate) mod files;
 mod icc;
 pub mod image;
 pub(crate) mod jpeg2000;
 mod names;
+pub mod openslide;
 pub mod synthetic;
 pub mod tiff;
 mod unread;
 
+pub use files::companion_folder;
 pub use names::{is_source_folder, may_be_slide};
 
 use std::path::{Path, PathBuf};
@@ -78,7 +81,7 @@ pub struct Source {
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
     /// Kind of source in a word: `deep-zoom`, `dicom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`,
-    /// `ome-tiff`, `png`, `jpeg`, `synthetic`.
+    /// `ome-tiff`, `png`, `jpeg`, `synthetic`, `openslide-mirax` and others that OpenSlide reads.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

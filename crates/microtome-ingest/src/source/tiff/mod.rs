@@ -45,7 +45,7 @@ use self::parts::Parts;
 use self::properties::Description;
 use self::tag::{IMAGE_DESCRIPTION, SAMPLES_PER_PIXEL};
 use crate::Error;
-use crate::source::Source;
+use crate::source::{Source, openslide};
 
 /// Opens a TIFF, BigTIFF, SVS, OME-TIFF, NDPI or SCN file.
 ///
@@ -59,7 +59,9 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
     let mut directories = tiff.directories()?;
     let tiff = Arc::new(tiff);
-    overlapping::refuse(&tiff, &directories)?;
+    if let Some(format) = overlapping::tell(&tiff, &directories)? {
+        return openslide::open_unread(path, format);
+    }
     if leica::is_leica(&tiff, &directories[0])? {
         return leica::open(&tiff, &directories);
     }

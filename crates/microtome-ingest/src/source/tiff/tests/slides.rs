@@ -4,7 +4,7 @@ use microtome_codec::Rgb;
 
 use super::deep::mask;
 use super::writer::{LAYOUTS, Scheme, TestPage, Value, picture, rgb_page, write};
-use super::{open_bytes, pixels, refusal, tiles};
+use super::{open_bytes, pixels, refusal, tiles, whole};
 use crate::source::tiff::tiles::level_of;
 
 fn level(width: u32, height: u32, tile: u32, subfile: u64) -> TestPage {
@@ -105,10 +105,33 @@ fn makers_whose_tiles_overlap_are_refused_whatever_the_name_of_the_file() {
     let xmp = b"<?xml version=\"1.0\"?><Metadata><iScan Magnification=\"40\"/></Metadata>";
     let bif = [level(256, 256, 128, 0), with(level(128, 128, 128, 1), 700, Value::Bytes(xmp.to_vec()))];
     let trestle = [with(level(256, 256, 128, 0), 305, Value::Text("MedScan 3.1"))];
-    for (pages, name) in [(&bif[..], "page 1: Ventana BIF"), (&trestle[..], "page 0: Trestle")] {
+    for (pages, name) in [(&bif[..], "Ventana BIF"), (&trestle[..], "Trestle (MedScan)")] {
         let error = refusal(&write(LAYOUTS[2], pages)).to_string();
-        assert!(error.contains(name), "{error}");
+        // Where OpenSlide is there, it has the say: neither is a whole slide of its maker.
+        assert!(error.contains(name) || error.contains("opening: OpenSlide 4."), "{error}");
     }
+}
+
+/// Four tiles of 128 px that share 16 px with each other, in a TIFF that looks like a plain grid.
+#[test]
+fn a_trestle_slide_is_read_by_openslide_with_its_overlaps() {
+    if !crate::source::openslide::tests::is_there() {
+        return;
+    }
+    let (image, mut stored) = (picture(240, 240), Rgb::filled(256, 256, [0; 3]));
+    for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+        stored.blit(&image, x * 112, y * 112, 128, 128, x * 128, y * 128);
+    }
+    let page = rgb_page(&stored, (128, 128), true, Scheme::Lzw, false);
+    let description = Value::Text("Background Color=E6E6E6;Objective Power=10;OverlapsXY= 16 16");
+    let page = with(with(page, 305, Value::Text("MedScan 3.1")), 270, description);
+    // OpenSlide opens the file again and again.
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), write(LAYOUTS[0], &[page])).expect("writes");
+    let source = super::open(file.path()).expect("opens");
+    assert_eq!((source.width, source.height, source.format), (240, 240, "openslide-trestle"));
+    assert_eq!(source.objective_power, Some(10.0));
+    assert!(pixels(&source).read(whole(&source)).expect("reads") == image);
 }
 
 pub(super) fn strips(image: &Rgb, rows: u32, scheme: Scheme) -> TestPage {
