@@ -215,3 +215,25 @@ fn own_area(grid: &Grid, column: u32, row: u32, rect: Rect) -> Rect {
     let (y, height) = own(row, rect.y, rect.height);
     Rect { x, y, width, height }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_refused_with_the_way_round() {
+        let rect = |width, height| Rect { x: 0, y: 0, width, height };
+        let jpeg = Format::Jpeg { quality: 85 };
+        assert!(check_size(rect(10_000, 10_000), jpeg).is_ok());
+        assert!(check_size(rect(65_501, 1), Format::Png).is_ok());
+        for (rect, format, what) in [
+            (rect(10_001, 10_000), jpeg, "at most 100 megapixels): choose a coarser --level"),
+            (rect(65_501, 1), jpeg, "65500 px a side"),
+            (rect(100_000, 40_001), Format::Png, "at most 4000 megapixels"),
+            (rect(u32::MAX, u32::MAX), Format::Png, "or .tif"),
+        ] {
+            let error = check_size(rect, format).expect_err(what).to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}
