@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use microtome_codec::jpeg::Colour;
 use microtome_codec::turbo::{self, Subsampling};
+use microtome_slide::metadata::AbsentTiles;
 use microtome_slide::{Grid, Rect, Slide};
 
 use self::associated::Strip;
@@ -151,6 +152,14 @@ impl<W: Write + Seek> File<'_, W> {
         })?;
         self.report.tiles += grid.tiles();
         self.note_made(level, anew, grid);
+        let absent = self.slide.metadata().absent.iter().filter(|absent| absent.level == level);
+        let absent: u64 = absent.map(AbsentTiles::count).sum();
+        if absent > 0 {
+            let what = format!(
+                "{absent} tiles of level {level} that the slide's source lacked are written as blank ones"
+            );
+            self.report.notices.push(what);
+        }
         let mut directory = self.level_fields(level, &tiles);
         directory.push((324, Value::Offsets(offsets)));
         directory.push((325, Value::Offsets(counts)));
