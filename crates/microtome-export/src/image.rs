@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::Error;
 
-/// Pixels of the largest JPEG: 300 MB while it is made, and what `ingest` reads.
+/// Pixels of the largest JPEG: what `ingest` reads. Making one takes some 7 bytes of memory a pixel.
 pub const MAX_JPEG_PIXELS: u64 = 100_000_000;
 /// Pixels of the largest PNG.
 pub const MAX_PNG_PIXELS: u64 = 4_000_000_000;
