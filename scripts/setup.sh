@@ -22,6 +22,9 @@ want c++ g++
 want cmake cmake
 want nasm nasm
 if [ "$need" = test ]; then
+    want python3 python3
+    # Without it `python3 -m venv` finds no pip.
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     # Debian's names; on Ubuntu these are snap packages of other names.
     if grep -qs '^ID=ubuntu' /etc/os-release; then
         want chromedriver chromium-chromedriver
@@ -51,5 +54,13 @@ if [ "$need" = test ]; then
     if [ ! -d target/openslide/openslide_bin ] && [ -z "${MICROTOME_OPENSLIDE:-}" ]; then
         python3 -m pip install --quiet --no-deps --target target/openslide openslide-bin==4.0.1.2 >/dev/null 2>&1 ||
             echo "OpenSlide is not there (pip cannot install openslide-bin); tests that want it skip" >&2
+    fi
+    # Independent readers of what `export` writes. Without them those tests skip, and say so.
+    python=target/test-python
+    readers=(imagecodecs openslide-bin openslide-python tifffile)
+    if ! "$python/bin/python" -c 'import imagecodecs, openslide, tifffile' 2>/dev/null; then
+        echo "Installing ${readers[*]} into $python ..." >&2
+        python3 -m venv "$python" && "$python/bin/pip" install -q "${readers[@]}" ||
+            echo "They cannot be installed: tests with independent readers will skip." >&2
     fi
 fi

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::output::printable;
+use crate::publish;
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,16 @@ impl From<microtome_ingest::Error> for Failure {
 impl From<microtome_slide::Error> for Failure {
     fn from(error: microtome_slide::Error) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl From<microtome_export::Error> for Failure {
+    fn from(error: microtome_export::Error) -> Self {
+        match error {
+            microtome_export::Error::Usage(what) => Self::Usage(what),
+            microtome_export::Error::Write { path, cause } => publish::unwritable(&path, &cause),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 

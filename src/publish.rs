@@ -1,5 +1,6 @@
 //! Files that appear under their final name whole or not at all, and never in place of another.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -17,6 +18,15 @@ pub(crate) fn part_prefix(target: &Path) -> String {
 
 /// Writes a file: under a temporary name in `folder`, which is on the target's file system, then renamed.
 pub(crate) fn file(target: &Path, folder: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    written(target, folder, |part| part.write_all(bytes).map_err(|error| unwritable(target, &error)))
+}
+
+/// As [`file`], with what `write` writes.
+pub(crate) fn written<R>(
+    target: &Path,
+    folder: &Path,
+    write: impl FnOnce(&mut File) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     let prefix = part_prefix(target);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".part");
@@ -24,9 +34,9 @@ pub(crate) fn file(target: &Path, folder: &Path, bytes: &[u8]) -> Result<(), Fai
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut part = builder.tempfile_in(folder).map_err(|error| unwritable(target, &error))?;
-    part.write_all(bytes).map_err(|error| unwritable(target, &error))?;
+    let result = write(part.as_file_mut())?;
     part.persist_noclobber(target).map_err(|error| unwritable(target, &error.error))?;
-    Ok(())
+    Ok(result)
 }
 
 /// Why a file or folder cannot be written, with the remedy where there is one.

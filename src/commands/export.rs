@@ -1,63 +1,165 @@
 //! `microtome export`: back to files that need no Microtome.
 
-mod levels;
 mod staging;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use microtome_slide::Slide;
+use microtome_export::image::{self, Format};
+use microtome_export::tiff::{self, Dialect};
+use microtome_export::{Report, deepzoom};
 use microtome_slide::deepzoom::Descriptor;
+use microtome_slide::{Rect, Slide};
 
 use crate::failure::{Failure, complain};
 use crate::output::print;
+use crate::progress::stop_on_signals;
 use crate::publish;
 use crate::table;
-use levels::Levels;
 use staging::Staging;
 
-/// Write a container out as a Deep Zoom folder.
+/// Write a container out in another format.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The container.
     file: PathBuf,
-    /// NAME.dzi; the tiles go to NAME_files beside it. Nothing that exists is replaced.
+    /// NAME.dzi (the tiles go to NAME_files beside it), NAME.tif, NAME.svs, or with --level or --associated NAME.jpg or
+    /// NAME.png. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// The level to write as a picture; 0 is full resolution.
+    #[arg(long, value_name = "K")]
+    level: Option<u8>,
+    /// The part of the level to write, in its pixels.
+    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_parser = region, requires = "level")]
+    region: Option<Rect>,
+    /// The associated image to write, as it is stored: label, macro, thumbnail.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["level", "quality"])]
+    associated: Option<String>,
+    /// JPEG quality of what cannot be passed on as it is.
+    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100),
+          default_value_t = microtome_export::QUALITY)]
+    quality: u8,
+}
+
+fn region(text: &str) -> Result<Rect, String> {
+    let numbers: Result<Vec<u32>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    match numbers.as_deref() {
+        Ok(&[x, y, width, height]) => Ok(Rect { x, y, width, height }),
+        _ => Err("four numbers of pixels are expected: X,Y,WIDTH,HEIGHT".to_owned()),
+    }
+}
+
+/// What is written, by the end of the target's name.
+enum Target {
+    DeepZoom,
+    Tiff(Dialect),
+    Picture(Format),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let output = &arguments.output;
-    if output.extension().is_none_or(|e| e != "dzi") {
-        let path = output.display();
-        return Err(Failure::Usage(format!("{path}: OUT is to end in .dzi, the only format written so far")));
-    }
+    let target = target(arguments)?;
     let slide = Slide::open(&arguments.file)?;
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
-    let files = output.with_file_name(format!("{stem}_files"));
+    let output = &arguments.output;
     staging::remove_stale(output);
     publish::refuse_existing(output)?;
+    if let Some(name) = &arguments.associated {
+        return associated(&slide, name, output);
+    }
+    match target {
+        Target::DeepZoom => deep_zoom(&slide, arguments),
+        Target::Tiff(dialect) => {
+            let options = tiff::Options { dialect, quality: arguments.quality };
+            // Everything goes under another name first: an export that fails leaves nothing half-made.
+            let staging = Staging::create(output)?;
+            let report = publish::written(output, staging.path(), |file| {
+                Ok(tiff::write(&slide, options, output, file, stop_on_signals())?)
+            })?;
+            complain_of(output, &report);
+            print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
+        }
+        Target::Picture(format) => {
+            let staging = Staging::create(output)?;
+            let (level, region) = (arguments.level.unwrap_or(0), arguments.region);
+            publish::written(output, staging.path(), |file| {
+                Ok(image::write(&slide, level, region, format, output, file, stop_on_signals())?)
+            })
+        }
+    }
+}
+
+/// What the arguments ask for, as far as they fit together.
+fn target(arguments: &Arguments) -> Result<Target, Failure> {
+    let path = arguments.output.display();
+    let end = arguments.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let target = match &*end {
+        "dzi" => Target::DeepZoom,
+        "tif" | "tiff" => Target::Tiff(Dialect::Generic),
+        "svs" => Target::Tiff(Dialect::Aperio),
+        "jpg" | "jpeg" => Target::Picture(Format::Jpeg { quality: arguments.quality }),
+        "png" => Target::Picture(Format::Png),
+        _ => {
+            return Err(Failure::Usage(format!(
+                "{path}: OUT is to end in .dzi, .tif, .tiff or .svs, or for a picture in .jpg, .jpeg or .png"
+            )));
+        }
+    };
+    let is_picture = matches!(target, Target::Picture(_));
+    match (arguments.level.is_some() || arguments.associated.is_some(), is_picture) {
+        (true, false) => Err(Failure::Usage(format!(
+            "{path}: --level and --associated write a picture: OUT is to end in .jpg, .jpeg or .png"
+        ))),
+        (false, true) => Err(Failure::Usage(format!(
+            "{path}: a picture is of one level or part of it: add --level K (and --region X,Y,WIDTH,HEIGHT), or \
+             --associated NAME"
+        ))),
+        _ => Ok(target),
+    }
+}
+
+fn complain_of(output: &Path, report: &Report) {
+    for notice in &report.notices {
+        complain(&format!("{}: {notice}", output.display()));
+    }
+}
+
+/// Writes an associated image as it is stored.
+fn associated(slide: &Slide, name: &str, output: &Path) -> Result<(), Failure> {
+    let images = &slide.metadata().associated;
+    let Some(image) = images.iter().find(|image| image.name == name) else {
+        let there: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        return Err(Failure::Usage(format!("there is no associated image {name} (there are: {there})")));
+    };
+    let end = output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let ends: &[&str] = if image.media_type == "image/png" { &["png"] } else { &["jpg", "jpeg"] };
+    if !ends.contains(&&*end) {
+        let path = output.display();
+        return Err(Failure::Usage(format!(
+            "{path}: the {name} is stored as {}: OUT is to end in .{}",
+            image.media_type, ends[0]
+        )));
+    }
+    let bytes = slide.associated(name)?.unwrap_or_default();
+    publish::file(output, publish::folder(output), &bytes)
+}
+
+fn deep_zoom(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
+    let output = &arguments.output;
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+    let files = output.with_file_name(format!("{stem}_files"));
     publish::refuse_existing(&files)?;
     let format = match slide.metadata().properties.get("deep-zoom.Format").map(String::as_str) {
         Some("jpeg") => "jpeg",
         _ => "jpg",
     };
-    let descriptor = Descriptor::of(&slide, format);
-    // Everything goes under another name first: an export that fails leaves nothing half-made.
+    let descriptor = Descriptor::of(slide, format);
     let staging = Staging::create(output)?;
-    let levels = Levels { slide: &slide, descriptor: &descriptor, files: &staging.path().join("files") };
-    let mut tiles = 0;
-    for level in 0..slide.levels().len() as u8 {
-        tiles += levels.write(level)?;
-        if levels.is_rounded_down(level) {
-            let grid = slide.levels()[usize::from(level)];
-            let size = format!("{} x {} px", grid.width, grid.height);
-            let what = format!("level {level} was stored rounded down ({size}); its tiles were made anew");
-            complain(&format!("{}: {what}", output.display()));
-        }
-    }
+    let folder = staging.path().join("files");
+    let report = deepzoom::write(slide, &descriptor, arguments.quality, &folder, stop_on_signals())?;
     publish_both(&staging, &files, output, &descriptor)?;
-    print(&format!("{}: {} tiles in {}", output.display(), table::count(tiles), files.display()))
+    complain_of(output, &report);
+    print(&format!("{}: {} tiles in {}", output.display(), table::count(report.tiles), files.display()))
 }
 
 /// Gives the tiles their final name, then writes the descriptor: who sees a .dzi finds its tiles.

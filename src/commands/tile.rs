@@ -1,8 +1,9 @@
-//! `microtome tile`: one tile as a viewer gets it.
+//! `microtome tile`: one tile as a viewer gets it, or as its source had it.
 
 use std::io::Write;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use microtome_slide::{Slide, TileId};
 
 use crate::failure::Failure;
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// The JPEG file, or - for standard output. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// The tile just as the source had it: a JPEG stream that may lack tables, and be padded at the slide's edge.
+    #[arg(long)]
+    original: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -37,10 +41,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let bounds = format!("{} columns and {} rows", grid.columns(), grid.rows());
         return Err(Failure::Usage(format!("{tile} is outside the slide: that level has {bounds}")));
     }
-    let jpeg = slide.tile(tile)?;
+    let jpeg = if arguments.original { original(&slide, tile)? } else { slide.tile(tile)? };
     if arguments.output.as_os_str() == "-" {
         return Ok(std::io::stdout().write_all(&jpeg)?);
     }
     publish::refuse_existing(&arguments.output)?;
     publish::file(&arguments.output, publish::folder(&arguments.output), &jpeg)
+}
+
+/// The tile as the source had it, which is there for levels that were kept.
+fn original(slide: &Slide, tile: TileId) -> Result<Bytes, Failure> {
+    let columns = slide.levels()[usize::from(tile.level)].columns();
+    let number = u64::from(tile.row) * u64::from(columns) + u64::from(tile.column);
+    let absent = &slide.metadata().absent;
+    if absent.iter().any(|absent| absent.level == tile.level && absent.contains(number)) {
+        return Err(Failure::Failed(format!("{tile}: the source has no such tile; leave out --original")));
+    }
+    let kept = slide.metadata().is_verbatim(tile.level);
+    let record = if kept { slide.fetch(tile)?.record()? } else { None };
+    record.ok_or_else(|| {
+        let kept: Vec<_> = (0..slide.levels().len() as u8)
+            .filter(|&level| slide.metadata().is_verbatim(level))
+            .map(|level| level.to_string())
+            .collect();
+        let kept = if kept.is_empty() { "none was".to_owned() } else { kept.join(", ") };
+        Failure::Failed(format!(
+            "{tile}: the source's tiles of that level were not kept (of its levels: {kept}); leave out --original"
+        ))
+    })
 }

@@ -21,9 +21,12 @@
 //! or without restart markers. Huffman tables that libjpeg optimised for one tile are recognised and not
 //! kept, but made anew by the writer, so tiles with optimised tables share a template too.
 //!
+//! [`extended`] makes a larger picture of a stream without touching the coefficients that it has.
+//!
 //! Sources: ITU-T T.81 annexes B (markers), F (sequential coding) and K (tables, code lengths), libjpeg's
 //! jchuff.c. Not here: pixels, transforms, and how coefficients are stored.
 
+mod extend;
 mod header;
 mod huffman;
 mod parse;
@@ -36,6 +39,7 @@ mod write;
 
 use crate::Error;
 
+pub use extend::extended;
 pub use parse::Parser;
 pub use scan::{ScanHeader, piece_shape};
 pub use template::{HuffmanTables, Statistics, Template};

@@ -124,7 +124,9 @@ impl VerbatimParams {
         Self { derived_quality, derived_subsampling, streams }
     }
 
-    fn stream(&self, level: u8) -> Option<&LevelStream> {
+    /// How the tiles of a level are completed; `None` if they are stored complete and of the right size.
+    #[must_use]
+    pub fn stream(&self, level: u8) -> Option<&LevelStream> {
         self.streams.iter().find(|s| s.level == level)
     }
 

@@ -1,7 +1,8 @@
 //! Fetched tiles and families: the hand-over from whoever waits for storage to whoever decodes.
 
 use bytes::Bytes;
-use microtome_codec::Rgb;
+use microtome_codec::payload::{LevelStream, PayloadCodec};
+use microtome_codec::{Rgb, jpeg};
 use microtome_container::geometry::{Rect, TileId};
 use microtome_container::reader::Reading;
 
@@ -71,13 +72,43 @@ impl FetchedTile {
     /// # Errors
     /// As [`Self::decode`].
     pub fn complete(&self, record: &Bytes) -> Result<Bytes, Error> {
-        let Wanted { tile, rect: Rect { width, height, .. }, content } = self.wanted();
-        let codec = match content {
+        let Rect { width, height, .. } = self.wanted().rect;
+        self.complete_at(record, width, height)
+    }
+
+    /// The complete stream of a record of this tile, at the size that it is stored at: an edge tile that its source
+    /// padded to the size of the others keeps its padding.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn complete_padded(&self, record: &Bytes) -> Result<Bytes, Error> {
+        let Wanted { tile, rect, .. } = self.wanted();
+        let header = jpeg::inspect(record).map_err(|e| self.0.undecodable(*tile, e))?;
+        let side = self.level_stream().map_or(0, |stream| u32::from(stream.padded_to));
+        match (header.width, header.height) == (side, side) {
+            true => self.complete_at(record, side, side),
+            false => self.complete_at(record, rect.width, rect.height),
+        }
+    }
+
+    /// What completes the records of the tile's level, where they are not complete as they are.
+    #[must_use]
+    pub fn level_stream(&self) -> Option<&LevelStream> {
+        self.codec().params().stream(self.wanted().tile.level)
+    }
+
+    fn complete_at(&self, record: &Bytes, width: u32, height: u32) -> Result<Bytes, Error> {
+        let tile = self.wanted().tile;
+        let complete = self.codec().params().to_jpeg(tile.level, width, height, record);
+        complete.map_err(|e| self.0.undecodable(tile, e))
+    }
+
+    fn codec(&self) -> &PayloadCodec {
+        let Wanted { tile, content, .. } = self.wanted();
+        match content {
             Content::Stored => &self.0.find(*tile).codec,
             Content::Derived { codec, .. } => codec,
-        };
-        let complete = codec.params().to_jpeg(tile.level, *width, *height, record);
-        complete.map_err(|e| self.0.undecodable(*tile, e))
+        }
     }
 
     fn wanted(&self) -> &Wanted {

@@ -34,6 +34,14 @@ pub struct Metadata {
     pub notices: Vec<String>,
 }
 
+impl Metadata {
+    /// Whether the tiles of a level are the source's, byte for byte, but for those that are [absent](Self::absent).
+    #[must_use]
+    pub fn is_verbatim(&self, level: u8) -> bool {
+        self.loss.iter().any(|step| step.verbatim && step.levels.contains(&level))
+    }
+}
+
 /// Tiles of a level that its source lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

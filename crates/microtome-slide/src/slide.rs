@@ -27,6 +27,9 @@ use crate::times::Times;
 /// Longest codec parameters read: tables of 64 KiB for each of 33 levels fit.
 const MAX_PARAMETERS: u64 = 4 << 20;
 
+/// Longest ICC profile read.
+const MAX_ICC_PROFILE: u64 = 16 << 20;
+
 /// An open slide. Cheap to clone; all methods from any thread.
 #[derive(Debug, Clone)]
 pub struct Slide {
@@ -193,6 +196,22 @@ impl Slide {
             return Err(invalid(&self.inner.container, "section META", what));
         };
         Ok(Some(self.inner.container.read_section(section)?))
+    }
+
+    /// The ICC profile of the slide's colours, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Container`] if its section is damaged, [`Error::Invalid`] if it is absurdly long.
+    pub fn icc_profile(&self) -> Result<Option<Vec<u8>>, Error> {
+        let container = &self.inner.container;
+        match sections(container, SectionKind::ICC_PROFILE).next() {
+            Some(section) if section.length > MAX_ICC_PROFILE => {
+                let what = format!("{} bytes (at most 16 MiB)", section.length);
+                Err(invalid(container, "section ICCP", what))
+            }
+            Some(section) => Ok(Some(container.read_section(section)?)),
+            None => Ok(None),
+        }
     }
 
     /// How much each level takes in the file: reads the whole index.
