@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::SlideId;
@@ -26,6 +27,7 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
         "dicom" => dicom::files(path)?,
         _ => files::of(path)?,
     };
+    record.modified = files.iter().filter_map(|name| modified(&folder.join(name))).max();
     if let [one] = &files[..] {
         (record.sha256, record.bytes) = file(&folder.join(one), stop)?;
         record.files = 1;
@@ -41,6 +43,12 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     record.files = files.len() as u64;
     record.sha256 = hex(&listing.finalize());
     Ok(record)
+}
+
+/// When a file was changed last, in seconds since 1970, where the system tells.
+fn modified(path: &Path) -> Option<u64> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    modified.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// Names the slide in checksums: the same source, taken in the same way, the same id. Trained models follow from these.
