@@ -139,7 +139,8 @@ fn tiles_outside_the_slide_name_the_bounds() {
     let export = folder.path().join("a.dzi");
     std::fs::create_dir(folder.path().join("a_files")).unwrap();
     assert!(fail(1, ["export", path(&container), "-o", path(&export)]).contains("a_files"));
-    assert!(fail(2, ["export", path(&container), "-o", "a.png"]).contains(".dzi"));
+    assert!(fail(2, ["export", path(&container), "-o", "a.gif"]).contains(".dzi"));
+    assert!(fail(2, ["export", path(&container), "-o", "a.png"]).contains("--level"));
 }
 
 #[test]
