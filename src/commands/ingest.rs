@@ -127,8 +127,8 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.openslide.apply();
     let jobs = sources::jobs(&arguments.sources, arguments.manifest.as_deref(), arguments.shard)?;
-    let targets = Targets::new(&jobs, &arguments.output, arguments.watch.is_some())?;
     let mut batch = Batch::new(arguments)?;
+    let targets = Targets::new(&jobs, &arguments.output, arguments.watch.is_some())?;
     targets.with_folder(|| {
         batch.every(&jobs, &targets.files)?;
         match &arguments.watch {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::SlideId;
@@ -21,12 +21,9 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
         record.sha256 = hex(&Sha256::digest(spec.as_bytes()));
         return Ok(record);
     }
-    let path = &source::descriptor_in(Path::new(spec))?;
+    let path = source::descriptor_in(Path::new(spec))?;
     record.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let (folder, files) = match format {
-        "dicom" => dicom::files(path)?,
-        _ => files::of(path)?,
-    };
+    let (folder, files) = files(&path, format)?;
     record.modified = files.iter().filter_map(|name| modified(&folder.join(name))).max();
     if let [one] = &files[..] {
         (record.sha256, record.bytes) = file(&folder.join(one), stop)?;
@@ -43,6 +40,32 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     record.files = files.len() as u64;
     record.sha256 = hex(&listing.finalize());
     Ok(record)
+}
+
+/// The folder of a source and its files below it.
+fn files(path: &Path, format: &str) -> Result<(PathBuf, Vec<PathBuf>), Error> {
+    match format {
+        "dicom" => dicom::files(path),
+        _ => files::of(path),
+    }
+}
+
+/// Size and last change of each file of a source: what tells that it was not written to meanwhile.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct State(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+/// The state of a source's files as they are now; none of a synthetic one.
+pub(crate) fn state(spec: &str, format: &str) -> Result<State, Error> {
+    if format == "synthetic" {
+        return Ok(State(vec![]));
+    }
+    let (folder, files) = files(&source::descriptor_in(Path::new(spec))?, format)?;
+    let state = files.into_iter().map(|name| {
+        let path = folder.join(&name);
+        let metadata = std::fs::metadata(&path).map_err(|cause| Error::Read { path, cause })?;
+        Ok((name, metadata.len(), metadata.modified().ok()))
+    });
+    state.collect::<Result<_, _>>().map(State)
 }
 
 /// When a file was changed last, in seconds since 1970, where the system tells.

@@ -135,6 +135,7 @@ pub fn ingest(
             Error::Usage(format!("cannot start {} threads: {e}; ask for fewer with --jobs", options.jobs))
         })?;
 
+    let before = fingerprint::state(spec, source.format)?;
     let materials = Materials { name: spec, source: &source, plan: &plan, params: &params };
     // No need to hash the rest of a source that has failed.
     let failed = AtomicBool::new(false);
@@ -146,6 +147,13 @@ pub fn ingest(
         (filled, hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let filled = filled?;
+    if fingerprint::state(spec, source.format)? != before {
+        return Err(Error::Malformed {
+            path: spec.to_owned(),
+            place: "its files".to_owned(),
+            what: "they were written to while they were read; ingest it again once it is complete".to_owned(),
+        });
+    }
     let (record, mode) = (fingerprint?, mode_name(quality, options));
     let record = SourceRecord { reader: reader(&source), ..record };
     let record = if options.deidentify { deidentify::anonymous(record) } else { record };

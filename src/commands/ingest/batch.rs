@@ -1,7 +1,7 @@
 //! Slide after slide: what becomes of each is printed, reported and counted, whatever became of those before it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -37,7 +37,17 @@ struct Counts {
 
 impl<'a> Batch<'a> {
     pub(super) fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
+        if let Some(folder) = arguments.watch.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(Failure::Usage(format!("{}: is no folder to be watched", folder.display())));
+        }
         let open = |path: &PathBuf| {
+            let mut start = [0];
+            let is_other =
+                File::open(path).is_ok_and(|mut f| f.read(&mut start).is_ok_and(|n| n > 0 && start != *b"{"));
+            if is_other {
+                let what = "holds something else than reports; name another file to --report";
+                return Err(Failure::Usage(format!("{}: {what}", path.display())));
+            }
             let file = File::options().create(true).append(true).open(path);
             let failed = |e| Failure::Failed(format!("{}: cannot be written: {e}", path.display()));
             Ok::<_, Failure>((path.clone(), file.map_err(failed)?))
@@ -59,15 +69,21 @@ impl<'a> Batch<'a> {
     pub(super) fn watch(&mut self, folder: &Path) -> Result<(), Failure> {
         let mut watch = Watch::new(folder, Duration::from_secs(self.arguments.settle));
         complain(&format!("watching {}; interrupt to end", folder.display()));
+        let mut trouble = None;
         loop {
-            let found = watch.complete(Instant::now())?;
-            let jobs = found.iter().map(|path| Job::found(folder, path)).collect::<Result<Vec<_>, _>>()?;
-            let targets = sources::files_in(&self.arguments.output, &jobs)?;
-            for (job, target) in jobs.iter().zip(&targets) {
-                if let Some(parent) = target.parent() {
-                    make_folder(parent)?;
+            // A share that is away for a while, a folder that goes while it is looked at: the next look will do.
+            let found = watch.complete(Instant::now()).unwrap_or_else(|failure| {
+                let new = failure.to_string();
+                if trouble.as_ref() != Some(&new) {
+                    complain(&new);
                 }
-                match self.one(&job.source, target, Some((1, 1))) {
+                trouble = Some(new);
+                vec![]
+            });
+            for path in found {
+                let job = [Job::found(folder, &path)];
+                let targets = sources::files_in(&self.arguments.output, &job)?;
+                match self.one(&job[0].source, &targets[0], Some((1, 1))) {
                     Err(Failure::Interrupted) => return self.end(),
                     other => other?,
                 }
@@ -123,7 +139,8 @@ impl<'a> Batch<'a> {
         if *resume && target.exists() && microtome_ingest::already_ingested(source, target, options)? {
             return Ok(Outcome::Skipped);
         }
-        if let (Some(_), Some(folder)) = (number, target.parent()) {
+        if let Some(folder) = target.parent().filter(|_| number.is_some() || self.arguments.output != target)
+        {
             make_folder(folder)?;
         }
         ingest(source, target, options, *progress, number).map(|report| Outcome::Done(Box::new(report)))

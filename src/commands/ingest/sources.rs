@@ -6,9 +6,9 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use microtome_ingest::source::{is_source_folder, may_be_slide};
+use microtome_ingest::source::{holds_series, is_source_folder, may_be_slide};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 
 /// Folders in folders that are walked through.
 const MAX_DEPTH: usize = 32;
@@ -34,10 +34,13 @@ impl Job {
     }
 
     /// What was found below a folder that was named.
-    pub(super) fn found(folder: &Path, path: &Path) -> Result<Self, Failure> {
-        let source = text(path)?;
+    pub(super) fn found(folder: &Path, path: &Path) -> Self {
+        let source = text(path);
         let below = path.strip_prefix(folder).unwrap_or(path);
-        Ok(Self { source, place: below.with_extension(""), target: None })
+        if below.as_os_str().is_empty() {
+            return Self::named(&source);
+        }
+        Self { source, place: below.with_extension(""), target: None }
     }
 }
 
@@ -115,7 +118,7 @@ fn named(source: &str) -> Result<Vec<Job>, Failure> {
         if path.is_dir() {
             jobs.extend(in_folder(&path)?);
         } else {
-            jobs.push(Job::named(&text(&path)?));
+            jobs.push(Job::named(&text(&path)));
         }
     }
     match jobs.is_empty() {
@@ -125,19 +128,19 @@ fn named(source: &str) -> Result<Vec<Job>, Failure> {
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<Job>, Failure> {
-    if is_source_folder(folder) {
-        return Ok(vec![Job::named(&text(folder)?)]);
-    }
     let found = walk(folder)?;
+    if found.len() == 1 && is_source_folder(folder) {
+        return Ok(vec![Job::named(&text(folder))]);
+    }
     if found.is_empty() {
         let what = "no slide is in this folder, nor in those in it; name the slide's own file";
         return Err(Failure::Usage(format!("{}: {what}", folder.display())));
     }
-    found.iter().map(|path| Job::found(folder, path)).collect()
+    Ok(found.iter().map(|path| Job::found(folder, path)).collect())
 }
 
 /// Whatever may be a slide in a folder and those in it, in the order of names. Folders that are a slide themselves count as
-/// one, and what belongs to a file of the same name (`slide.mrxs` and `slide`, `slide.dzi` and `slide_files`) is left alone.
+/// one, a DICOM series counts beside what else lies in its folder, and what belongs to a file of the same name (`slide.mrxs` and `slide`, `slide.dzi` and `slide_files`) is left alone.
 ///
 /// # Errors
 /// [`Failure::Failed`] if a folder cannot be read, or lies too deep.
@@ -157,17 +160,25 @@ fn walk_into(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
         entries.push(entry.map_err(failed)?.path());
     }
     entries.sort();
+    if holds_series(folder) {
+        found.push(folder.to_owned());
+    }
     for path in &entries {
         if is_hidden(path) || belongs_to_another(path, &entries) {
             continue;
         }
-        // Links to folders are not followed: they may lead in a circle.
-        if path.is_dir() && !path.is_symlink() {
+        if path.is_dir() && path.is_symlink() {
+            complain(&format!(
+                "{}: a link to a folder, which may lead in a circle: not followed",
+                path.display()
+            ));
+        } else if path.is_dir() {
             match is_source_folder(path) {
                 true => found.push(path.clone()),
                 false => walk_into(path, depth + 1, found)?,
             }
-        } else if path.is_file() && may_be_slide(path) {
+        } else if may_be_slide(path) {
+            // A link that leads nowhere too: it fails when it is opened.
             found.push(path.clone());
         }
     }
@@ -213,16 +224,16 @@ fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
         }
         let source = match source.starts_with("synthetic:") {
             true => source.to_owned(),
-            false => self::text(&folder.join(source))?,
+            false => self::text(&folder.join(source)),
         };
         jobs.push(Job { target, ..Job::named(&source) });
     }
     Ok(jobs)
 }
 
-fn text(path: &Path) -> Result<String, Failure> {
-    let name = path.to_str().map(str::to_owned);
-    name.ok_or_else(|| Failure::Failed(format!("{}: its name is not UTF-8; rename it", path.display())))
+/// A path as a source's name. One that is not UTF-8 becomes one that does not exist: that source fails, not all.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// The container of each slide in a folder. Two slides of one name get the whole names of their files
@@ -294,7 +305,7 @@ mod tests {
                 "_v_/stack1/frame.tif",
             ],
         );
-        let jobs = jobs(&[text(root.path()).expect("UTF-8")], None, None).expect("slides");
+        let jobs = jobs(&[text(root.path())], None, None).expect("slides");
         let places: Vec<_> = jobs.iter().map(|job| job.place.to_str().expect("UTF-8")).collect();
         assert_eq!(places, ["a/deep/y", "b/x", "b/x", "d", "m", "v"]);
         let files = files_in(Path::new("out"), &jobs).expect("a file for each");
@@ -303,12 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn a_dicom_series_counts_beside_what_lies_in_its_folder() {
+        let root = tempfile::tempdir().expect("a folder");
+        touch(root.path(), &["case/label.tif", "other/x.svs"]);
+        let dicom = [&[0; 128][..], b"DICM"].concat();
+        for name in ["case/level-0.dcm", "loose.dcm"] {
+            std::fs::write(root.path().join(name), &dicom).expect("a file");
+        }
+        let found = jobs(&[text(root.path())], None, None).expect("slides");
+        let sources: Vec<_> =
+            found.iter().map(|job| Path::new(&job.source).strip_prefix(root.path())).collect();
+        let expected = ["", "case", "case/label.tif", "other/x.svs"].map(|path| Ok(Path::new(path)));
+        assert_eq!(sources, expected);
+        assert!(found.iter().all(|job| !job.place.as_os_str().is_empty()));
+    }
+
+    #[test]
     fn patterns_and_manifests_name_slides() {
         let root = tempfile::tempdir().expect("a folder");
         touch(root.path(), &["a1.svs", "a2.svs", "b.svs"]);
-        let pattern = text(&root.path().join("a?.svs")).expect("UTF-8");
+        let pattern = text(&root.path().join("a?.svs"));
         assert_eq!(jobs(&[pattern], None, None).expect("two").len(), 2);
-        let none = text(&root.path().join("c*.svs")).expect("UTF-8");
+        let none = text(&root.path().join("c*.svs"));
         assert!(matches!(jobs(&[none], None, None), Err(Failure::Usage(_))));
         let manifest = root.path().join("list.txt");
         std::fs::write(&manifest, "# slides\n\na1.svs\nsub/b.svs\tcase 7/b.mtm\nsynthetic:9x9\n")

@@ -17,7 +17,7 @@ pub mod tiff;
 mod unread;
 
 pub use files::companion_folder;
-pub use names::{is_source_folder, may_be_slide};
+pub use names::{holds_series, is_source_folder, may_be_slide};
 
 use std::path::{Path, PathBuf};
 

@@ -27,6 +27,12 @@ pub fn is_source_folder(path: &Path) -> bool {
     slides <= 1 && descriptor_in(path).is_ok_and(|found| slides == usize::from(found != path))
 }
 
+/// Whether a folder holds a DICOM series, whatever else: named as a source, it stands for that.
+#[must_use]
+pub fn holds_series(path: &Path) -> bool {
+    descriptor_in(path).is_ok_and(|found| found == path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

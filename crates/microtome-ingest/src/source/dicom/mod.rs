@@ -80,7 +80,8 @@ impl Slide {
             let known = images.iter_mut().find(|(other, _)| *other == name && !name.is_empty());
             match known {
                 Some((_, files)) if files.iter().any(|file| file.part() == instance.part()) => {
-                    notices.push(format!("{} is left out: a copy of another file", file_name(&instance)));
+                    let what = "is left out: another file says that it is the same image (SOP Instance UID)";
+                    notices.push(format!("{} {what}", file_name(&instance)));
                 }
                 Some((_, files)) => files.push(instance),
                 None => images.push((name, vec![instance])),
