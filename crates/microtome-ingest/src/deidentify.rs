@@ -1,7 +1,8 @@
 //! De-identification: what may name a patient, a case, a person or a day does not go into the container.
 //!
 //! Dropped are label and macro image, every property that is not on the list below or whose value is more than numbers and
-//! known words, the file's name and date, and the reader's notices, which may quote any of it. Tiles that are kept byte for
+//! known words, the texts of the ICC profile, thumbnails of
+//! another shape than the slide's, the file's name and date, and the reader's notices, which may quote any of it. Tiles that are kept byte for
 //! byte must be bare of comments and application data. (Where such things hide: R. W. Pearce's svs-deidentifier and
 //! B. Gilbert's anonymize-slide, issue trackers; DICOM PS3.15 annex E.) Not here: what the picture itself shows.
 
@@ -10,7 +11,7 @@ use microtome_slide::metadata::SourceRecord;
 
 use crate::Error;
 use crate::source::openslide::READER_PROPERTY;
-use crate::source::{Associated, Content, Source, TileLevel, Tiles};
+use crate::source::{Associated, Content, Source, TileLevel, Tiles, icc};
 
 /// What was dropped, by name. Values are what nobody is to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Removed {
     pub images: Vec<String>,
     /// Notices of the reader.
     pub notices: usize,
+    /// Whether the ICC profile was left out, since it could not be had without its texts.
+    pub profile: bool,
 }
 
 /// Properties that are kept if their value is made of numbers.
@@ -89,9 +92,18 @@ pub(crate) fn deidentify(mut source: Source) -> (Source, Removed) {
         }
         is_kept
     });
+    source.icc_profile = source.icc_profile.and_then(|profile| {
+        let bare = icc::without_text(&profile);
+        removed.profile = bare.is_none();
+        bare
+    });
+    let shape = f64::from(source.width) / f64::from(source.height);
     let images = std::mem::take(&mut source.associated);
     for image in images {
-        match bare_thumbnail(&image) {
+        // What has another shape than the slide is no picture of it, whatever it is called.
+        let own = f64::from(image.width) / f64::from(image.height.max(1));
+        let is_alike = (0.9..1.1).contains(&(own / shape));
+        match bare_thumbnail(&image).filter(|_| is_alike) {
             Some(bytes) => source.associated.push(Associated { bytes, ..image }),
             None => removed.images.push(image.name),
         }

@@ -225,17 +225,20 @@ fn done(report: &Report) -> serde_json::Value {
             "properties": removed.properties,
             "images": removed.images,
             "notices": removed.notices,
+            "profile": removed.profile,
         })),
     })
 }
 
 /// What de-identification has left out, in a line.
 fn removed(report: &Report) -> Option<String> {
-    let Removed { properties, images, notices } = report.removed.as_ref()?;
+    let Removed { properties, images, notices, profile } = report.removed.as_ref()?;
+    let profile = if *profile { ", the ICC profile" } else { "" };
     let listed =
         |names: &[String]| if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     Some(format!(
-        "de-identified: left out {} images{}, {} properties{}, {notices} notices",
+        "de-identified: left out {} images{}, {} properties{}, {notices} notices{profile}; a container that is named \
+         after its source may still identify",
         images.len(),
         listed(images),
         properties.len(),

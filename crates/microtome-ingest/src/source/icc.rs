@@ -8,7 +8,8 @@ use std::sync::Arc;
 use microtome_codec::Rgb;
 use microtome_container::geometry::Rect;
 use moxcms::{
-    ColorProfile, DataColorSpace, Layout, RenderingIntent, Transform8BitExecutor, TransformOptions,
+    ColorDateTime, ColorProfile, DataColorSpace, Layout, LocalizableString, ProfileText, RenderingIntent,
+    Transform8BitExecutor, TransformOptions,
 };
 
 use super::{Content, Pixels, Source};
@@ -43,6 +44,21 @@ impl Source {
         self.content = Content::Pixels(Box::new(Converted { pixels, transform, name: name.to_owned() }));
         Ok(self)
     }
+}
+
+/// The profile with its colours and nothing that names who made it, of what and when; `None` if that cannot be had.
+pub(crate) fn without_text(profile: &[u8]) -> Option<Vec<u8>> {
+    let mut profile = ColorProfile::new_from_slice(profile).ok()?;
+    let text = |text: &str| {
+        let text = LocalizableString::new("en".to_owned(), "US".to_owned(), text.to_owned());
+        Some(ProfileText::Localizable(vec![text]))
+    };
+    // Both are required (ICC.1:2022, 8.2).
+    (profile.description, profile.copyright) = (text("slide"), text("not stated"));
+    (profile.device_manufacturer, profile.device_model, profile.char_target) = (None, None, None);
+    (profile.viewing_conditions_description, profile.calibration_date) = (None, None);
+    profile.creation_date_time = ColorDateTime::default();
+    profile.encode().ok()
 }
 
 fn transform(profile: &[u8]) -> Result<Arc<Transform8BitExecutor>, String> {
@@ -115,6 +131,26 @@ mod tests {
     fn colours(source: &Source) -> Vec<u8> {
         let Content::Pixels(pixels) = &source.content else { unreachable!("pixels were given") };
         pixels.read(Rect { x: 0, y: 0, width: 4, height: 1 }).expect("reads").data().to_vec()
+    }
+
+    #[test]
+    fn texts_go_and_colours_stay() {
+        let mut profile = ColorProfile::new_adobe_rgb();
+        let text = LocalizableString::new("en".to_owned(), "US".to_owned(), "D0E-JANE".to_owned());
+        profile.copyright = Some(ProfileText::Localizable(vec![text.clone()]));
+        profile.device_model = Some(ProfileText::Localizable(vec![text]));
+        let mut bytes = profile.encode().expect("a profile");
+        bytes.extend_from_slice(b"D0E-JANE");
+        let bare = without_text(&bytes).expect("the same colours");
+        let utf16: Vec<u8> = "D0E-JANE".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for marker in [&b"D0E-JANE"[..], &utf16] {
+            assert!(bytes.windows(marker.len()).any(|window| window == marker));
+            assert!(!bare.windows(marker.len()).any(|window| window == marker));
+        }
+        assert_eq!(without_text(&bytes), Some(bare.clone()), "the same each time");
+        let colours_by = |profile| colours(&source(Some(profile)).into_srgb("a").expect("converts"));
+        assert_eq!(colours_by(bytes), colours_by(bare));
+        assert_eq!(without_text(b"no profile"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod dicom;
 pub(crate) mod files;
-mod icc;
+pub(crate) mod icc;
 pub mod image;
 pub(crate) mod jpeg2000;
 mod names;

@@ -1,6 +1,6 @@
 //! Associated images of an Aperio slide: its striped pages.
 //!
-//! The second line of a page's ImageDescription begins with `label` or `macro`; the thumbnail's has sizes. Not here:
+//! A line of a page's ImageDescription begins with `label` or `macro`, or NewSubfileType says so; the thumbnail's has sizes. Not here:
 //! other vendors' associated images.
 
 use std::io::Cursor;
@@ -11,7 +11,7 @@ use microtome_codec::turbo;
 use super::ifd::{Directory, Tiff};
 use super::page::{Compression, Page, Photometric};
 use super::pixels;
-use super::tag::IMAGE_DESCRIPTION;
+use super::tag::{IMAGE_DESCRIPTION, NEW_SUBFILE_TYPE};
 use crate::Error;
 use crate::source::Associated;
 
@@ -20,10 +20,18 @@ const MAX_PIXELS: u64 = 64 << 20;
 
 /// The name of the associated image in a striped page of an Aperio slide.
 pub(super) fn name(tiff: &Tiff, directory: &Directory) -> Result<&'static str, Error> {
-    let description = tiff.text(directory, IMAGE_DESCRIPTION)?.unwrap_or_default();
-    let second = description.lines().nth(1).unwrap_or_default().trim_start();
+    let description = tiff.text(directory, IMAGE_DESCRIPTION)?.unwrap_or_default().to_ascii_lowercase();
     let names = ["label", "macro"];
-    Ok(names.into_iter().find(|name| second.starts_with(name)).unwrap_or("thumbnail"))
+    let said = names
+        .into_iter()
+        .find(|name| description.split(['\r', '\n']).any(|line| line.trim_start().starts_with(name)));
+    // Where the description does not say, Aperio's NewSubfileType does: 1 is the label, 9 the macro image.
+    let typed = match tiff.number_of(directory, NEW_SUBFILE_TYPE)?.unwrap_or(0) {
+        1 => "label",
+        9 => "macro",
+        _ => "thumbnail",
+    };
+    Ok(said.unwrap_or(typed))
 }
 
 /// Reads an associated image: JPEG strips and tiles with their data as they are, anything else as PNG.

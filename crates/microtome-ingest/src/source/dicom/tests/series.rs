@@ -157,7 +157,7 @@ fn other_dicom_files_copies_and_twins_are_left_out_and_said_so() {
     let notices = source.notices.join("\n");
     for word in [
         "1 DICOM files that are no whole slides",
-        "copy.dcm is left out: a copy",
+        "copy.dcm is left out: another file says",
         "twin.dcm is left out: a second image of its size",
         "z.dcm is left out: its ImageType is DERIVED\\PRIMARY\\LOCALIZER",
     ] {
