@@ -70,6 +70,20 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
 }
 
+/// What a JPEG stream says beside its picture and nobody here listens to. (Exif 2.32, 4.5.4; ICC.1:2022, annex B.4.)
+fn not_read(stream: &[u8]) -> Vec<String> {
+    let markers = &stream[..stream.len().min(256 << 10)];
+    let has = |name: &[u8]| markers.windows(name.len()).any(|window| window == name);
+    let told = [
+        (&b"ICC_PROFILE\0"[..], "the ICC profile of the JPEG is not read: its colours are taken for sRGB"),
+        (
+            b"Exif\0\0",
+            "the EXIF data of the JPEG are not read: a picture that they turn lies as it is stored",
+        ),
+    ];
+    told.into_iter().filter(|(name, _)| has(name)).map(|(_, notice)| notice.to_owned()).collect()
+}
+
 /// An image file being opened.
 struct Image {
     path: PathBuf,
@@ -138,8 +152,9 @@ impl Image {
         let size = (header.width, header.height);
         self.check_pixels("a JPEG", size, MAX_WHOLE_PIXELS)?;
         let pixels = turbo::decode(&stream, MAX_WHOLE_PIXELS).map_err(failed)?;
+        let notices = not_read(&stream);
         drop(stream);
-        Ok(self.source(size, "jpeg", Spool::of(&self.path, pixels)?))
+        Ok(Source { notices, ..self.source(size, "jpeg", Spool::of(&self.path, pixels)?) })
     }
 
     fn open_png(&self, file: File, length: u64) -> Result<Source, Error> {
