@@ -50,14 +50,10 @@ if [ "$need" = test ]; then
     for tool in fmt clippy; do
         cargo "$tool" --version >/dev/null 2>&1 || rustup component add "${tool/fmt/rustfmt}"
     done
-    # A second opinion on slides, for the tests that compare: 4 MB, and no part of the build. They skip without it.
-    if [ ! -d target/openslide/openslide_bin ] && [ -z "${MICROTOME_OPENSLIDE:-}" ]; then
-        python3 -m pip install --quiet --no-deps --target target/openslide openslide-bin==4.0.1.2 >/dev/null 2>&1 ||
-            echo "OpenSlide is not there (pip cannot install openslide-bin); tests that want it skip" >&2
-    fi
-    # Independent readers of what `export` writes. Without them those tests skip, and say so.
+    # A second opinion on slides, and independent readers of what `export` writes: no part of the build. Without them the
+    # tests that compare skip, and say so.
     python=target/test-python
-    readers=(imagecodecs openslide-bin openslide-python tifffile)
+    readers=(imagecodecs openslide-bin==4.0.1.2 openslide-python tifffile)
     if ! "$python/bin/python" -c 'import imagecodecs, openslide, tifffile' 2>/dev/null; then
         echo "Installing ${readers[*]} into $python ..." >&2
         python3 -m venv "$python" && "$python/bin/pip" install -q "${readers[@]}" ||

@@ -1,6 +1,7 @@
 //! What the fuzz targets share: bytes as a file, a small valid container, and making a changed one look right again.
 
 pub mod params;
+pub mod sources;
 pub mod tiles;
 
 use std::cell::RefCell;

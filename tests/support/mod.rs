@@ -112,7 +112,12 @@ pub(crate) fn shared_data(path: &str) -> Option<PathBuf> {
 
 /// The folder of OpenSlide's library: `MICROTOME_OPENSLIDE`, or where `scripts/setup.sh test` puts it.
 pub(crate) fn openslide() -> Option<PathBuf> {
-    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openslide/openslide_bin");
+    let installed = || {
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/lib");
+        let versions = std::fs::read_dir(&python).into_iter().flatten().flatten();
+        let mut found = versions.map(|version| version.path().join("site-packages/openslide_bin"));
+        found.find(|path| path.is_dir()).unwrap_or_else(|| python.join("openslide_bin"))
+    };
     let path = std::env::var_os("MICROTOME_OPENSLIDE").map_or_else(installed, PathBuf::from);
     if !path.exists() {
         skipped("OpenSlide is not there (scripts/setup.sh test installs it, or set MICROTOME_OPENSLIDE)");

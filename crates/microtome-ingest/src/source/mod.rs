@@ -3,22 +3,28 @@
 //! A source either has JPEG tiles ([`Tiles`]), which are taken verbatim, or pixels ([`Pixels`]), which are
 //! quantised once. Both are read at random by many threads. Not here: pyramids, encoding, containers.
 
+mod blank;
+mod cache;
 pub(crate) mod decoded;
 pub mod deepzoom;
 pub mod dicom;
+mod file;
 pub(crate) mod files;
 pub(crate) mod icc;
 pub mod image;
 pub(crate) mod jpeg2000;
 mod names;
 pub mod openslide;
+mod pack_bits;
 pub mod synthetic;
 pub mod tiff;
+mod tiled;
 mod unread;
 
 pub use files::companion_folder;
 pub use names::{holds_series, is_source_folder, may_be_slide};
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use microtome_codec::Rgb;
@@ -122,6 +128,24 @@ pub struct Associated {
     pub height: u32,
     /// The encoded image.
     pub bytes: Vec<u8>,
+}
+
+impl Associated {
+    /// Pixels as an associated image, in PNG.
+    ///
+    /// # Errors
+    /// What the encoder says of a picture that is none, such as one without pixels.
+    pub(crate) fn png(name: &str, pixels: &Rgb) -> Result<Self, png::EncodingError> {
+        let (width, height) = (pixels.width(), pixels.height());
+        let mut bytes = Cursor::new(vec![]);
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(pixels.data())?;
+        writer.finish()?;
+        Ok(Self { name: name.to_owned(), media_type: "image/png", width, height, bytes: bytes.into_inner() })
+    }
 }
 
 /// What a source offers.

@@ -2,8 +2,6 @@
 //!
 //! Not here: which file is which.
 
-use std::io::Cursor;
-
 use microtome_codec::jpeg;
 
 use super::decode::{colour_of, unpadded};
@@ -30,13 +28,5 @@ pub(super) fn read(name: &'static str, instances: Vec<Instance>) -> Result<Assoc
             .map_err(|error| malformed(error.to_string()))?;
         return Ok(Associated { name: name.into(), media_type: "image/jpeg", width, height, bytes });
     }
-    let unwritten = |error: png::EncodingError| malformed(format!("cannot be written as PNG ({error})"));
-    let mut bytes = Cursor::new(vec![]);
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(unwritten)?;
-    writer.write_image_data(pixels.data()).map_err(unwritten)?;
-    writer.finish().map_err(unwritten)?;
-    Ok(Associated { name: name.into(), media_type: "image/png", width, height, bytes: bytes.into_inner() })
+    Associated::png(name, &pixels).map_err(|error| malformed(format!("cannot be written as PNG ({error})")))
 }

@@ -10,7 +10,7 @@ use super::format::{Format, Photometric, interleaved};
 use super::jpegls;
 use super::syntax::Coding;
 use crate::source::jpeg2000::{self, Expected};
-use crate::source::tiff::compression::unpack_bits;
+use crate::source::pack_bits::unpack_bits;
 
 /// Decodes a frame of `width` x `height` pixels.
 ///

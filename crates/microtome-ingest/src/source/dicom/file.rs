@@ -1,77 +1,37 @@
-//! A DICOM file: positional reads, and errors that name it.
-//!
-//! Not here: what the bytes mean.
+//! A DICOM file: what all files have, and the way round what is not read. Not here: what the bytes mean.
 
 use std::fmt::Display;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 
-use super::super::image::spool::read_exact_at;
 use crate::Error;
+use crate::source::file::SlideFile;
 
 const REMEDY: &str = "convert it to a pyramidal TIFF first, for example with QuPath or Bio-Formats";
 
 /// An open DICOM file.
-pub(super) struct DicomFile {
-    pub(super) file: fs::File,
-    path: PathBuf,
-    length: u64,
-}
+pub(super) struct DicomFile(SlideFile);
 
 impl DicomFile {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let read = |cause| Error::Read { path: path.to_owned(), cause };
-        let file = fs::File::open(path).map_err(read)?;
-        let length = file.metadata().map_err(read)?.len();
-        Ok(Self { file, path: path.to_owned(), length })
-    }
-
-    /// The path as it was given.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Length of the file in bytes.
-    pub(super) fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// An error about bytes of the file that are wrong.
-    pub(super) fn malformed(&self, place: impl Into<String>, what: impl Display) -> Error {
-        Error::Malformed {
-            path: self.path.display().to_string(),
-            place: place.into(),
-            what: format!("{what}; the file is damaged or cut off: copy or export it again"),
-        }
+        SlideFile::open(path).map(Self)
     }
 
     /// An error about something that is not read but can be stored in another way.
     pub(super) fn unsupported(&self, what: impl Display) -> Error {
-        self.unsupported_unless(what, REMEDY)
+        self.0.unsupported(what, REMEDY)
     }
 
     /// An error about something that is not read, with a way round it.
     pub(super) fn unsupported_unless(&self, what: impl Display, remedy: &str) -> Error {
-        Error::Unsupported { path: self.path.display().to_string(), what: format!("{what}; {remedy}") }
+        self.0.unsupported(what, remedy)
     }
+}
 
-    /// What the system said about a read at `offset`.
-    pub(super) fn read_error(&self, offset: u64, cause: &io::Error) -> Error {
-        let text = format!("at byte {offset}: {cause}");
-        Error::Read { path: self.path.clone(), cause: io::Error::new(cause.kind(), text) }
-    }
+impl Deref for DicomFile {
+    type Target = SlideFile;
 
-    /// The `length` bytes at `offset`. The caller has a limit on `length`; that they lie in the file is checked here.
-    pub(super) fn read(&self, offset: u64, length: u64, place: &str) -> Result<Vec<u8>, Error> {
-        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
-        let Some(size) = usize::try_from(length).ok().filter(|_| inside) else {
-            let what =
-                format!("{length} bytes at byte {offset} reach beyond the file's {} bytes", self.length);
-            return Err(self.malformed(place, what));
-        };
-        let mut bytes = vec![0; size];
-        read_exact_at(&self.file, &mut bytes, offset).map_err(|error| self.read_error(offset, &error))?;
-        Ok(bytes)
+    fn deref(&self) -> &SlideFile {
+        &self.0
     }
 }

@@ -11,8 +11,9 @@ use super::instance::Tiling;
 use super::level::Level;
 use crate::Error;
 use crate::source::Pixels;
+use crate::source::cache::Cache;
 use crate::source::image::spool::Spool;
-use crate::source::tiff::cache::Cache;
+use crate::source::tiled;
 
 /// Decoded tiles that are kept, in bytes. Tiles being decoded come on top, one per thread.
 const CACHE_BYTES: usize = 64 << 20;
@@ -43,7 +44,7 @@ pub(super) fn whole(image: &Level) -> Result<Rgb, Error> {
     }
     check_tile(image, MAX_WHOLE_PIXELS)?;
     let all = Rect { x: 0, y: 0, width, height };
-    read(&image.tiling, all, |column, row| image.pixels(column, row).map(Arc::new))
+    tiled::region(all, image.tiling.tile, |column, row| image.pixels(column, row).map(Arc::new))
 }
 
 fn check_tile(image: &Level, max_pixels: u64) -> Result<(), Error> {
@@ -59,29 +60,6 @@ fn pixels_of((width, height): (u32, u32)) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-/// The pixels of `rect`, from the tiles that `decoded` gives.
-fn read(
-    tiling: &Tiling,
-    rect: Rect,
-    decoded: impl Fn(u32, u32) -> Result<Arc<Rgb>, Error>,
-) -> Result<Rgb, Error> {
-    let (width, height) = tiling.tile;
-    let (right, bottom) = (rect.x + rect.width, rect.y + rect.height);
-    let mut out = Rgb::filled(rect.width, rect.height, [0; 3]);
-    for row in rect.y / height..bottom.div_ceil(height) {
-        for column in rect.x / width..right.div_ceil(width) {
-            let tile = decoded(column, row)?;
-            // Sides are at most 2^24, and so is a tile beyond them: no sum overflows.
-            let (left, top) = (column * width, row * height);
-            let (from_x, from_y) = (rect.x.max(left), rect.y.max(top));
-            let (to_x, to_y) = (right.min(left + width), bottom.min(top + height));
-            let (x, y) = (from_x - rect.x, from_y - rect.y);
-            out.blit(&tile, from_x - left, from_y - top, to_x - from_x, to_y - from_y, x, y);
-        }
-    }
-    Ok(out)
-}
-
 /// An image of small tiles.
 struct Tiled {
     image: Level,
@@ -91,7 +69,7 @@ struct Tiled {
 impl Pixels for Tiled {
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         let columns = self.image.tiling.columns as usize;
-        read(&self.image.tiling, rect, |column, row| {
+        tiled::region(rect, self.image.tiling.tile, |column, row| {
             self.cache.get(row as usize * columns + column as usize, || self.image.pixels(column, row))
         })
     }

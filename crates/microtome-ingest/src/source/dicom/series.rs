@@ -132,6 +132,6 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// Whether a file begins as DICOM files do. One that cannot be read is none.
 fn is_dicom(path: &Path) -> bool {
     let mut start = [0; 132];
-    DicomFile::open(path).is_ok_and(|file| read_exact_at(&file.file, &mut start, 0).is_ok())
+    DicomFile::open(path).is_ok_and(|file| read_exact_at(file.handle(), &mut start, 0).is_ok())
         && start.ends_with(b"DICM")
 }

@@ -11,7 +11,7 @@ use super::instance::Tiling;
 use super::level::Level;
 use super::syntax::Coding;
 use crate::Error;
-use crate::source::tiff::tiles::white_like;
+use crate::source::blank::white_like;
 use crate::source::{TileLevel, Tiles};
 
 /// Sides of tiles that are taken verbatim.

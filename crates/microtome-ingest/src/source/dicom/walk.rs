@@ -85,7 +85,7 @@ pub(super) fn walk(
     }
     let mut walker = Walker {
         file,
-        input: BufReader::with_capacity(16 << 10, &file.file),
+        input: BufReader::with_capacity(16 << 10, file.handle()),
         position: 0,
         containers: vec![],
         path: vec![],

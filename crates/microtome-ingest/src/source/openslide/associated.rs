@@ -4,9 +4,6 @@
 //! word, and the slide goes in all the same.
 
 use std::ffi::CStr;
-use std::io::Cursor;
-
-use microtome_codec::Rgb;
 
 use super::ffi::Handle;
 use super::{Opener, over};
@@ -48,24 +45,5 @@ pub(super) fn read_all(
 
 fn read(handle: &Handle, name: &CStr, background: [u8; 3]) -> Result<Associated, String> {
     let pixels = over(&handle.associated(name, MAX_PIXELS)?, background);
-    let (width, height) = (pixels.width(), pixels.height());
-    let bytes = png(&pixels).map_err(|error| error.to_string())?;
-    Ok(Associated {
-        name: name.to_string_lossy().into_owned(),
-        media_type: "image/png",
-        width,
-        height,
-        bytes,
-    })
-}
-
-fn png(pixels: &Rgb) -> Result<Vec<u8>, png::EncodingError> {
-    let mut bytes = Cursor::new(vec![]);
-    let mut encoder = png::Encoder::new(&mut bytes, pixels.width(), pixels.height());
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels.data())?;
-    writer.finish()?;
-    Ok(bytes.into_inner())
+    Associated::png(&name.to_string_lossy(), &pixels).map_err(|error| error.to_string())
 }

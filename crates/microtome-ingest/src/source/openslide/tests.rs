@@ -28,7 +28,12 @@ fn a_background_is_six_digits_or_white() {
 
 /// Whether OpenSlide is there, to be used; said aloud if not.
 pub(in crate::source) fn is_there() -> bool {
-    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/openslide/openslide_bin");
+    let installed = || {
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python/lib");
+        let versions = std::fs::read_dir(&python).into_iter().flatten().flatten();
+        let mut found = versions.map(|version| version.path().join("site-packages/openslide_bin"));
+        found.find(|path| path.is_dir()).unwrap_or_else(|| python.join("openslide_bin"))
+    };
     let library = std::env::var_os("MICROTOME_OPENSLIDE").map_or_else(installed, PathBuf::from);
     use_library(&library);
     is_at(&library)

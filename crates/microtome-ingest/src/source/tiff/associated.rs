@@ -3,8 +3,6 @@
 //! A line of a page's ImageDescription begins with `label` or `macro`, or NewSubfileType says so; the thumbnail's has sizes. Not here:
 //! other vendors' associated images.
 
-use std::io::Cursor;
-
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::turbo;
 
@@ -46,15 +44,8 @@ pub(super) fn read(tiff: &Tiff, directory: &Directory, name: &str) -> Result<Ass
     if let Some(stream) = as_jpeg(tiff, &page)?.filter(is_whole) {
         return Ok(Associated { name: name.into(), media_type: "image/jpeg", width, height, bytes: stream });
     }
-    let damaged = |error| tiff.malformed(&page.place, format!("cannot be written as PNG ({error})"));
-    let mut bytes = Cursor::new(Vec::new());
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(damaged)?;
-    writer.write_image_data(image.data()).map_err(damaged)?;
-    writer.finish().map_err(damaged)?;
-    Ok(Associated { name: name.into(), media_type: "image/png", width, height, bytes: bytes.into_inner() })
+    Associated::png(name, &image)
+        .map_err(|error| tiff.malformed(&page.place, format!("cannot be written as PNG ({error})")))
 }
 
 /// The page as a complete JPEG stream of exactly its size, if it is upright and a strip or tile is one, or strips can be

@@ -109,34 +109,6 @@ pub(super) fn lzw(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
     complete(out, expected)
 }
 
-/// The `expected` bytes of a PackBits stream.
-pub(in crate::source) fn unpack_bits(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
-    let mut out = Vec::new();
-    let mut input = stored;
-    while out.len() < expected
-        && let Some((&control, rest)) = input.split_first()
-    {
-        input = match control {
-            0..=127 => {
-                let (literal, rest) = rest
-                    .split_at_checked(usize::from(control) + 1)
-                    .ok_or_else(|| "the PackBits stream ends in a run of bytes".to_owned())?;
-                out.extend_from_slice(literal);
-                rest
-            }
-            128 => rest,
-            129..=255 => {
-                let (&byte, rest) = rest
-                    .split_first()
-                    .ok_or_else(|| "the PackBits stream ends before a repeated byte".to_owned())?;
-                out.resize(out.len() + 257 - usize::from(control), byte);
-                rest
-            }
-        };
-    }
-    complete(out, expected)
-}
-
 /// `samples` cut to `expected` bytes, which they must have: a short chunk is damaged.
 pub(super) fn complete(mut samples: Vec<u8>, expected: usize) -> Result<Vec<u8>, String> {
     if samples.len() < expected {
@@ -186,18 +158,5 @@ mod tests {
         assert!(
             lzw(&stored, samples.len() + 1).is_err() && lzw(&[0xFF; 9], 1).is_err() && lzw(&[], 1).is_err()
         );
-    }
-
-    #[test]
-    fn pack_bits_runs_end_where_the_stream_does() {
-        // The example of TIFF 6.0 section 9, shortened.
-        assert_eq!(
-            unpack_bits(&[0xFE, 0xAA, 0x02, 0x80, 0x00, 0x2A], 6),
-            Ok(vec![0xAA, 0xAA, 0xAA, 0x80, 0, 0x2A])
-        );
-        assert_eq!(unpack_bits(&[0x80, 0x00, 7], 1), Ok(vec![7]));
-        for cut in [&[0x02, 1, 2][..], &[0xFE], &[0x00, 7]] {
-            assert!(unpack_bits(cut, 3).is_err(), "{cut:?}");
-        }
     }
 }

@@ -7,13 +7,13 @@ use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::{Rgb, turbo};
 
 use super::compression::{
-    complete, inflate, jpeg_2000, lzw, undo_differences, undo_differences_16, unpack_1_bit, unpack_bits,
-    webp, zstandard,
+    complete, inflate, jpeg_2000, lzw, undo_differences, undo_differences_16, unpack_1_bit, webp, zstandard,
 };
 use super::ifd::Tiff;
 use super::page::{Alpha, Compression, Page, Photometric};
 use super::window::Window;
 use crate::Error;
+use crate::source::pack_bits::unpack_bits;
 
 impl Page {
     /// The pixels of a chunk at the size it is stored in ([`super::chunks::Chunks::size`]).

@@ -6,13 +6,11 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::super::image::spool::read_exact_at;
 use super::tag::{NDPI_FORMAT, SUB_IFDS, Tag};
 use crate::Error;
+use crate::source::file::SlideFile;
 
 /// More IFDs than any slide has; each is read and kept.
 const MAX_DIRECTORIES: usize = 256;
@@ -29,9 +27,7 @@ const UNDEFINED: u16 = 7;
 
 /// An open TIFF file.
 pub(super) struct Tiff {
-    file: fs::File,
-    path: PathBuf,
-    length: u64,
+    file: SlideFile,
     little_endian: bool,
     big: bool,
     /// Whether this is Hamamatsu's TIFF, whose offsets have more bits than classic TIFF has room for.
@@ -86,18 +82,8 @@ impl Directory {
 impl Tiff {
     /// Opens a file and reads its header.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let read = |cause| Error::Read { path: path.to_owned(), cause };
-        let file = fs::File::open(path).map_err(read)?;
-        let length = file.metadata().map_err(read)?.len();
-        let mut tiff = Self {
-            file,
-            path: path.to_owned(),
-            length,
-            little_endian: true,
-            big: false,
-            ndpi: false,
-            first: 0,
-        };
+        let file = SlideFile::open(path)?;
+        let mut tiff = Self { file, little_endian: true, big: false, ndpi: false, first: 0 };
         let start = tiff.read(0, 8, "header")?;
         tiff.little_endian = start.starts_with(b"II");
         if !tiff.little_endian && !start.starts_with(b"MM") {
@@ -140,21 +126,17 @@ impl Tiff {
 
     /// The path as it was given.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Length of the file in bytes.
     pub(super) fn length(&self) -> u64 {
-        self.length
+        self.file.length()
     }
 
     /// An error about bytes of the file that are wrong.
     pub(super) fn malformed(&self, place: impl Into<String>, what: impl Display) -> Error {
-        Error::Malformed {
-            path: self.path.display().to_string(),
-            place: place.into(),
-            what: format!("{what}; the file is damaged or cut off: copy or export it again"),
-        }
+        self.file.malformed(place, what)
     }
 
     /// An error about something that is not read but can be stored in another way.
@@ -168,24 +150,13 @@ impl Tiff {
 
     /// An error about something that is not read, with a command that gets round it.
     pub(super) fn unsupported_unless(&self, place: &str, what: impl Display, command: &str) -> Error {
-        let what = format!("{place}: {what}; convert it first, for example: {command}");
-        Error::Unsupported { path: self.path.display().to_string(), what }
+        self.file
+            .unsupported(format!("{place}: {what}"), &format!("convert it first, for example: {command}"))
     }
 
     /// The `length` bytes at `offset`. The caller has a limit on `length`; that they lie in the file is checked here.
     pub(super) fn read(&self, offset: u64, length: u64, place: &str) -> Result<Vec<u8>, Error> {
-        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
-        let Some(size) = usize::try_from(length).ok().filter(|_| inside) else {
-            let what =
-                format!("{length} bytes at byte {offset} reach beyond the file's {} bytes", self.length);
-            return Err(self.malformed(place, what));
-        };
-        let mut bytes = vec![0; size];
-        read_exact_at(&self.file, &mut bytes, offset).map_err(|error| {
-            let text = format!("{place}, {length} bytes at byte {offset}: {error}");
-            Error::Read { path: self.path.clone(), cause: io::Error::new(error.kind(), text) }
-        })?;
-        Ok(bytes)
+        self.file.read(offset, length, place)
     }
 
     /// An unsigned integer of 1 to 8 bytes in the file's byte order.
@@ -251,7 +222,7 @@ impl Tiff {
             })
             .collect();
         // Files of less than 4 GiB have no higher bytes, or zeros.
-        if self.ndpi && self.length > u64::from(u32::MAX) {
+        if self.ndpi && self.file.length() > u64::from(u32::MAX) {
             let high = self.read(offset + count_bytes + table.len() as u64, 4 * count, &place)?;
             for (entry, high) in entries.iter_mut().zip(high.chunks_exact(4)) {
                 entry.field.extend_from_slice(high);

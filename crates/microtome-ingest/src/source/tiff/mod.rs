@@ -8,10 +8,9 @@
 //! L*a*b*, which are refused.
 
 mod associated;
-pub(in crate::source) mod cache;
 mod channels;
 mod chunks;
-pub(in crate::source) mod compression;
+mod compression;
 mod content;
 mod decode;
 mod ifd;
@@ -26,7 +25,7 @@ mod philips;
 mod pixels;
 mod properties;
 mod tag;
-pub(in crate::source) mod tiles;
+mod tiles;
 mod turned;
 mod window;
 mod xml;

@@ -4,9 +4,10 @@
 //! which the first focal plane and time point are taken; images called label, macro or thumbnail are associated. Planes
 //! in other files are refused. Not here: pixels.
 
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 
 use super::ifd::Tiff;
+use super::xml::{self, children};
 use crate::Error;
 
 /// Channels of a slide: more cannot be told apart by colour anyhow.
@@ -65,9 +66,8 @@ impl Ome {
         if !text.starts_with('<') || !text.ends_with("OME>") {
             return Ok(None);
         }
-        let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-        let document = Document::parse_with_options(text, options)
-            .map_err(|error| malformed(tiff, format!("its OME-XML: {error}")))?;
+        let document =
+            xml::parse(text, MAX_NODES).map_err(|error| malformed(tiff, format!("its OME-XML: {error}")))?;
         let root = document.root_element();
         let mut images = children(root, "Image").filter_map(Image::read);
         let Some(slide) = images.next() else { return Ok(None) };
@@ -93,10 +93,6 @@ pub(super) fn colour_of(channel: usize) -> [u8; 3] {
 
 fn malformed(tiff: &Tiff, what: String) -> Error {
     tiff.malformed("page 0, tag 270 (ImageDescription)", what)
-}
-
-fn children<'a>(node: Node<'a, 'a>, name: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {
-    node.children().filter(move |child| child.tag_name().name() == name)
 }
 
 fn number<T: std::str::FromStr>(node: Node<'_, '_>, name: &str) -> Option<T> {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use microtome_codec::Rgb;
 use microtome_container::geometry::Rect;
 
-use super::cache::Cache;
 use super::ifd::Tiff;
 use super::page::Page;
 use crate::Error;
 use crate::source::Pixels;
+use crate::source::cache::Cache;
 use crate::source::image::spool::{Spool, Writer};
+use crate::source::tiled;
 
 /// Decoded tiles that are kept, in bytes. Tiles being decoded come on top, one per thread.
 const CACHE_BYTES: usize = 64 << 20;
@@ -48,23 +49,12 @@ pub(super) fn whole(tiff: &Tiff, page: &Page, max_pixels: u64) -> Result<Rgb, Er
     Ok(if page.orientation.is_upright() { stored } else { page.orientation.turn(&stored) })
 }
 
-/// The pixels of `rect`, from the chunks that `decoded` gives.
+/// The pixels of `rect`, from the chunks that `decoded` gives by their index.
 fn read(page: &Page, rect: Rect, decoded: impl Fn(usize) -> Result<Arc<Rgb>, Error>) -> Result<Rgb, Error> {
-    let (width, height) = (page.chunks.width, page.chunks.height);
-    let (right, bottom) = (rect.x + rect.width, rect.y + rect.height);
-    let mut out = Rgb::filled(rect.width, rect.height, [0; 3]);
-    for row in rect.y / height..bottom.div_ceil(height) {
-        for column in rect.x / width..right.div_ceil(width) {
-            let chunk = decoded(row as usize * page.chunks.columns as usize + column as usize)?;
-            // Both sides are at most 2^30, and so is a chunk beyond them: no sum overflows.
-            let (left, top) = (column * width, row * height);
-            let (from_x, from_y) = (rect.x.max(left), rect.y.max(top));
-            let (to_x, to_y) = (right.min(left + width), bottom.min(top + height));
-            let (x, y) = (from_x - rect.x, from_y - rect.y);
-            out.blit(&chunk, from_x - left, from_y - top, to_x - from_x, to_y - from_y, x, y);
-        }
-    }
-    Ok(out)
+    let columns = page.chunks.columns as usize;
+    tiled::region(rect, (page.chunks.width, page.chunks.height), |column, row| {
+        decoded(row as usize * columns + column as usize)
+    })
 }
 
 /// A tiled page.

@@ -2,12 +2,12 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-/// Elements, texts and comments of a document; each takes some hundred bytes.
-const MAX_NODES: u32 = 1 << 17;
+/// Elements, texts and comments of most documents; each takes some hundred bytes.
+pub(super) const MAX_NODES: u32 = 1 << 17;
 
-/// Reads a document, or says what is wrong with it. Entities and document types are refused.
-pub(super) fn parse(text: &str) -> Result<Document<'_>, String> {
-    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+/// Reads a document of at most so many nodes, or says what is wrong with it. Entities and document types are refused.
+pub(super) fn parse(text: &str, max_nodes: u32) -> Result<Document<'_>, String> {
+    let options = ParsingOptions { nodes_limit: max_nodes, ..ParsingOptions::default() };
     Document::parse_with_options(text, options)
         .map_err(|error| format!("not the XML that is expected: {error}"))
 }
@@ -26,6 +26,9 @@ mod tests {
 
     #[test]
     fn bombs_are_refused() {
+        fn parse(text: &str) -> Result<Document<'_>, String> {
+            super::parse(text, MAX_NODES)
+        }
         assert!(parse(&format!("<a>{}</a>", "<b/>".repeat(MAX_NODES as usize))).is_err());
         assert!(parse("<!DOCTYPE a [<!ENTITY b \"bbbbbbbb\">]><a>&b;</a>").is_err());
         let deep = "<a>".repeat(50_000);

@@ -44,7 +44,7 @@ pub(super) fn is_leica(description: &str) -> bool {
 
 /// The images of the collection and its barcode, or what is wrong with the document.
 pub(super) fn read(text: &str) -> Result<(Vec<Image>, Option<String>), String> {
-    let parsed = xml::parse(text)?;
+    let parsed = xml::parse(text, xml::MAX_NODES)?;
     let root = parsed.root_element();
     let namespace = root.tag_name().namespace().unwrap_or_default();
     if root.tag_name().name() != "scn" || !namespace.starts_with(NAMESPACE) {

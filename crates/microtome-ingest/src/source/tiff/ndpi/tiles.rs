@@ -6,11 +6,11 @@
 
 use microtome_codec::coefficients::{Parser, Template, Tile, Writer};
 
-use super::super::cache::Cache;
 use super::super::ifd::Tiff;
 use super::super::tiles::level_of;
 use super::scan::{Scan, refusal};
 use crate::Error;
+use crate::source::cache::Cache;
 use crate::source::{TileLevel, Tiles};
 
 /// Side of the tiles that are cut.

@@ -35,7 +35,7 @@ pub(super) fn is_philips(software: &str, description: &str) -> bool {
 impl Document {
     /// Reads the document, or says what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let parsed = xml::parse(text)?;
+        let parsed = xml::parse(text, xml::MAX_NODES)?;
         let root = parsed.root_element();
         if root.tag_name().name() != "DataObject" || root.attribute("ObjectType") != Some("DPUfsImport") {
             return Err("its root is not a DataObject of type DPUfsImport".to_owned());

@@ -9,7 +9,7 @@ use crate::Error;
 type Slot<T> = Mutex<Option<Arc<T>>>;
 
 /// The tiles decoded last. A tile that several threads want at once is decoded once.
-pub(in crate::source) struct Cache<T> {
+pub(super) struct Cache<T> {
     slots: Mutex<Slots<T>>,
     /// Most slots, at least 1.
     capacity: usize,
@@ -22,7 +22,7 @@ struct Slots<T> {
 
 impl<T> Cache<T> {
     /// A cache of `capacity` tiles, but at least one.
-    pub(in crate::source) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let slots = Slots { by_index: HashMap::new(), oldest_first: VecDeque::new() };
         Self { slots: Mutex::new(slots), capacity: capacity.max(1) }
     }
@@ -46,7 +46,7 @@ impl<T> Cache<T> {
     }
 
     /// A tile, from the cache or decoded now.
-    pub(in crate::source) fn get(
+    pub(super) fn get(
         &self,
         index: usize,
         decode: impl FnOnce() -> Result<T, Error>,
