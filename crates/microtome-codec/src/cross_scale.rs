@@ -5,7 +5,7 @@
 //! other level from nothing but itself. The residuals go through static tables that training has chosen for the
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
-//! Files from the outside in: `tile` (payloads), `plane` and `walk` (blocks), `predict` and `expect` (what is known
+//! Files from the outside in: `tile` (payloads), `reference` (other tiles), `plane` and `walk` (blocks), `predict` and `expect` (what is known
 //! before a coefficient is read), `strands` and `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
 //! `predict`, and once more by hand in the files named `_avx2`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
@@ -32,6 +32,7 @@ mod quantise;
 mod rans;
 #[cfg(target_arch = "x86_64")]
 mod reduce_avx2;
+mod reference;
 mod regression;
 mod simd;
 mod stored;
@@ -41,12 +42,15 @@ mod tile;
 mod train;
 mod trainer;
 mod walk;
+mod workspace;
 
 pub use model::Kind;
 pub use params::{CrossScale, MAX_LENGTH};
 pub use quantise::Quantiser;
-pub use tile::{Coding, DecodeTimes, Finer, Picture, Reference, Workspace};
+pub use reference::{Finer, Picture, Reference};
+pub use tile::Coding;
 pub use trainer::Trainer;
+pub use workspace::{DecodeTimes, Workspace};
 
 /// Number of this codec.
 pub const CROSS_SCALE: u16 = 1;

@@ -31,8 +31,9 @@ mod tests {
     use std::collections::HashMap;
 
     use super::super::params::{CrossScale, deflated};
-    use super::super::tile::{Finer, Reference, Workspace};
+    use super::super::reference::{Finer, Reference};
     use super::super::trainer::Trainer;
+    use super::super::workspace::Workspace;
     use super::*;
     use crate::Rgb;
     use crate::payload::VerbatimParams;

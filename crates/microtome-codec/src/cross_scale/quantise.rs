@@ -11,8 +11,8 @@ use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket};
 use super::rans::{Machine, SCALE, SCALE_BITS};
 use super::simd::{self, Set};
 use super::strands::Writer;
-use super::tile::Workspace;
 use super::walk::{self, BEGINS, Coder, ESCAPE, Outlook, Setting};
+use super::workspace::Workspace;
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
@@ -95,7 +95,7 @@ pub(super) type Targets = Vec<[i16; 64]>;
 
 /// Transforms pixels for the planes of `tile`, whose size and sampling are set.
 pub(super) fn transform(set: Set, pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
-    let most = super::tile::most_sampling(&tile.planes);
+    let most = super::reference::most_sampling(&tile.planes);
     let planes = tile.planes.iter().enumerate();
     let transformed = planes.map(|(index, plane)| {
         let mut targets = vec![];

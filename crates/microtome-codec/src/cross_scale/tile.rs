@@ -1,20 +1,19 @@
 //! Tiles to payloads and back, against a reference.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::model::Kind;
 use super::params::CrossScale;
-use super::plane::Scratch;
-use super::predict::{Aligned, Child, Samples};
+use super::predict::Samples;
 use super::quantise::{self, Chooser, Targets};
+use super::reference::{Component, Finer, Picture, Reference, align, most_sampling};
 use super::simd;
-use super::strands::{Readers, Writer};
-use crate::coefficients::{self, Parser, Plane, Statistics, Template, Tile};
-use crate::{Error, Rgb, Stopwatch};
+use super::strands::Readers;
+use super::workspace::Workspace;
+use crate::coefficients::{Template, Tile};
+use crate::{Error, Rgb};
 
 /// First byte of a payload: the stream follows as it is.
 const VERBATIM: u8 = 0;
@@ -40,120 +39,6 @@ pub enum Coding {
     Alone,
     /// As coefficients, predicted from its reference.
     Predicted,
-}
-
-/// The samples of a decoded tile, component by component: what other tiles are predicted from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Picture {
-    width: u32,
-    height: u32,
-    planes: Vec<Component>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Component {
-    sampling: [u8; 2],
-    samples: Samples,
-}
-
-impl Picture {
-    /// Bytes that the picture takes in memory.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.planes.iter().map(|p| p.samples.data.len()).sum()
-    }
-}
-
-/// What a tile is predicted from.
-#[derive(Debug, Clone, Copy)]
-pub enum Reference<'a> {
-    /// Nothing.
-    None,
-    /// The tile two levels coarser.
-    Coarser {
-        /// That tile.
-        base: &'a Picture,
-        /// Pixels of the finer level from four times the coarser tile's origin to the tile's, both with overlap.
-        offset: [u32; 2],
-    },
-    /// The tiles one level finer.
-    Finer(&'a [Finer<'a>]),
-}
-
-/// A tile of the finer level under the tile to be predicted.
-#[derive(Debug, Clone, Copy)]
-pub struct Finer<'a> {
-    /// That tile.
-    pub picture: &'a Picture,
-    /// Pixels of the finer level from twice the coarser tile's origin to this one's, both with overlap.
-    pub offset: [u32; 2],
-}
-
-/// Where the time of decoding goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DecodeTimes {
-    /// Putting the samples of other tiles onto the tile's grid. What each block takes from there is predicted between its
-    /// neighbours' symbols, and counts as entropy decoding.
-    pub prediction: Duration,
-    /// Decoding coefficients.
-    pub entropy: Duration,
-    /// Writing them as JPEG.
-    pub stream: Duration,
-}
-
-/// What coding needs besides; keep one per thread, and nothing is allocated from tile to tile.
-#[derive(Default)]
-pub struct Workspace {
-    pub(super) tile: Tile,
-    pub(super) aligned: Aligned,
-    scratch: Scratch,
-    symbols: Writer,
-    parser: Parser,
-    streams: coefficients::Writer,
-    joined: Vec<u8>,
-    /// A stream in the making, and the same one completed.
-    pub(crate) record: Vec<u8>,
-    pub(crate) complete: Vec<u8>,
-    /// How long decoding takes, if that is wanted.
-    pub stopwatch: Stopwatch<DecodeTimes>,
-    /// Whether `tile` is a tile, and not what is left of one that failed.
-    holds: bool,
-}
-
-impl Workspace {
-    /// A workspace without buffers; they come with the first tile.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The coefficients that were coded or decoded last; `None` if the tile was verbatim.
-    #[must_use]
-    pub fn tile(&self) -> Option<&Tile> {
-        self.holds.then_some(&self.tile)
-    }
-}
-
-impl Workspace {
-    /// Gives the tile the shape of pixels under a template; its coefficients are to be filled in.
-    pub(super) fn prepare(&mut self, template: &Template, pixels: &Rgb) -> Result<(), Error> {
-        self.holds = false;
-        template.planes_for(pixels.width(), pixels.height(), &mut self.tile)?;
-        self.holds = true;
-        Ok(())
-    }
-
-    /// The stream of the tile.
-    pub(super) fn stream(&mut self, template: &Template) -> Result<Vec<u8>, Error> {
-        let mut out = vec![];
-        self.streams.write(template, &self.tile, &mut out)?;
-        Ok(out)
-    }
-
-    /// Counts the Huffman symbols of the tile that was coded last.
-    pub(super) fn count(&mut self, template: &Template, statistics: &mut Statistics) -> Result<(), Error> {
-        self.streams.count(template, &self.tile, statistics)
-    }
 }
 
 /// What was in a payload.
@@ -500,72 +385,6 @@ impl CrossScale {
         record.clear();
         stopwatch.time(|t| &mut t.stream, || streams.write(template, tile, record))?;
         Ok(Bytes::copy_from_slice(record))
-    }
-}
-
-pub(super) fn most_sampling(planes: &[Plane]) -> [u8; 2] {
-    let most = |f: fn(&Plane) -> u8| planes.iter().map(f).max().unwrap_or(1);
-    [most(|p| p.horizontal), most(|p| p.vertical)]
-}
-
-/// Puts the reference's samples onto the plane's grid.
-pub(super) fn align(
-    set: simd::Set,
-    reference: &Reference<'_>,
-    kind: Kind,
-    plane: &Plane,
-    index: usize,
-    most: [u8; 2],
-    aligned: &mut Aligned,
-) {
-    // Pixels per sample; sampling factors that do not divide are rounded, alike on both sides.
-    let pixels = [u32::from(most[0] / plane.horizontal.max(1)), u32::from(most[1] / plane.vertical.max(1))];
-    let pixels = pixels.map(|p| p.max(1));
-    match (kind, reference) {
-        (Kind::Coarser, Reference::Coarser { base, offset }) => {
-            simd::coarser(
-                set,
-                aligned,
-                &base.planes[index].samples,
-                *offset,
-                pixels,
-                [plane.width, plane.height],
-            );
-        }
-        (Kind::Finer, Reference::Finer(tiles)) => {
-            let size = [8 * plane.width, 8 * plane.height];
-            let children: SmallVec<[Child<'_>; 4]> =
-                tiles.iter().map(|tile| child(tiles, tile, index, pixels, size)).collect();
-            simd::finer(set, aligned, &children, size);
-        }
-        _ => {}
-    }
-}
-
-/// The part of a plane that a finer tile gives: up to where the next one begins.
-fn child<'a>(
-    tiles: &[Finer<'a>],
-    tile: &Finer<'a>,
-    index: usize,
-    pixels: [u32; 2],
-    size: [usize; 2],
-) -> Child<'a> {
-    let axis = |axis: usize| {
-        let offset = tile.offset[axis];
-        let first = tiles.iter().all(|t| t.offset[axis] >= offset);
-        let next = tiles.iter().map(|t| t.offset[axis]).filter(|&o| o > offset).min();
-        // The first sample whose pixels lie in the tile whole.
-        let start = |offset: u32| offset.div_ceil(2 * pixels[axis]) as usize;
-        let from = if first { 0 } else { start(offset) };
-        let to = next.map_or(size[axis], start);
-        (from, to, -(2 * i64::from(offset)).div_euclid(pixels[axis].into()))
-    };
-    let ((x, to_x, origin_x), (y, to_y, origin_y)) = (axis(0), axis(1));
-    Child {
-        samples: &tile.picture.planes[index].samples,
-        origin: [origin_x, origin_y],
-        from: [x, y],
-        to: [to_x, to_y],
     }
 }
 

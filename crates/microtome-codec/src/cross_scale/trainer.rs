@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::model::{Kind, Model};
 use super::params::{CrossScale, MAX_TEMPLATES, Stored, deflated};
 use super::predict::Aligned;
+use super::reference::{self, Picture, Reference};
 use super::stored;
-use super::tile::{self, Picture, Reference, Workspace};
 use super::train::{self, Counter, Example};
+use super::workspace::Workspace;
 use crate::coefficients::{Statistics, Template, Tile};
 
 /// Most blocks that a model is trained on: 128 tiles of 256 x 256 px. Beyond it, every other one is dropped.
@@ -120,7 +121,7 @@ impl Trainer {
 
     /// Takes a tile as an example.
     pub(super) fn add(&mut self, codec: &CrossScale, kind: Kind, tile: &Tile, reference: &Reference<'_>) {
-        let most = tile::most_sampling(&tile.planes);
+        let most = reference::most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter().enumerate() {
             let component = index.min(1);
             let class = &mut self.classes[kind as usize][component];
@@ -130,7 +131,7 @@ impl Trainer {
                 continue;
             }
             let mut aligned = Aligned::default();
-            tile::align(codec.set, reference, kind, plane, index, most, &mut aligned);
+            reference::align(codec.set, reference, kind, plane, index, most, &mut aligned);
             class.blocks += plane.width * plane.height;
             class.examples.push(Example { plane: plane.clone(), aligned });
             if class.blocks > MOST_BLOCKS {
