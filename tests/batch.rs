@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use microtome_codec::turbo::Subsampling;
 use serde_json::Value;
 use support::{command, folder, microtome, picture, signal, succeed, write_deep_zoom, write_png};
 
@@ -78,6 +79,58 @@ fn shards_and_lists_come_to_the_same_slides() {
     assert!(
         support::fail(2, ["ingest", path(&images), "-o", path(&out)]).contains("no slide is in this folder")
     );
+}
+
+#[test]
+fn one_slide_deep_in_a_folder_goes_where_it_was() {
+    let folder = folder();
+    let deep = folder.path().join("in/a/deep");
+    std::fs::create_dir_all(&deep).unwrap();
+    write_deep_zoom(&deep, &picture(300, 200), 256, 0, "jpg");
+    let out = folder.path().join("out");
+    succeed(["ingest", path(&folder.path().join("in")), "-o", path(&out)]);
+    assert!(out.join("a/deep.mtm").is_file());
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "in\tsub/x.mtm\n").unwrap();
+    succeed(["ingest", "--manifest", path(&list), "-o", path(&out)]);
+    assert!(folder.path().join("sub/x.mtm").is_file());
+}
+
+#[test]
+fn names_do_not_depend_on_the_shard() {
+    let folder = folder();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    write_png(&images.join("a.png"), &picture(40, 30));
+    let jpeg = microtome_codec::turbo::encode(&picture(50, 30), 80, Subsampling::Chroma420).unwrap();
+    std::fs::write(images.join("a.jpg"), jpeg).unwrap();
+    let (pattern, out) = (images.join("a.*"), folder.path().join("out"));
+    for shard in ["1/2", "2/2"] {
+        succeed(["ingest", path(&pattern), "-o", path(&out), "--shard", shard]);
+    }
+    assert_eq!(support::names(&out), ["a.jpg.mtm", "a.png.mtm"]);
+}
+
+#[test]
+fn a_source_that_changed_is_said_to_have() {
+    let folder = folder();
+    let (image, out) = (folder.path().join("a.png"), folder.path().join("a.mtm"));
+    write_png(&image, &picture(40, 30));
+    succeed(["ingest", path(&image), "-o", path(&out)]);
+    write_png(&image, &picture(50, 30));
+    let line = support::fail(1, ["ingest", path(&image), "-o", path(&out), "--resume"]);
+    assert!(line.contains("the source has changed since"), "{line}");
+}
+
+#[test]
+fn a_report_is_not_appended_to_something_else() {
+    let folder = folder();
+    let (image, out) = (folder.path().join("a.png"), folder.path().join("a.mtm"));
+    write_png(&image, &picture(40, 30));
+    let before = std::fs::read(&image).unwrap();
+    let line = support::fail(2, ["ingest", path(&image), "-o", path(&out), "--report", path(&image)]);
+    assert!(line.contains("a.png") && !out.exists(), "{line}");
+    assert_eq!(std::fs::read(&image).unwrap(), before);
 }
 
 #[test]

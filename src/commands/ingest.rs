@@ -1,7 +1,9 @@
 //! `microtome ingest`: sources in, containers out.
 
 mod batch;
+mod shard;
 pub(crate) mod sources;
+mod walk;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use crate::progress::{Display, Style, stop_on_signals};
 use crate::table;
 use crate::targets::Targets;
 use batch::Batch;
-use sources::Shard;
+use shard::Shard;
 
 /// Put slides into containers.
 #[derive(clap::Args)]
@@ -27,16 +29,17 @@ pub(crate) struct Arguments {
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// A file with a source on each line; after a tab, its own target.
+    /// A file with a source on each line, as SOURCE; after a tab, the slide's own target.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Only this part of all sources, to be run beside the others: 1/8 to 8/8.
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Then go on with whatever appears in this folder, until interrupted.
+    /// Then go on with whatever appears in this folder, until interrupted; with --resume implied.
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
-    /// Seconds for which nothing of a slide in the watched folder may change before it is taken.
+    /// Seconds for which nothing of a slide in the watched folder may change before it is taken: more than any pause of
+    /// whatever writes it.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "watch")]
     settle: u64,
     /// Append a JSON document per source to this file: what became of it, and why.
@@ -126,7 +129,7 @@ impl Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.openslide.apply();
-    let jobs = sources::jobs(&arguments.sources, arguments.manifest.as_deref(), arguments.shard)?;
+    let jobs = sources::jobs(&arguments.sources, arguments.manifest.as_deref())?;
     let mut batch = Batch::new(arguments)?;
     let targets = Targets::new(&jobs, &arguments.output, arguments.watch.is_some())?;
     targets.with_folder(|| {

@@ -19,7 +19,7 @@ use crate::coder::{Coder, Codings};
 use crate::deidentify::{self, Removed};
 use crate::fingerprint;
 use crate::material::Materials;
-use crate::metadata::{LevelBytes, Made, mode_name};
+use crate::metadata::{LevelBytes, Made};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
 use crate::quality::Measured;
@@ -123,7 +123,7 @@ pub fn ingest(
     if target.symlink_metadata().is_ok() {
         return Err(microtome_container::Error::Exists(target.to_owned()).into());
     }
-    let (source, quality, removed) = open(spec, options)?;
+    let Opened { source, quality, mode, removed } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
     let writer = Writer::create(target, CROSS_SCALE, plan.tile_size, plan.overlap, plan.levels.clone())?;
@@ -154,8 +154,7 @@ pub fn ingest(
             what: "they were written to while they were read; ingest it again once it is complete".to_owned(),
         });
     }
-    let (record, mode) = (fingerprint?, mode_name(quality, options));
-    let record = SourceRecord { reader: reader(&source), ..record };
+    let record = SourceRecord { reader: reader(&source), ..fingerprint? };
     let record = if options.deidentify { deidentify::anonymous(record) } else { record };
     let made = Made { mode, record, params: &params, filled: &filled };
     let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
@@ -188,17 +187,36 @@ fn reader(source: &Source) -> String {
         .map_or_else(own, |(_, reader)| reader.clone())
 }
 
-/// Opens a source as it is to go in: with the quality of level 0 (`None` for exact), and without what is to be left out.
-fn open(spec: &str, options: Options) -> Result<(Source, Option<u8>, Option<Removed>), Error> {
-    let source = source::open(spec)?;
-    let quality = choose_quality(spec, &source, options.mode)?;
-    let source = if quality.is_some() { source.into_pixels() } else { source };
-    let source = if options.to_srgb { source.into_srgb(spec)? } else { source };
-    if !options.deidentify {
-        return Ok((source, quality, None));
+/// A source as it is to go in.
+struct Opened {
+    source: Source,
+    /// Quality of level 0, `None` for exact.
+    quality: Option<u8>,
+    /// What the metadata call the way it goes in.
+    mode: String,
+    /// What was left out for the patient's sake, if that was asked for.
+    removed: Option<Removed>,
+}
+
+impl Opened {
+    fn new(spec: &str, options: Options) -> Result<Self, Error> {
+        let source = source::open(spec)?;
+        let quality = choose_quality(spec, &source, options.mode)?;
+        let mut mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
+        let mut source = if quality.is_some() { source.into_pixels() } else { source };
+        // Without a profile the colours are what they are, and nothing is said of them.
+        if options.to_srgb && source.icc_profile.is_some() {
+            source = source.into_srgb(spec)?;
+            mode += ", in sRGB";
+        }
+        let mut removed = None;
+        if options.deidentify {
+            let (rest, what) = deidentify::deidentify(source);
+            (source, removed) = (rest, Some(what));
+            mode += ", de-identified";
+        }
+        Ok(Self { source, quality, mode, removed })
     }
-    let (source, removed) = deidentify::deidentify(source);
-    Ok((source, quality, Some(removed)))
 }
 
 /// What came of the tiles, beside the tiles.
@@ -239,11 +257,11 @@ fn fill(
 /// What opening or hashing the source finds. A target that is missing, damaged, or made in another way is `Ok(false)`.
 pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<bool, Error> {
     let Ok(slide) = Slide::open(target) else { return Ok(false) };
-    let (source, quality, _) = open(spec, options)?;
+    let Opened { source, quality, mode, .. } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
-    let expected = fingerprint::slide_id(&record, &mode_name(quality, options), CROSS_SCALE, &params);
+    let expected = fingerprint::slide_id(&record, &mode, CROSS_SCALE, &params);
     if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
         return Ok(false);
     }
@@ -355,4 +373,62 @@ fn publish(
         microtome_container::Error::Interrupted => Error::Interrupted,
         other => other.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use microtome_codec::Rgb;
+    use microtome_codec::turbo;
+
+    use super::*;
+
+    /// Does something when the tiles begin.
+    struct Meanwhile<F>(F);
+
+    impl<F: Fn() + Send + Sync> Progress for Meanwhile<F> {
+        fn stage(&self, name: &'static str, _: u64, _: Unit) {
+            if name == "tiles" {
+                (self.0)();
+            }
+        }
+        fn advance(&self, _: u64, _: u64) {}
+    }
+
+    fn image(folder: &Path) -> PathBuf {
+        let path = folder.join("a.jpg");
+        let jpeg = turbo::encode(&Rgb::filled(90, 70, [200, 90, 160]), 80, Subsampling::Chroma420);
+        fs::write(&path, jpeg.expect("encodes")).expect("writes");
+        path
+    }
+
+    fn ingested(
+        source: &Path,
+        options: Options,
+        meanwhile: impl Fn() + Send + Sync,
+    ) -> Result<Report, Error> {
+        let (spec, target) = (source.to_str().expect("UTF-8"), source.with_extension("mtm"));
+        ingest(spec, &target, options, &Meanwhile(meanwhile), &AtomicBool::new(false))
+    }
+
+    #[test]
+    fn a_source_that_is_written_to_meanwhile_is_an_error_and_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = image(folder.path());
+        let longer = [fs::read(&source).expect("reads"), vec![0; 10]].concat();
+        let error = ingested(&source, Options::default(), || fs::write(&source, &longer).expect("writes"));
+        assert!(error.expect_err("another file").to_string().contains("written to while they were read"));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "the source alone");
+    }
+
+    #[test]
+    fn nothing_is_said_of_colours_that_were_not_converted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options { to_srgb: true, ..Options::default() };
+        let report = ingested(&image(folder.path()), options, || {}).expect("ingests");
+        assert_eq!(report.metadata.encoder.mode, "quality 80");
+        assert!(report.metadata.source.modified.is_some_and(|seconds| seconds > 1_700_000_000));
+    }
 }

@@ -5,22 +5,10 @@ use microtome_container::Writer;
 use microtome_slide::metadata::{AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, SourceRecord};
 
 use crate::Error;
-use crate::ingest::{Filled, Options};
+use crate::ingest::Filled;
 use crate::plan::{Origin, Plan};
 use crate::quality;
 use crate::source::{Content, Source};
-
-/// What the metadata calls the way level 0 went in.
-pub(crate) fn mode_name(quality: Option<u8>, options: Options) -> String {
-    let mut mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
-    if options.to_srgb {
-        mode += ", in sRGB";
-    }
-    if options.deidentify {
-        mode += ", de-identified";
-    }
-    mode
-}
 
 /// How a container was made.
 pub(crate) struct Made<'a> {

@@ -57,10 +57,13 @@ impl<'a> Batch<'a> {
     }
 
     /// Ingests every slide. One alone that fails is a failure; of several, the others go in all the same.
+    /// Only those of the shard are: which these are, and what all are called, does not depend on it.
     pub(super) fn every(&mut self, jobs: &[Job], targets: &[PathBuf]) -> Result<(), Failure> {
-        for (number, (job, target)) in (1..).zip(jobs.iter().zip(targets)) {
-            let is_alone = jobs.len() == 1 && self.arguments.watch.is_none();
-            self.one(&job.source, target, (!is_alone).then_some((number, jobs.len())))?;
+        let is_alone = jobs.len() == 1 && self.arguments.watch.is_none();
+        let is_ours = |job: &Job| self.arguments.shard.is_none_or(|shard| shard.has(job));
+        let ours: Vec<_> = jobs.iter().zip(targets).filter(|(job, _)| is_ours(job)).collect();
+        for (number, (job, target)) in (1..).zip(&ours) {
+            self.one(&job.source, target, (!is_alone).then_some((number, ours.len())))?;
         }
         Ok(())
     }
@@ -134,10 +137,17 @@ impl<'a> Batch<'a> {
         target: &Path,
         number: Option<(usize, usize)>,
     ) -> Result<Outcome, Failure> {
-        let Arguments { resume, progress, .. } = self.arguments;
+        let Arguments { resume, progress, watch, .. } = self.arguments;
         let options = self.arguments.options();
-        if *resume && target.exists() && microtome_ingest::already_ingested(source, target, options)? {
-            return Ok(Outcome::Skipped);
+        if (*resume || watch.is_some()) && target.exists() {
+            if microtome_ingest::already_ingested(source, target, options)? {
+                return Ok(Outcome::Skipped);
+            }
+            return Err(Failure::Failed(format!(
+                "{}: exists already, and is not what {source} comes to now: the source has changed since, or the \
+                 options are others; remove it to have it made anew",
+                target.display()
+            )));
         }
         if let Some(folder) = target.parent().filter(|_| number.is_some() || self.arguments.output != target)
         {

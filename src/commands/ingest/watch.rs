@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use microtome_ingest::source::companion_folder;
 
-use super::sources;
+use super::walk::walk;
 use crate::failure::Failure;
 
 /// From one look to the next.
@@ -45,7 +45,7 @@ impl Watch {
     /// # Errors
     /// If the folder cannot be read.
     pub(super) fn complete(&mut self, now: Instant) -> Result<Vec<PathBuf>, Failure> {
-        let found = sources::walk(&self.folder)?;
+        let found = walk(&self.folder)?;
         self.seen.retain(|path, _| found.contains(path));
         let mut complete = vec![];
         for path in found {
