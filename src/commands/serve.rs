@@ -67,6 +67,10 @@ pub(crate) struct Arguments {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     #[arg(value_parser = BoolishValueParser::new())]
     timing_breakdown: bool,
+    /// Address that clients know the server by, as in https://wsi.example.org/tiles: for documents with addresses in them.
+    /// Without it, it is what a proxy says, or the request.
+    #[arg(long, env = "MICROTOME_BASE_URL", value_name = "URL", value_parser = base_url)]
+    base_url: Option<String>,
     /// PEM file with the certificate, then those that vouch for it: HTTPS instead of HTTP.
     #[arg(long, env = "MICROTOME_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -106,10 +110,23 @@ impl Arguments {
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
             timing_breakdown: self.timing_breakdown,
+            base_url: self.base_url.clone(),
             tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
             log_format: self.log_format,
             log_filter: self.log_level.clone(),
         }
+    }
+}
+
+/// Reads `http(s)://host[:port][/path]`.
+fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]/".contains(&byte);
+    match rest {
+        Some(rest) if !rest.starts_with('/') && !rest.is_empty() && rest.bytes().all(plain) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("not an address like https://wsi.example.org/tiles".to_owned()),
     }
 }
 

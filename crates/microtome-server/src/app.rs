@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use axum::response::Response;
 
-use crate::catalog::Catalog;
+use crate::base_url::BaseUrl;
+use crate::catalog::{Catalog, OpenSlide};
 use crate::config::ServerConfig;
+use crate::error::Failure;
 use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
 use crate::pipeline::Pipeline;
+use crate::slide_id::SlideId;
 
 /// The server's state.
 pub(crate) struct App {
@@ -17,6 +21,7 @@ pub(crate) struct App {
     pub(crate) listing: Listing,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
+    base_url: BaseUrl,
     timing_breakdown: bool,
 }
 
@@ -28,8 +33,26 @@ impl App {
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
+            base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,
         })
+    }
+
+    /// The slide that a request asks for. The one way to a slide: who may see which is decided here.
+    pub(crate) async fn slide(&self, _request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+        self.catalog.slide(id).await
+    }
+
+    /// The address of this server as the client of a request sees it, without a slash at its end.
+    #[allow(dead_code, reason = "the documents with addresses in them follow")]
+    pub(crate) fn base_url(&self, request: &Parts) -> String {
+        self.base_url.of(request)
+    }
+
+    /// The path in it: empty, but for a server that is one folder of a proxy's.
+    #[allow(dead_code, reason = "the documents with addresses in them follow")]
+    pub(crate) fn base_path(&self, request: &Parts) -> String {
+        self.base_url.path_of(request)
     }
 
     /// Adds a `Server-Timing` header, if timings are wanted.

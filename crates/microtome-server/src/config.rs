@@ -39,6 +39,8 @@ pub struct ServerConfig {
     pub cache_mb: u64,
     /// Measure each stage of a tile: a `Server-Timing` header on tiles, a histogram per stage in the metrics.
     pub timing_breakdown: bool,
+    /// Address that clients know the server by, if it is not the one that requests name: `https://host/path`.
+    pub base_url: Option<String>,
     /// Certificate and key; without them, HTTP is spoken in the clear.
     pub tls: Option<TlsFiles>,
     /// How log lines are written.
@@ -70,6 +72,7 @@ impl ServerConfig {
             // A quarter of the limit: the rest is for tiles in the making, open slides, and the page cache.
             cache_mb: memory_limit.map_or(CACHE_MB, |bytes| CACHE_MB.min((bytes / 4) >> 20)),
             timing_breakdown: false,
+            base_url: None,
             tls: None,
             log_format: LogFormat::default(),
             log_filter: LogFilter::default(),

@@ -10,6 +10,7 @@
 mod activity;
 mod app;
 mod assets;
+mod base_url;
 mod catalog;
 mod config;
 mod connection;

@@ -53,9 +53,9 @@ pub(crate) async fn gallery() -> Response {
 
 /// `GET /viewer/{slide}`
 pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let path = request.uri().path();
-    let id = SlideId::from_raw_path(path.strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
-    let open = app.catalog.slide(&id).await?;
+    let (request, _body) = request.into_parts();
+    let id = SlideId::from_raw_path(request.uri.path().strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
+    let open = app.slide(&request, &id).await?;
     let info = slide_info(&open).ok_or(Error::NoSuchTile)?;
     let values = [
         ("title", escape_html(id.as_str())),

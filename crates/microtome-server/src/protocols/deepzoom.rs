@@ -46,17 +46,18 @@ pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> R
 }
 
 async fn descriptor(app: &App, request: Request, slide: &SlideId) -> Result<Response, Failure> {
-    let open = app.catalog.slide(slide).await?;
+    let (request, _body) = request.into_parts();
+    let open = app.slide(&request, slide).await?;
     let etag = format!("\"{}-dzi-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));
-    let freshness = Freshness::of_version(request.uri().query(), &open.content_id);
+    let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
     let representation = Representation { etag: &etag, content_type: "application/xml", freshness };
-    let not_modified = representation.not_modified(request.headers());
+    let not_modified = representation.not_modified(&request.headers);
     Ok(not_modified.unwrap_or_else(|| representation.full(Bytes::from(deepzoom::descriptor(&open.slide)))))
 }
 
 async fn tile(app: &App, request: Request, address: Address) -> Result<Response, Failure> {
     let (parts, _body) = request.into_parts();
-    let open = app.catalog.slide(&address.slide).await?;
+    let open = app.slide(&parts, &address.slide).await?;
     let Some(tile) = deepzoom::tile(&open.slide, address.level, address.column, address.row) else {
         return Err(Error::NoSuchTile.into());
     };
