@@ -97,6 +97,23 @@ pub fn decode(stream: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
 /// # Errors
 /// [`Error::InvalidArgument`] for a quality out of range or an image wider or higher than 65,500 px.
 pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<u8>, Error> {
+    let subsamp = match subsampling {
+        Subsampling::Chroma420 => Subsamp::Sub2x2,
+        Subsampling::Chroma444 => Subsamp::None,
+        Subsampling::Chroma422 => Subsamp::Sub2x1,
+    };
+    compress(image, quality, subsamp)
+}
+
+/// As [`encode`], but luma alone.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_grey(image: &Rgb, quality: u8) -> Result<Vec<u8>, Error> {
+    compress(image, quality, Subsamp::Gray)
+}
+
+fn compress(image: &Rgb, quality: u8, subsamp: Subsamp) -> Result<Vec<u8>, Error> {
     if !(1..=100).contains(&quality) {
         return Err(Error::InvalidArgument("JPEG quality is 1 to 100"));
     }
@@ -109,11 +126,6 @@ pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<
         pitch: 3 * image.width() as usize,
         height: image.height() as usize,
         format: PixelFormat::RGB,
-    };
-    let subsamp = match subsampling {
-        Subsampling::Chroma420 => Subsamp::Sub2x2,
-        Subsampling::Chroma444 => Subsamp::None,
-        Subsampling::Chroma422 => Subsamp::Sub2x1,
     };
     let run = |c: &mut Compressor| {
         c.set_quality(i32::from(quality))?;

@@ -29,7 +29,19 @@ pub enum Error {
     /// What was asked for is outside the slide, or too large.
     #[error("{0}")]
     Usage(String),
+    /// Pixels that no picture can be made of.
+    #[error(transparent)]
+    Render(microtome_render::Error),
     /// The user asked to stop.
     #[error("interrupted; nothing was written under the final name")]
     Interrupted,
+}
+
+impl From<microtome_render::Error> for Error {
+    fn from(error: microtome_render::Error) -> Self {
+        match error {
+            microtome_render::Error::Slide(error) => Self::Slide(error),
+            other => Self::Render(other),
+        }
+    }
 }

@@ -1,17 +1,17 @@
 //! A level, or a part of one, as a plain picture.
 //!
 //! PNG goes out in bands of rows, so that memory is bounded whatever the size; JPEG is held whole. Both carry the slide's
-//! ICC profile: in iCCP, and in APP2 segments as ICC.1 annex B says. Not here: associated images, which are stored as files
-//! already.
+//! ICC profile. Not here: associated images, which are stored as files already; pictures of other sizes than the level's,
+//! which `microtome-render` makes.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_codec::Rgb;
-use microtome_codec::turbo::{self, Subsampling};
-use microtome_slide::{Grid, Rect, Slide, TileId, mosaic};
-use rayon::prelude::*;
+use microtome_render::Format::Jpeg;
+use microtome_render::{Drawing, Tone, View};
+use microtome_slide::{Rect, Slide};
 
 use crate::Error;
 
@@ -27,7 +27,7 @@ const BAND: u64 = 32 << 20;
 /// The kind of picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JPEG, 4:2:0, of this quality, 1 to 100.
+    /// JPEG of this quality, 1 to 100; 4:2:0, or 4:4:4 from quality 90 on.
     Jpeg {
         /// As libjpeg counts.
         quality: u8,
@@ -107,14 +107,9 @@ struct Picture<'a> {
 impl Picture<'_> {
     fn write_jpeg(&self, rect: Rect, quality: u8, path: &Path, mut out: impl Write) -> Result<(), Error> {
         let pixels = self.pixels(rect)?;
-        let jpeg = turbo::encode(&pixels, quality, Subsampling::Chroma420)
+        let profile = self.slide.icc_profile()?;
+        let jpeg = microtome_render::encode(&pixels, Tone::Colour, Jpeg { quality }, profile.as_deref())
             .map_err(|error| self.unsupported(&error))?;
-        let jpeg = match self.slide.icc_profile()? {
-            Some(profile) => with_profile(&jpeg, &profile).ok_or_else(|| {
-                self.unsupported(&format!("its ICC profile of {} bytes is too long for JPEG", profile.len()))
-            })?,
-            None => jpeg,
-        };
         out.write_all(&jpeg).map_err(|cause| Error::Write { path: path.to_owned(), cause })
     }
 
@@ -157,63 +152,20 @@ impl Picture<'_> {
 
     /// The pixels of a rectangle, decoded on all threads.
     fn pixels(&self, rect: Rect) -> Result<Rgb, Error> {
-        let grid = self.slide.levels()[usize::from(self.level)];
-        let (columns, rows) = mosaic::tiles_of(&grid, rect);
-        let mut out = Rgb::filled(rect.width, rect.height, [0; 3]);
-        for row in rows {
-            // The part of this row of tiles, column by column.
-            let decoded = columns.clone().into_par_iter().map(|column| {
-                if self.cancelled.load(Ordering::Relaxed) {
-                    return Err(Error::Interrupted);
-                }
-                let own = own_area(&grid, column, row, rect);
-                let tile = TileId { level: self.level, column, row };
-                let pixels = self.slide.fetch(tile).and_then(|fetched| fetched.decode_pixels())?;
-                let covered = grid.tile_rect(column, row).expect("the rectangle lies within the level");
-                Ok((own, pixels.crop(own.x - covered.x, own.y - covered.y, own.width, own.height)))
-            });
-            for (own, pixels) in decoded.collect::<Result<Vec<_>, Error>>()? {
-                out.blit(&pixels, 0, 0, own.width, own.height, own.x - rect.x, own.y - rect.y);
+        let mut drawing = Drawing::new(self.slide, View::level(self.level, rect));
+        while drawing.fetch()? {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
             }
+            drawing.advance()?;
         }
-        Ok(out)
+        Ok(drawing.finish())
     }
 
     fn unsupported(&self, error: &dyn std::fmt::Display) -> Error {
         let path = self.slide.container().path().to_owned();
         Error::Unsupported { path, what: format!("level {} cannot be a picture: {error}", self.level) }
     }
-}
-
-/// A JFIF stream with an ICC profile behind its first segment; `None` if it takes more than 255 segments.
-fn with_profile(jpeg: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
-    const CHUNK: usize = 65_533 - 14;
-    let chunks = profile.chunks(CHUNK);
-    let count = u8::try_from(chunks.len()).ok()?;
-    // SOI, then APP0 with its length.
-    let first = 4 + usize::from(u16::from_be_bytes([*jpeg.get(4)?, *jpeg.get(5)?]));
-    let mut out = jpeg.get(..first)?.to_vec();
-    for (number, chunk) in (1..=count).zip(chunks) {
-        out.extend_from_slice(&[0xFF, 0xE2]);
-        out.extend_from_slice(&(chunk.len() as u16 + 16).to_be_bytes());
-        out.extend_from_slice(b"ICC_PROFILE\0");
-        out.extend_from_slice(&[number, count]);
-        out.extend_from_slice(chunk);
-    }
-    out.extend_from_slice(&jpeg[first..]);
-    Some(out)
-}
-
-/// What a tile covers of `rect` without its overlap.
-fn own_area(grid: &Grid, column: u32, row: u32, rect: Rect) -> Rect {
-    let side = grid.tile_size;
-    let own = |index: u32, start: u32, length: u32| {
-        let from = start.max(index * side);
-        (from, (start + length).min((index + 1) * side) - from)
-    };
-    let (x, width) = own(column, rect.x, rect.width);
-    let (y, height) = own(row, rect.y, rect.height);
-    Rect { x, y, width, height }
 }
 
 #[cfg(test)]

@@ -1,0 +1,167 @@
+//! A view becoming pixels: rows of tiles are read, decoded on all threads, and made smaller, each once.
+//!
+//! What is held at a time is the picture, and of the level a strip as high as some rows of tiles and the filter's reach.
+
+use microtome_codec::Rgb;
+use microtome_slide::{FetchedTile, Grid, Rect, Slide, TileId, mosaic};
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::scale::Scale;
+use crate::turn;
+use crate::view::View;
+
+/// Pixels of the level that are read at once, unless one row of tiles has more.
+const PIXELS_AT_ONCE: u64 = 2 << 20;
+
+/// A view in the making: [`fetch`](Self::fetch) and [`advance`](Self::advance) by turns, then [`finish`](Self::finish).
+pub struct Drawing<'a> {
+    slide: &'a Slide,
+    view: View,
+    level: u8,
+    grid: Grid,
+    /// From the level to the picture; `None` if its pixels are taken as they are.
+    scale: Option<Scale>,
+    /// What is read of the level.
+    rect: Rect,
+    /// Rows of `rect` that are decoded and still needed, and the first of them.
+    strip: Option<(u32, Rgb)>,
+    /// The first row that was not decoded yet.
+    undecoded: u32,
+    /// The first row that was not read yet.
+    unread: u32,
+    fetched: Vec<(TileId, FetchedTile)>,
+    picture: Rgb,
+    rows_done: u32,
+}
+
+impl<'a> Drawing<'a> {
+    /// Begins a drawing. The picture's memory is taken here: 3 bytes for each of its pixels.
+    ///
+    /// # Panics
+    /// If the view leaves the slide.
+    #[must_use]
+    pub fn new(slide: &'a Slide, view: View) -> Self {
+        let (level, area) = view.source(slide.levels());
+        let grid = slide.levels()[usize::from(level)];
+        let is_exact = area.is_exactly(view.width, view.height);
+        let scale = (!is_exact).then(|| Scale::new(area, view.width, view.height));
+        let rect = area.pixels(scale.map_or([0.0; 2], |scale| scale.margin()), &grid);
+        Self {
+            slide,
+            view,
+            level,
+            grid,
+            scale,
+            rect,
+            strip: None,
+            undecoded: rect.y,
+            unread: rect.y,
+            fetched: Vec::new(),
+            picture: Rgb::filled(view.width, view.height, [0; 3]),
+            rows_done: 0,
+        }
+    }
+
+    /// Reads the tiles of the next rows; blocking I/O, no decoding. False if there are none left.
+    ///
+    /// # Errors
+    /// [`Error::Slide`] naming the damaged record.
+    pub fn fetch(&mut self) -> Result<bool, Error> {
+        let end = self.rect.y + self.rect.height;
+        if self.unread >= end {
+            return Ok(false);
+        }
+        let rows = (PIXELS_AT_ONCE / u64::from(self.rect.width)).min(u64::from(u32::MAX / 2)) as u32;
+        // To the end of a row of tiles, so that none is decoded twice.
+        let side = self.grid.tile_size;
+        let until =
+            (((self.unread.saturating_add(rows)) / side).max(self.unread / side + 1)).saturating_mul(side);
+        let part = Rect { y: self.unread, height: until.min(end) - self.unread, ..self.rect };
+        let (columns, rows) = mosaic::tiles_of(&self.grid, part);
+        for row in rows {
+            for column in columns.clone() {
+                let tile = TileId { level: self.level, column, row };
+                self.fetched.push((tile, self.slide.fetch(tile)?));
+            }
+        }
+        self.unread = part.y + part.height;
+        Ok(true)
+    }
+
+    /// Bytes of the tiles that were read and wait to be decoded.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.fetched.iter().map(|(_, tile)| tile.bytes_read()).sum()
+    }
+
+    /// Decodes what was read, on all threads of the current pool, and draws what can be drawn of it.
+    ///
+    /// # Errors
+    /// [`Error::Slide`] naming a tile that does not decode.
+    pub fn advance(&mut self) -> Result<(), Error> {
+        let top = match &self.scale {
+            Some(scale) => scale.first_row_of(self.rows_done).clamp(self.rect.y, self.undecoded),
+            None => self.undecoded,
+        };
+        let rect = Rect { y: top, height: self.unread - top, ..self.rect };
+        let mut strip = Rgb::filled(rect.width, rect.height, [0; 3]);
+        if let Some((first, before)) = self.strip.take().filter(|_| top < self.undecoded) {
+            strip.blit(&before, 0, top - first, before.width(), self.undecoded - top, 0, 0);
+        }
+        let (grid, fetched) = (self.grid, std::mem::take(&mut self.fetched));
+        let decoded = fetched.into_par_iter().map(|(tile, fetched)| {
+            let pixels = fetched.decode_pixels()?;
+            let own = own_area(&grid, tile, rect);
+            let covered = grid.tile_rect(tile.column, tile.row).expect("it was fetched");
+            Ok((own, pixels.crop(own.x - covered.x, own.y - covered.y, own.width, own.height)))
+        });
+        for (own, pixels) in decoded.collect::<Result<Vec<_>, microtome_slide::Error>>()? {
+            strip.blit(&pixels, 0, 0, own.width, own.height, own.x - rect.x, own.y - rect.y);
+        }
+        self.draw(&strip, rect);
+        self.undecoded = self.unread;
+        self.strip = Some((top, strip));
+        Ok(())
+    }
+
+    /// The rows of the picture that the strip suffices for.
+    fn draw(&mut self, strip: &Rgb, rect: Rect) {
+        let line = 3 * self.view.width as usize;
+        let is_last = self.unread == self.rect.y + self.rect.height;
+        let Some(scale) = self.scale else {
+            let rows = &mut self.picture.data_mut()[self.rows_done as usize * line..];
+            rows[..strip.data().len()].copy_from_slice(strip.data());
+            self.rows_done += strip.height();
+            return;
+        };
+        let until = if is_last { self.view.height } else { scale.rows_before(self.unread) };
+        if until > self.rows_done {
+            let rows = &mut self.picture.data_mut()[self.rows_done as usize * line..until as usize * line];
+            scale.run(strip, rect, self.rows_done, rows);
+            self.rows_done = until;
+        }
+    }
+
+    /// The picture, once there is nothing left to fetch.
+    ///
+    /// # Panics
+    /// If there is.
+    #[must_use]
+    pub fn finish(self) -> Rgb {
+        assert_eq!(self.rows_done, self.view.height, "all of it was drawn");
+        let turned = turn::turned(self.picture, self.view.mirrored, self.view.quarter_turns);
+        turn::toned(turned, self.view.tone)
+    }
+}
+
+/// What a tile covers of `rect` without its overlap.
+fn own_area(grid: &Grid, tile: TileId, rect: Rect) -> Rect {
+    let own = |index: u32, start: u32, length: u32| {
+        let from = start.max(index * grid.tile_size);
+        (from, (start + length).min((index + 1) * grid.tile_size) - from)
+    };
+    let (x, width) = own(tile.column, rect.x, rect.width);
+    let (y, height) = own(tile.row, rect.y, rect.height);
+    Rect { x, y, width, height }
+}

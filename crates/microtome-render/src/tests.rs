@@ -1,0 +1,105 @@
+//! Views of synthetic slides against their pixels.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use microtome_codec::Rgb;
+use microtome_slide::{Rect, Slide};
+
+use crate::{Drawing, View};
+
+struct Quiet;
+
+impl microtome_ingest::Progress for Quiet {
+    fn stage(&self, _name: &'static str, _total: u64, _unit: microtome_ingest::Unit) {}
+    fn advance(&self, _done: u64, _stored: u64) {}
+}
+
+fn slide(folder: &Path, source: &str) -> Slide {
+    let path = folder.join("a.mtm");
+    let options = microtome_ingest::Options::default();
+    microtome_ingest::ingest(source, &path, options, &Quiet, &AtomicBool::new(false)).expect("an ingest");
+    Slide::open(&path).expect("a slide")
+}
+
+fn draw(slide: &Slide, view: View) -> Rgb {
+    let mut drawing = Drawing::new(slide, view);
+    while drawing.fetch().expect("reads") {
+        drawing.advance().expect("draws");
+    }
+    drawing.finish()
+}
+
+/// Mean and largest difference of the bytes of two pictures of the same size.
+fn difference(a: &Rgb, b: &Rgb) -> (f64, u8) {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let differences = a.data().iter().zip(b.data()).map(|(a, b)| a.abs_diff(*b));
+    let sum: f64 = differences.clone().map(f64::from).sum();
+    (sum / a.data().len() as f64, differences.max().unwrap_or(0))
+}
+
+const WHOLE: Rect = Rect { x: 0, y: 0, width: 3001, height: 2003 };
+
+#[test]
+fn parts_of_a_level_are_its_pixels() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slide = slide(folder.path(), "synthetic:3001x2003,seed=3");
+    for (level, rect) in [
+        (0, WHOLE),
+        (0, Rect { x: 250, y: 700, width: 600, height: 1300 }),
+        (1, Rect { x: 0, y: 0, width: 1501, height: 1002 }),
+        (2, Rect { x: 749, y: 499, width: 2, height: 2 }),
+    ] {
+        let pixels = slide.read_region(level, rect).expect("a region");
+        assert_eq!(draw(&slide, View::level(level, rect)), pixels, "{level} {rect:?}");
+    }
+    // A region whose edges lie on the level's pixels is not resampled.
+    let region = Rect { x: 512, y: 256, width: 800, height: 400 };
+    let pixels = slide.read_region(2, Rect { x: 128, y: 64, width: 200, height: 100 }).expect("a region");
+    assert_eq!(draw(&slide, View::scaled(region, 200, 100)), pixels);
+}
+
+#[test]
+fn a_picture_made_in_bands_is_the_one_made_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slide = slide(folder.path(), "synthetic:3001x2003,seed=3");
+    for (region, width, height) in [
+        (WHOLE, 1999, 1501),
+        (WHOLE, 3501, 2300),
+        (Rect { x: 17, y: 33, width: 2900, height: 1901 }, 1777, 1111),
+        (Rect { x: 17, y: 33, width: 2900, height: 1901 }, 2500, 11),
+        (Rect { x: 3000, y: 2002, width: 1, height: 1 }, 40, 30),
+        (Rect { x: 5, y: 5, width: 1, height: 1998 }, 3, 700),
+    ] {
+        let view = View::scaled(region, width, height);
+        let (level, area) = view.source(slide.levels());
+        let grid = slide.levels()[usize::from(level)];
+        let all = Rect { x: 0, y: 0, width: grid.width, height: grid.height };
+        let mut at_once = Rgb::filled(width, height, [0; 3]);
+        let pixels = slide.read_region(level, all).expect("the level");
+        crate::scale::Scale::new(area, width, height).run(&pixels, all, 0, at_once.data_mut());
+        let (mean, most) = difference(&draw(&slide, view), &at_once);
+        assert!(mean < 0.01 && most <= 1, "{region:?} to {width} x {height}: {mean} {most}");
+    }
+}
+
+#[test]
+fn pictures_of_any_size_show_the_same_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slide = slide(folder.path(), "synthetic:3001x2003,seed=3");
+    let region = Rect { x: 512, y: 512, width: 1024, height: 1024 };
+    let reference = draw(&slide, View::scaled(region, 64, 64));
+    for size in [72, 104, 128, 304, 512] {
+        let picture = draw(&slide, View::scaled(region, size, size));
+        // The mean of what each of 8 x 8 parts shows.
+        let part = |picture: &Rgb, x: u32, y: u32| {
+            let side = picture.width() / 8;
+            let part = picture.crop(x * side, y * side, side, side);
+            part.data().iter().map(|&byte| f64::from(byte)).sum::<f64>() / part.data().len() as f64
+        };
+        for (x, y) in (0..8).flat_map(|y| (0..8).map(move |x| (x, y))) {
+            let (a, b) = (part(&reference, x, y), part(&picture, x, y));
+            assert!((a - b).abs() < 8.0, "{size}: part {x} {y}: {a} {b}");
+        }
+    }
+}
