@@ -155,7 +155,10 @@ fn type_name(argument: &Arg) -> &'static str {
     let parsed = argument.get_value_parser().type_id();
     if parsed == TypeId::of::<bool>() {
         "boolean"
-    } else if [TypeId::of::<u16>(), TypeId::of::<u64>(), TypeId::of::<usize>()].iter().any(|t| parsed == *t) {
+    } else if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()]
+        .iter()
+        .any(|t| parsed == *t)
+    {
         "integer"
     } else {
         "string"

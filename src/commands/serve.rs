@@ -16,6 +16,9 @@ use crate::settings::{self, whole_number};
 /// Defaults for the machine it runs on.
 static MACHINE: LazyLock<ServerConfig> = LazyLock::new(ServerConfig::default);
 
+/// Longest side that libjpeg writes.
+const MAX_SIDE: u32 = 65_500;
+
 /// Bounds of each number of threads.
 const THREADS: RangeInclusive<u64> = 1..=1024;
 
@@ -62,6 +65,19 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MICROTOME_CACHE_MB", value_name = "N", default_value_t = MACHINE.cache_mb)]
     #[arg(value_parser = whole_number::<u64>(0..=1 << 20))]
     cache_mb: u64,
+    /// Longest side of a picture made on request (IIIF, /region), in pixels.
+    #[arg(long, env = "MICROTOME_MAX_PIXELS", value_name = "N", default_value_t = MACHINE.max_pixels)]
+    #[arg(value_parser = whole_number::<u32>(256..=u64::from(MAX_SIDE)))]
+    max_pixels: u32,
+    /// Pixels of a picture made on request, at most: 4096 x 4096.
+    #[arg(long, env = "MICROTOME_MAX_AREA", value_name = "N", default_value_t = MACHINE.max_area)]
+    #[arg(value_parser = whole_number::<u64>(65_536..=1 << 28))]
+    max_area: u64,
+    /// Give out labels and macros, on which names may be read.
+    #[arg(long, env = "MICROTOME_SERVE_LABELS", value_name = "BOOL", default_value_t = false)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    serve_labels: bool,
     /// Tell how long each stage of a tile took: Server-Timing header and histograms in /metrics.
     #[arg(long, env = "MICROTOME_TIMING_BREAKDOWN", value_name = "BOOL", default_value_t = false)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
@@ -109,6 +125,9 @@ impl Arguments {
             prefetch: self.prefetch,
             cache_entries: self.cache_entries,
             cache_mb: self.cache_mb,
+            max_pixels: self.max_pixels,
+            max_area: self.max_area,
+            serve_labels: self.serve_labels,
             timing_breakdown: self.timing_breakdown,
             base_url: self.base_url.clone(),
             tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),

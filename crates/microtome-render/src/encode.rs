@@ -176,7 +176,8 @@ mod tests {
     use super::*;
 
     fn stripes(width: u32, height: u32) -> Rgb {
-        let data = (0..width * height).flat_map(|i| if (i % width).is_multiple_of(2) { [0; 3] } else { [255; 3] });
+        let data =
+            (0..width * height).flat_map(|i| if (i % width).is_multiple_of(2) { [0; 3] } else { [255; 3] });
         Rgb::from_vec(width, height, data.collect()).expect("sizes match")
     }
 

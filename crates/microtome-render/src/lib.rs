@@ -18,4 +18,5 @@ mod view;
 pub use drawing::Drawing;
 pub use encode::{Format, MAX_SIDE, encode, jpeg_with_profile};
 pub use error::Error;
+pub use turn::luma;
 pub use view::{Tone, View};

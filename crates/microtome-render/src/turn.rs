@@ -28,8 +28,12 @@ pub(crate) fn turned(pixels: Rgb, mirrored: bool, quarter_turns: u8) -> Rgb {
     out
 }
 
-/// The luma of a colour, rounded (ITU-R BT.601, as in JFIF).
-pub(crate) fn luma(pixel: &[u8]) -> u8 {
+/// The luma of a pixel of three bytes, rounded (ITU-R BT.601, as in JFIF).
+///
+/// # Panics
+/// If there are fewer.
+#[must_use]
+pub fn luma(pixel: &[u8]) -> u8 {
     let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
     ((19_595 * r + 38_470 * g + 7_471 * b + 32_768) >> 16) as u8
 }

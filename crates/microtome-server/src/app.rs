@@ -12,6 +12,7 @@ use crate::config::ServerConfig;
 use crate::error::Failure;
 use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
+use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::slide_id::SlideId;
 
@@ -21,6 +22,10 @@ pub(crate) struct App {
     pub(crate) listing: Listing,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pictures: Arc<Pictures>,
+    pub(crate) limits: Limits,
+    /// Whether labels and macros are given out.
+    pub(crate) serve_labels: bool,
     base_url: BaseUrl,
     timing_breakdown: bool,
 }
@@ -33,6 +38,9 @@ impl App {
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
+            pictures: Arc::new(Pictures::new()),
+            limits: Limits { side: config.max_pixels, area: config.max_area },
+            serve_labels: config.serve_labels,
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,
         })
@@ -44,13 +52,11 @@ impl App {
     }
 
     /// The address of this server as the client of a request sees it, without a slash at its end.
-    #[allow(dead_code, reason = "the documents with addresses in them follow")]
     pub(crate) fn base_url(&self, request: &Parts) -> String {
         self.base_url.of(request)
     }
 
     /// The path in it: empty, but for a server that is one folder of a proxy's.
-    #[allow(dead_code, reason = "the documents with addresses in them follow")]
     pub(crate) fn base_path(&self, request: &Parts) -> String {
         self.base_url.path_of(request)
     }

@@ -1,7 +1,5 @@
 //! Scripts and styles of the pages, embedded in the program: pages need nothing from other servers.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::Hasher;
 use std::sync::LazyLock;
 
 use axum::extract::Request;
@@ -9,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use crate::error::{Error, Failure};
-use crate::response::{Freshness, Representation};
+use crate::response::{Freshness, Representation, version_of};
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -43,9 +41,7 @@ static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
 });
 
 fn asset(path: &'static str, content_type: &'static str, content: &'static str) -> Asset {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(content.as_bytes());
-    Asset { path, content_type, content, version: format!("{:016x}", hasher.finish()) }
+    Asset { path, content_type, content, version: version_of(content.as_bytes()) }
 }
 
 fn find(path: &str) -> Option<&'static Asset> {

@@ -37,6 +37,12 @@ pub struct ServerConfig {
     pub cache_entries: u64,
     /// Upper bound of the tile cache in MiB; 0 turns the cache off.
     pub cache_mb: u64,
+    /// Longest side of a picture that is made on request, in pixels.
+    pub max_pixels: u32,
+    /// Pixels of a picture that is made on request.
+    pub max_area: u64,
+    /// Give out labels and macros, on which names may be read.
+    pub serve_labels: bool,
     /// Measure each stage of a tile: a `Server-Timing` header on tiles, a histogram per stage in the metrics.
     pub timing_breakdown: bool,
     /// Address that clients know the server by, if it is not the one that requests name: `https://host/path`.
@@ -71,6 +77,9 @@ impl ServerConfig {
             cache_entries: 16_384,
             // A quarter of the limit: the rest is for tiles in the making, open slides, and the page cache.
             cache_mb: memory_limit.map_or(CACHE_MB, |bytes| CACHE_MB.min((bytes / 4) >> 20)),
+            max_pixels: 8192,
+            max_area: 1 << 24,
+            serve_labels: false,
             timing_breakdown: false,
             base_url: None,
             tls: None,

@@ -22,6 +22,8 @@ pub(crate) enum Error {
     NoSuchSlide,
     #[error("no such tile: it is outside the slide")]
     NoSuchTile,
+    #[error("no such image")]
+    NoSuchImage,
     #[error("only GET and HEAD are answered here")]
     MethodNotAllowed,
     #[error("the body is too long: requests need none here")]
@@ -34,6 +36,18 @@ pub(crate) enum Error {
     Unopenable { slide: SlideId, source: microtome_slide::Error },
     #[error("slide {slide}, {tile}: the record cannot be read or decoded")]
     BadRecord { slide: SlideId, tile: TileId, source: microtome_slide::Error },
+    #[error("slide {slide}: a picture cannot be made")]
+    BadPicture { slide: SlideId, source: microtome_slide::Error },
+    #[error("slide {slide}: its ICC profile cannot be used: {what}")]
+    BadProfile { slide: SlideId, what: String },
+    #[error(
+        "{width} x {height} px are too many: at most {side} px a side and {area} px in all; ask for less"
+    )]
+    TooLarge { width: u32, height: u32, side: u32, area: u64 },
+    #[error("{0}")]
+    Unencodable(String),
+    #[error("not implemented: {0}")]
+    NotImplemented(&'static str),
     #[error("slide {slide}: the file cannot be reached")]
     Unreachable { slide: SlideId, source: std::io::Error },
     #[error("the slides root cannot be listed")]
@@ -43,16 +57,23 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    pub(crate) const UNKNOWN_FORMAT: Self = Self::Malformed("the format is jpg, png or webp");
+
     fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchPage | Self::NoSuchSlide | Self::NoSuchTile => StatusCode::NOT_FOUND,
+            Self::Malformed(_) | Self::TooLarge { .. } | Self::Unencodable(_) => StatusCode::BAD_REQUEST,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::NoSuchPage | Self::NoSuchSlide | Self::NoSuchTile | Self::NoSuchImage => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unopenable { .. }
             | Self::BadRecord { .. }
+            | Self::BadPicture { .. }
+            | Self::BadProfile { .. }
             | Self::Unreachable { .. }
             | Self::Unlistable { .. }
             | Self::WorkerLost(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -65,14 +86,20 @@ impl Error {
                 "the slide cannot be opened; the server's log says why".to_owned()
             }
             Self::BadRecord { .. } => "the tile is damaged; the server's log says where".to_owned(),
+            Self::BadPicture { .. } => "the slide is damaged; the server's log says where".to_owned(),
+            Self::BadProfile { .. } => "the slide's ICC profile is damaged; icc=none does without".to_owned(),
             Self::Unlistable { .. } | Self::WorkerLost(_) => {
                 "internal error; the server's log says more".to_owned()
             }
             Self::Overloaded => "overloaded; try again in a second".to_owned(),
             Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::Unencodable(_)
+            | Self::NotImplemented(_)
             | Self::NoSuchPage
             | Self::NoSuchSlide
             | Self::NoSuchTile
+            | Self::NoSuchImage
             | Self::MethodNotAllowed
             | Self::BodyTooLong
             | Self::BodyTooSlow => self.to_string(),

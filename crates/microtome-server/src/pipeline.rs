@@ -118,6 +118,14 @@ impl Pipeline {
         });
     }
 
+    /// Has work done by decoding threads while the caller, who is none, waits.
+    pub(crate) fn on_decoder_now<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.decoders.install(|| {
+            let _busy = self.metrics.decoding();
+            work()
+        })
+    }
+
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
         // Another flight may have landed since the cache was asked.
         let Some(landing) = landing.unless_kept() else { return };

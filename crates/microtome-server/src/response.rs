@@ -1,5 +1,6 @@
 //! Bodies, validators and caching headers of successful answers. Errors have their own place, `error`.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -40,6 +41,13 @@ const VERSION_DIGITS: usize = 16;
 /// The part of `version` that addresses carry.
 pub(crate) fn short_version(version: &str) -> &str {
     version.get(..VERSION_DIGITS).unwrap_or(version)
+}
+
+/// Sixteen hexadecimal digits that change with the content.
+pub(crate) fn version_of(content: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    format!("{:016x}", hasher.finish())
 }
 
 fn names_version(query: &str, version: &str) -> bool {

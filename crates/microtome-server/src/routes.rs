@@ -15,10 +15,10 @@ use axum::routing::get;
 use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::metrics::{self, Metrics, Route};
-use crate::protocols::deepzoom;
+use crate::protocols::{deepzoom, iiif, xyz, zoomify};
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
-use crate::{assets, pages, request_body};
+use crate::{assets, pages, request_body, slide_api};
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -30,11 +30,22 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/slides", get(slides))
+        .route("/slides/{*slide}", get(slide_api::slide))
+        .route("/region/{*slide}", get(slide_api::region))
+        .route("/thumbnail/{*slide}", get(slide_api::thumbnail))
+        .route("/associated/{*image}", get(slide_api::associated))
+        .route("/histogram/{*slide}", get(slide_api::histogram))
         .route("/", get(pages::gallery))
         .route("/viewer/{*slide}", get(pages::viewer))
         .route("/assets/{*asset}", get(assets::asset_response))
         .route("/tiles/{*tile}", get(deepzoom::plain_tile))
         .route("/dzi/{*resource}", get(deepzoom::resource))
+        .route("/dzi254/{*resource}", get(deepzoom::common_resource))
+        .route("/xyz/{*tile}", get(xyz::tile))
+        .route("/zoomify/{*resource}", get(zoomify::resource))
+        .route("/iiif/2/{*request}", get(iiif::version_2))
+        .route("/iiif/3/{*request}", get(iiif::version_3))
+        .route("/iiif/presentation/3/{*manifest}", get(iiif::manifest))
         .fallback(async || Failure::from(Error::NoSuchPage))
         .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
         .with_state(app)
@@ -45,7 +56,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// "CORS protocol".)
 const COMMON: [(&str, &str); 5] = [
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "etag,content-length,retry-after,server-timing,x-request-id"),
+    ("access-control-expose-headers", "etag,content-length,link,retry-after,server-timing,x-request-id"),
     ("cross-origin-resource-policy", "cross-origin"),
     ("timing-allow-origin", "*"),
     ("x-content-type-options", "nosniff"),

@@ -214,6 +214,12 @@ impl Slide {
         }
     }
 
+    /// Bytes of the ICC profile, without reading it; `None` if there is none.
+    #[must_use]
+    pub fn icc_profile_bytes(&self) -> Option<u64> {
+        sections(&self.inner.container, SectionKind::ICC_PROFILE).next().map(|section| section.length)
+    }
+
     /// How much each level takes in the file: reads the whole index.
     ///
     /// # Errors

@@ -1,16 +1,11 @@
 //! Colours by an ICC profile: pixels of a scanner's own colour space as sRGB.
 //!
-//! ICC.1:2022, by moxcms; relative colorimetric, as viewers show slides. Not here: tiles that are kept, whose profile goes
-//! along with them.
-
-use std::sync::Arc;
+//! `microtome-slide` converts. Not here: tiles that are kept, whose profile goes along with them.
 
 use microtome_codec::Rgb;
 use microtome_container::geometry::Rect;
-use moxcms::{
-    ColorDateTime, ColorProfile, DataColorSpace, Layout, LocalizableString, ProfileText, RenderingIntent,
-    Transform8BitExecutor, TransformOptions,
-};
+use microtome_slide::colour::ToSrgb;
+use moxcms::{ColorDateTime, ColorProfile, LocalizableString, ProfileText};
 
 use super::{Content, Pixels, Source};
 use crate::Error;
@@ -18,7 +13,7 @@ use crate::Error;
 /// Pixels, converted as they are read.
 struct Converted {
     pixels: Box<dyn Pixels>,
-    transform: Arc<Transform8BitExecutor>,
+    to_srgb: ToSrgb,
     name: String,
 }
 
@@ -35,13 +30,13 @@ impl Source {
                  --quality 1..100"
             )));
         };
-        let transform = transform(&profile).map_err(|what| Error::Malformed {
+        let to_srgb = ToSrgb::new(&profile).map_err(|what| Error::Malformed {
             path: name.to_owned(),
             place: "ICC profile".to_owned(),
             what: format!("{what}; leave out --icc srgb to keep the profile as it is"),
         })?;
         self.notices.push("colours were converted to sRGB by the slide's ICC profile".to_owned());
-        self.content = Content::Pixels(Box::new(Converted { pixels, transform, name: name.to_owned() }));
+        self.content = Content::Pixels(Box::new(Converted { pixels, to_srgb, name: name.to_owned() }));
         Ok(self)
     }
 }
@@ -61,20 +56,6 @@ pub(crate) fn without_text(profile: &[u8]) -> Option<Vec<u8>> {
     profile.encode().ok()
 }
 
-fn transform(profile: &[u8]) -> Result<Arc<Transform8BitExecutor>, String> {
-    let profile = ColorProfile::new_from_slice(profile).map_err(|e| e.to_string())?;
-    if profile.color_space != DataColorSpace::Rgb {
-        return Err(format!("a profile for {:?}, not for RGB", profile.color_space));
-    }
-    let options = TransformOptions {
-        rendering_intent: RenderingIntent::RelativeColorimetric,
-        ..TransformOptions::default()
-    };
-    profile
-        .create_transform_8bit(Layout::Rgb, &ColorProfile::new_srgb(), Layout::Rgb, options)
-        .map_err(|e| e.to_string())
-}
-
 impl Pixels for Converted {
     fn tile_size(&self) -> u32 {
         self.pixels.tile_size()
@@ -86,13 +67,11 @@ impl Pixels for Converted {
 
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         let pixels = self.pixels.read(rect)?;
-        let mut converted = Rgb::filled(pixels.width(), pixels.height(), [0; 3]);
-        self.transform.transform(pixels.data(), converted.data_mut()).map_err(|e| Error::Malformed {
+        self.to_srgb.convert(&pixels).map_err(|what| Error::Malformed {
             path: self.name.clone(),
             place: "ICC profile".to_owned(),
-            what: e.to_string(),
-        })?;
-        Ok(converted)
+            what,
+        })
     }
 }
 

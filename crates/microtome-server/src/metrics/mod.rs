@@ -17,13 +17,17 @@ use histogram::Histogram;
 pub(crate) use text::CONTENT_TYPE;
 
 /// Statuses counted by their number; all others are counted as `other`.
-const STATUSES: [u16; 9] = [200, 304, 400, 404, 405, 408, 413, 500, 503];
+const STATUSES: [u16; 14] = [200, 204, 303, 304, 400, 401, 403, 404, 405, 406, 408, 413, 500, 503];
 
 /// What a request asked for, as the label `route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Tile,
     DeepZoom,
+    Iiif,
+    Zoomify,
+    DicomWeb,
+    Picture,
     Viewer,
     Slides,
     Gallery,
@@ -34,9 +38,13 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Tile, "tile"),
         (Self::DeepZoom, "dzi"),
+        (Self::Iiif, "iiif"),
+        (Self::Zoomify, "zoomify"),
+        (Self::DicomWeb, "dicomweb"),
+        (Self::Picture, "picture"),
         (Self::Viewer, "viewer"),
         (Self::Slides, "slides"),
         (Self::Gallery, "gallery"),
@@ -50,10 +58,14 @@ impl Route {
     pub(crate) fn of(path: &str) -> Self {
         let first = path.strip_prefix('/').unwrap_or(path).split('/').next();
         match first {
-            Some("tiles") => Self::Tile,
-            Some("dzi") => Self::DeepZoom,
+            Some("tiles" | "xyz") => Self::Tile,
+            Some("dzi" | "dzi254") => Self::DeepZoom,
+            Some("iiif") => Self::Iiif,
+            Some("zoomify") => Self::Zoomify,
+            Some("dicomweb") => Self::DicomWeb,
+            Some("region" | "thumbnail" | "associated" | "histogram") => Self::Picture,
             Some("viewer") => Self::Viewer,
-            Some("slides") => Self::Slides,
+            Some("slides" | "openapi.json") => Self::Slides,
             Some("") => Self::Gallery,
             Some("assets") => Self::Asset,
             Some("healthz" | "readyz") => Self::Health,
@@ -114,6 +126,7 @@ const STAGES: usize = 10;
 pub(crate) struct Metrics {
     requests: [[AtomicU64; STATUSES.len() + 1]; Route::ALL.len()],
     tiles: [Histogram; Source::ALL.len()],
+    pictures: Histogram,
     dropped: [AtomicU64; Dropped::ALL.len()],
     background: Histogram,
     background_tiles: AtomicU64,
@@ -138,6 +151,11 @@ impl Metrics {
     /// Counts an answered tile and the time it took.
     pub(crate) fn tile(&self, source: Source, duration: Duration) {
         self.tiles[source as usize].observe(duration);
+    }
+
+    /// Counts a picture that was made on request and the time it took, waiting included.
+    pub(crate) fn picture(&self, duration: Duration) {
+        self.pictures.observe(duration);
     }
 
     /// Counts a tile that was asked for and not made.

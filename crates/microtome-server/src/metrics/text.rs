@@ -63,6 +63,12 @@ impl Metrics {
         let tiles = Source::ALL.iter().zip(&self.tiles);
         let tiles = tiles.map(|((_, name), histogram)| (Some(("source", *name)), histogram));
         text.histograms("tile_seconds", "Time to answer a tile, by where it came from", tiles);
+        let pictures = std::iter::once((None, &self.pictures));
+        text.histograms(
+            "picture_seconds",
+            "Time to make a picture that is no tile, waiting included",
+            pictures,
+        );
         if let Some(stages) = &self.stages {
             let names = Stages::default().named();
             let stages =

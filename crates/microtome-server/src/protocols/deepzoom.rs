@@ -1,5 +1,7 @@
-//! Deep Zoom: the addresses below `/dzi/` and `/tiles/`, whose level 0 is 1 x 1 pixel.
+//! Deep Zoom: the addresses below `/dzi/`, `/dzi254/` and `/tiles/`, whose level 0 is 1 x 1 pixel.
 //!
+//! `/dzi/` and `/tiles/` have the slide's own grid, mostly of 256 px without overlap; `/dzi254/` has tiles of 254 px and
+//! one more of each inner neighbour, put together, for viewers that insist on what most converters write.
 //! Addresses are read from the right, because a slide's name may hold separators, encoded or not.
 
 use std::sync::Arc;
@@ -7,12 +9,15 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use microtome_slide::deepzoom;
+use microtome_render::Format;
+use microtome_slide::deepzoom::{self, Descriptor};
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::protocols::answer_tile;
-use crate::response::{Freshness, Representation};
+use crate::pictures::{QUALITY, format_named};
+use crate::protocols::{Cell, answer_cell, number};
+use crate::query::Query;
+use crate::response::{Freshness, Representation, version_of};
 use crate::slide_id::SlideId;
 
 /// A tile as Deep Zoom numbers it.
@@ -22,6 +27,8 @@ struct Address {
     level: u32,
     column: u32,
     row: u32,
+    /// What the extension says.
+    format: Format,
 }
 
 /// What is below `/dzi/`.
@@ -31,37 +38,74 @@ enum Resource {
     Tile(Address),
 }
 
+/// The grid of most converters: tile size and overlap.
+const COMMON_GRID: [u32; 2] = [254, 1];
+
 /// `GET /tiles/{slide}/{level}/{x}_{y}.jpg`
 pub(crate) async fn plain_tile(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let address = parse_tile(below(&request, "/tiles/"), "")?;
-    tile(&app, request, address).await
+    tile(&app, request, address, None).await
 }
 
 /// `GET /dzi/{slide}.dzi` and `GET /dzi/{slide}_files/{level}/{x}_{y}.jpg`
 pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     match parse_resource(below(&request, "/dzi/"))? {
-        Resource::Descriptor(slide) => descriptor(&app, request, &slide).await,
-        Resource::Tile(address) => tile(&app, request, address).await,
+        Resource::Descriptor(slide) => descriptor(&app, request, &slide, None).await,
+        Resource::Tile(address) => tile(&app, request, address, None).await,
     }
 }
 
-async fn descriptor(app: &App, request: Request, slide: &SlideId) -> Result<Response, Failure> {
+/// `GET /dzi254/{slide}.dzi` and `GET /dzi254/{slide}_files/{level}/{x}_{y}.jpg`
+pub(crate) async fn common_resource(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Failure> {
+    match parse_resource(below(&request, "/dzi254/"))? {
+        Resource::Descriptor(slide) => descriptor(&app, request, &slide, Some(COMMON_GRID)).await,
+        Resource::Tile(address) => tile(&app, request, address, Some(COMMON_GRID)).await,
+    }
+}
+
+async fn descriptor(
+    app: &App,
+    request: Request,
+    slide: &SlideId,
+    grid: Option<[u32; 2]>,
+) -> Result<Response, Failure> {
     let (request, _body) = request.into_parts();
     let open = app.slide(&request, slide).await?;
-    let etag = format!("\"{}-dzi-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));
+    let query = Query::read(request.uri.query())?;
+    let format = query.get("format").unwrap_or("jpg");
+    if format_named(format, QUALITY).is_none() {
+        return Err(Error::UNKNOWN_FORMAT.into());
+    }
+    let mut descriptor = Descriptor::of(&open.slide, format);
+    if let Some([tile_size, overlap]) = grid {
+        (descriptor.tile_size, descriptor.overlap) = (tile_size, overlap);
+    }
+    let body = descriptor.to_xml();
+    let etag = format!("\"{}-{}\"", open.content_id, version_of(body.as_bytes()));
     let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
     let representation = Representation { etag: &etag, content_type: "application/xml", freshness };
     let not_modified = representation.not_modified(&request.headers);
-    Ok(not_modified.unwrap_or_else(|| representation.full(Bytes::from(deepzoom::descriptor(&open.slide)))))
+    Ok(not_modified.unwrap_or_else(|| representation.full(Bytes::from(body))))
 }
 
-async fn tile(app: &App, request: Request, address: Address) -> Result<Response, Failure> {
+async fn tile(
+    app: &App,
+    request: Request,
+    address: Address,
+    grid: Option<[u32; 2]>,
+) -> Result<Response, Failure> {
     let (parts, _body) = request.into_parts();
     let open = app.slide(&parts, &address.slide).await?;
     let Some(tile) = deepzoom::tile(&open.slide, address.level, address.column, address.row) else {
         return Err(Error::NoSuchTile.into());
     };
-    answer_tile(app, &parts, open, tile).await
+    let own = open.slide.levels()[0];
+    let [tile_size, overlap] = grid.unwrap_or([own.tile_size, own.overlap]);
+    let cell = Cell { level: tile.level, tile_size, overlap, column: tile.column, row: tile.row };
+    answer_cell(app, &parts, open, cell, address.format).await
 }
 
 /// The still encoded path of a request below `prefix`.
@@ -83,7 +127,8 @@ fn parse_tile(path: &str, marker: &str) -> Result<Address, Error> {
     let (Some(name), Some(level), Some(slide)) = (segments.next(), segments.next(), segments.next()) else {
         return Err(Error::NoSuchPage);
     };
-    let stem = name.strip_suffix(".jpg").or_else(|| name.strip_suffix(".jpeg")).ok_or(Error::NoSuchPage)?;
+    let (stem, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
+    let format = format_named(extension, QUALITY).ok_or(Error::NoSuchPage)?;
     let slide = slide.strip_suffix(marker).ok_or(Error::NoSuchPage)?;
     let (column, row) = stem.split_once('_').ok_or(Error::Malformed("a tile is named column_row"))?;
     Ok(Address {
@@ -91,15 +136,8 @@ fn parse_tile(path: &str, marker: &str) -> Result<Address, Error> {
         level: number(level)?,
         column: number(column)?,
         row: number(row)?,
+        format,
     })
-}
-
-/// Reads a decimal number. One that is too large is outside every slide, not malformed, and remains so here.
-fn number(digits: &str) -> Result<u32, Error> {
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::Malformed("level, column and row are decimal numbers"));
-    }
-    Ok(digits.parse().unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -107,14 +145,15 @@ mod tests {
     use super::*;
 
     fn address(slide: &str, level: u32, column: u32, row: u32) -> Address {
-        Address { slide: SlideId::from_path(slide).expect("a valid id"), level, column, row }
+        let slide = SlideId::from_path(slide).expect("a valid id");
+        Address { slide, level, column, row, format: Format::Jpeg { quality: QUALITY } }
     }
 
     #[test]
     fn plain_tiles() {
         for (path, expected) in [
             ("a/14/3_7.jpg", address("a", 14, 3, 7)),
-            ("a/b/0/0_0.jpeg", address("a/b", 0, 0, 0)),
+            ("a/b/0/0_0.jpg", address("a/b", 0, 0, 0)),
             ("a%2Fb/9/1_0.jpg", address("a/b", 9, 1, 0)),
             ("a/5/5/6_7.jpg", address("a/5", 5, 6, 7)),
             ("a.dzi/1/0_0.jpg", address("a.dzi", 1, 0, 0)),
@@ -132,7 +171,7 @@ mod tests {
             ("case%2Fa.dzi", descriptor("case/a")),
             ("case/a.dzi.dzi", descriptor("case/a.dzi")),
             ("a_files/3/1_2.jpg", Resource::Tile(address("a", 3, 1, 2))),
-            ("case/a%20b_files/3/1_2.jpeg", Resource::Tile(address("case/a b", 3, 1, 2))),
+            ("case/a%20b_files/3/1_2.jpg", Resource::Tile(address("case/a b", 3, 1, 2))),
             ("a_files_files/3/1_2.jpg", Resource::Tile(address("a_files", 3, 1, 2))),
         ] {
             assert_eq!(parse_resource(path).expect(path), expected, "{path}");
@@ -169,10 +208,10 @@ mod tests {
 
     #[test]
     fn other_addresses_are_no_pages() {
-        for path in ["a", "a/1", "a/1/0_0.png", "a/1/0_0", "0_0.jpg", "1/0_0.jpg"] {
+        for path in ["a", "a/1", "a/1/0_0.gif", "a/1/0_0", "0_0.jpg", "1/0_0.jpg"] {
             assert!(matches!(parse_tile(path, ""), Err(Error::NoSuchPage)), "{path}");
         }
-        for path in ["a", "a.xml", "a/3/1_2.jpg", "a_file/3/1_2.jpg", "a_files/3", "a_files/3/1_2.png"] {
+        for path in ["a", "a.xml", "a/3/1_2.jpg", "a_file/3/1_2.jpg", "a_files/3", "a_files/3/1_2.bmp"] {
             assert!(matches!(parse_resource(path), Err(Error::NoSuchPage)), "{path}");
         }
     }

@@ -1,20 +1,27 @@
-//! Tile protocols: each turns its addresses into tiles of a slide. What all share is here: answering with a tile.
+//! Tile protocols: each turns its addresses into tiles and pictures of a slide. What all share is here: answering with
+//! one.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::request::Parts;
 use axum::response::Response;
-use microtome_slide::TileId;
+use microtome_render::{Format, View};
+use microtome_slide::{Grid, TileId};
 
 use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::metrics::Source;
+use crate::pictures::{Icc, Picture, QUALITY, format_named};
+use crate::query::Query;
 use crate::response::{Freshness, Representation, server_timing};
 use crate::tile_cache::TileKey;
 
 pub(crate) mod deepzoom;
+pub(crate) mod iiif;
+pub(crate) mod xyz;
+pub(crate) mod zoomify;
 
 /// Answers a request with a tile: 304 or 404 without decoding, else from the cache or the container.
 pub(crate) async fn answer_tile(
@@ -49,6 +56,66 @@ pub(crate) async fn answer_tile(
     let mut response = representation.full(jpeg);
     app.add_timing(&mut response, || server_timing(&[&stages.named()[..], &[("total", total)]].concat()));
     Ok(response)
+}
+
+/// Answers a request with a picture: 304 without making it, else newly made.
+pub(crate) async fn answer_picture(
+    app: &App,
+    request: &Parts,
+    open: &Arc<OpenSlide>,
+    picture: Picture,
+) -> Result<Response, Failure> {
+    app.limits.check(picture.view.size())?;
+    let etag = picture.etag(&open.content_id);
+    let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
+    let content_type = picture.format.media_type();
+    let representation = Representation { etag: &etag, content_type, freshness };
+    if let Some(not_modified) = representation.not_modified(&request.headers) {
+        return Ok(not_modified);
+    }
+    let encoded = app.pictures.make(&app.pipeline, open, picture).await?;
+    Ok(representation.full(encoded))
+}
+
+/// A tile of a protocol whose grid may be another one than the slide's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell {
+    pub(crate) level: u8,
+    pub(crate) tile_size: u32,
+    pub(crate) overlap: u32,
+    pub(crate) column: u32,
+    pub(crate) row: u32,
+}
+
+/// Answers with a tile of the slide where the grid is the slide's own and JPEG is asked for, else with one put together.
+pub(crate) async fn answer_cell(
+    app: &App,
+    request: &Parts,
+    open: Arc<OpenSlide>,
+    cell: Cell,
+    named: Format,
+) -> Result<Response, Failure> {
+    let query = Query::read(request.uri.query())?;
+    let format = query.get("format").map(|name| format_named(name, QUALITY).ok_or(Error::UNKNOWN_FORMAT));
+    let format = format.transpose()?.unwrap_or(named);
+    let icc = Icc::read(query.get("icc"))?;
+    let Cell { level, tile_size, overlap, column, row } = cell;
+    let Some(own) = open.slide.levels().get(usize::from(level)) else { return Err(Error::NoSuchTile.into()) };
+    let grid = Grid { tile_size, overlap, ..*own };
+    if grid == *own && icc == Icc::None && matches!(format, Format::Jpeg { .. }) {
+        return answer_tile(app, request, open, TileId { level, column, row }).await;
+    }
+    let rect = grid.tile_rect(column, row).ok_or(Error::NoSuchTile)?;
+    let picture = Picture { view: View::level(level, rect), format, icc };
+    answer_picture(app, request, &open, picture).await
+}
+
+/// Reads a decimal number. One that is too large is outside every slide, not malformed, and remains so here.
+pub(crate) fn number(digits: &str) -> Result<u32, Error> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::Malformed("level, column and row are decimal numbers"));
+    }
+    Ok(digits.parse().unwrap_or(u32::MAX))
 }
 
 fn is_inside(open: &OpenSlide, tile: TileId) -> bool {

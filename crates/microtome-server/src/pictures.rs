@@ -1,0 +1,319 @@
+//! Pictures made on request: parts of a slide at any size, in any format.
+//!
+//! One that is made holds its memory from a budget that all share, so that no mixture of sizes takes more than that; who
+//! finds it taken waits, and if too many wait already is refused. A thread that may wait reads rows of tiles by turns with
+//! the decode pool, which decodes them, makes them smaller and encodes the picture. Not here: addresses, tiles as they are.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use bytes::Bytes;
+use microtome_codec::Rgb;
+use microtome_render::{Drawing, Format, View};
+use microtome_slide::colour::ToSrgb;
+use moka::sync::Cache;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::catalog::OpenSlide;
+use crate::error::{Error, Failure};
+use crate::metrics::Dropped;
+use crate::pipeline::Pipeline;
+
+/// Megapixels of pictures that are made at the same time. Each takes up to ten megabytes in the making.
+const MEGAPIXELS: u32 = 32;
+/// Pictures that may wait for their memory.
+const MAX_WAITING: usize = 256;
+/// Longest wait for a picture.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Profiles kept ready.
+const MAX_PROFILES: u64 = 64;
+/// Quality of JPEG and WebP pictures unless asked for.
+pub(crate) const QUALITY: u8 = 85;
+
+/// What becomes of the slide's ICC profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum Icc {
+    /// The slide's numbers without its profile: the colours that its tiles have.
+    #[default]
+    None,
+    /// The slide's numbers, and its profile in the file.
+    Keep,
+    /// Converted to sRGB.
+    Srgb,
+}
+
+impl Icc {
+    /// What a parameter `icc` asks for.
+    pub(crate) fn read(value: Option<&str>) -> Result<Self, Error> {
+        match value {
+            None | Some("none") => Ok(Self::None),
+            Some("keep") => Ok(Self::Keep),
+            Some("srgb") => Ok(Self::Srgb),
+            Some(_) => Err(Error::Malformed("icc is srgb, keep or none")),
+        }
+    }
+}
+
+/// A picture that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Picture {
+    pub(crate) view: View,
+    pub(crate) format: Format,
+    pub(crate) icc: Icc,
+}
+
+impl Picture {
+    /// A strong validator: the content, what is seen of it, and the encoder at work.
+    pub(crate) fn etag(&self, content_id: &str) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+        format!("\"{content_id}-p{:016x}\"", hasher.finish())
+    }
+}
+
+/// The format that an extension or a parameter `format` names.
+pub(crate) fn format_named(name: &str, quality: u8) -> Option<Format> {
+    match name {
+        "jpg" | "jpeg" => Some(Format::Jpeg { quality }),
+        "png" => Some(Format::Png),
+        "webp" => Some(Format::WebP { quality }),
+        _ => None,
+    }
+}
+
+/// The format for who named none: WebP if it is among those the client lists, else JPEG. Answers so chosen say
+/// `Vary: Accept`.
+pub(crate) fn format_accepted(headers: &HeaderMap, quality: u8) -> Format {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let mut types = lines.flat_map(|line| line.split(',')).map(|item| item.split(';').map(str::trim));
+    let webp =
+        types.any(|mut item| item.next() == Some("image/webp") && item.all(|parameter| parameter != "q=0"));
+    if webp { Format::WebP { quality } } else { Format::Jpeg { quality } }
+}
+
+/// How large a picture may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Longest side in pixels.
+    pub(crate) side: u32,
+    /// Pixels.
+    pub(crate) area: u64,
+}
+
+impl Limits {
+    /// Refuses what is larger.
+    pub(crate) fn check(&self, [width, height]: [u32; 2]) -> Result<(), Error> {
+        let area = u64::from(width) * u64::from(height);
+        if width.max(height) > self.side || area > self.area {
+            return Err(Error::TooLarge { width, height, side: self.side, area: self.area });
+        }
+        Ok(())
+    }
+
+    /// The largest size of these proportions within the limits, and within `width` x `height`.
+    pub(crate) fn fit(&self, width: u32, height: u32) -> [u32; 2] {
+        let [w, h] = [f64::from(width), f64::from(height)];
+        let by_area = (self.area as f64 / (w * h)).sqrt();
+        let scale = (f64::from(self.side) / w.max(h)).min(by_area);
+        if scale >= 1.0 { [width, height] } else { [w, h].map(|side| ((side * scale).floor() as u32).max(1)) }
+    }
+}
+
+/// What all pictures share.
+pub(crate) struct Pictures {
+    memory: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// By the number of the slide's opening.
+    to_srgb: Cache<u64, Option<ToSrgb>>,
+}
+
+impl Pictures {
+    pub(crate) fn new() -> Self {
+        Self {
+            memory: Arc::new(Semaphore::new(MEGAPIXELS as usize)),
+            waiting: AtomicUsize::new(0),
+            to_srgb: Cache::new(MAX_PROFILES),
+        }
+    }
+
+    /// The picture, newly made.
+    pub(crate) async fn make(
+        self: &Arc<Self>,
+        pipeline: &Arc<Pipeline>,
+        open: &Arc<OpenSlide>,
+        picture: Picture,
+    ) -> Result<Bytes, Failure> {
+        let begun = Instant::now();
+        let (pictures, slide) = (Arc::clone(self), Arc::clone(open));
+        let made = self.work(pipeline, open, picture.view, move |draw| {
+            let failed = |source| render_error(&slide, source);
+            let (to_srgb, profile) = match picture.icc {
+                Icc::None => (None, None),
+                Icc::Keep => (None, slide.slide.icc_profile().map_err(|source| failed(source.into()))?),
+                Icc::Srgb => (pictures.to_srgb(&slide)?, None),
+            };
+            draw(&mut |pixels| {
+                let pixels = converted(pixels, to_srgb.as_ref(), &slide)?;
+                let (tone, format) = (picture.view.tone, picture.format);
+                microtome_render::encode(&pixels, tone, format, profile.as_deref()).map_err(failed)
+            })
+        });
+        let made = made.await;
+        pipeline.metrics.picture(begun.elapsed());
+        made
+    }
+
+    /// What `finish` makes of a view's pixels.
+    pub(crate) async fn draw(
+        self: &Arc<Self>,
+        pipeline: &Arc<Pipeline>,
+        open: &Arc<OpenSlide>,
+        view: View,
+        finish: impl Fn(Rgb) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Result<Bytes, Failure> {
+        self.work(pipeline, open, view, move |draw| draw(&mut |pixels| Ok(finish(pixels)))).await
+    }
+
+    /// Has `work` done by a thread that may wait, once there is memory for the view. What it is handed draws the view, and
+    /// finishes it, on decoding threads.
+    async fn work(
+        self: &Arc<Self>,
+        pipeline: &Arc<Pipeline>,
+        open: &Arc<OpenSlide>,
+        view: View,
+        work: impl FnOnce(&dyn Fn(Finish<'_>) -> Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error>
+        + Send
+        + 'static,
+    ) -> Result<Bytes, Failure> {
+        let Some(_place) = Place::take(self) else {
+            pipeline.metrics.dropped(Dropped::Full);
+            return Err(Error::Overloaded.into());
+        };
+        let making = async {
+            let [width, height] = view.size();
+            let megapixels = (u64::from(width) * u64::from(height)).div_ceil(1_000_000).max(1);
+            let permits = u32::try_from(megapixels).unwrap_or(MEGAPIXELS).min(MEGAPIXELS);
+            // Neither is ever closed.
+            let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await;
+            let reader = Arc::clone(&pipeline.readers).acquire_owned().await;
+            let (sender, made) = oneshot::channel();
+            let (pipeline, open) = (Arc::clone(pipeline), Arc::clone(open));
+            tokio::task::spawn_blocking(move || {
+                let made = work(&|finish| draw(&pipeline, &open, view, finish, || sender.is_closed()));
+                drop((memory, reader));
+                let _ = sender.send(made);
+            });
+            made.await
+        };
+        match tokio::time::timeout(LONGEST_WAIT, making).await {
+            Ok(Ok(made)) => Ok(Bytes::from(made?)),
+            Ok(Err(_lost)) => Err(Error::WorkerLost("making of a picture").into()),
+            Err(_elapsed) => Err(Error::Overloaded.into()),
+        }
+    }
+
+    /// From the slide's colours to sRGB; `None` for one without a profile, which is sRGB for want of a better word.
+    fn to_srgb(&self, open: &OpenSlide) -> Result<Option<ToSrgb>, Error> {
+        if let Some(known) = self.to_srgb.get(&open.instance) {
+            return Ok(known);
+        }
+        let profile = open.slide.icc_profile().map_err(|source| render_error(open, source.into()))?;
+        let to_srgb = profile.map(|profile| ToSrgb::new(&profile)).transpose();
+        let to_srgb = to_srgb.map_err(|what| Error::BadProfile { slide: open.id.clone(), what })?;
+        self.to_srgb.insert(open.instance, to_srgb.clone());
+        Ok(to_srgb)
+    }
+}
+
+/// Turns pixels into what is wanted of them.
+type Finish<'a> = &'a mut (dyn FnMut(Rgb) -> Result<Vec<u8>, Error> + Send);
+
+/// Reads here, and decodes, draws and finishes on decoding threads.
+fn draw(
+    pipeline: &Pipeline,
+    open: &OpenSlide,
+    view: View,
+    finish: Finish<'_>,
+    is_unwanted: impl Fn() -> bool,
+) -> Result<Vec<u8>, Error> {
+    let failed = |source| render_error(open, source);
+    let mut drawing = Drawing::new(&open.slide, view);
+    while drawing.fetch().map_err(failed)? {
+        if is_unwanted() {
+            pipeline.metrics.dropped(Dropped::Unwanted);
+            return Err(Error::Overloaded);
+        }
+        pipeline.metrics.read(drawing.bytes_read());
+        pipeline.on_decoder_now(|| drawing.advance()).map_err(failed)?;
+    }
+    pipeline.on_decoder_now(|| finish(drawing.finish()))
+}
+
+fn converted(pixels: Rgb, to_srgb: Option<&ToSrgb>, open: &OpenSlide) -> Result<Rgb, Error> {
+    let Some(to_srgb) = to_srgb else { return Ok(pixels) };
+    to_srgb.convert(&pixels).map_err(|what| Error::BadProfile { slide: open.id.clone(), what })
+}
+
+pub(crate) fn render_error(open: &OpenSlide, source: microtome_render::Error) -> Error {
+    let slide = open.id.clone();
+    match source {
+        microtome_render::Error::Slide(source) => Error::BadPicture { slide, source },
+        // All that the limits let through and a format does not.
+        other => Error::Unencodable(other.to_string()),
+    }
+}
+
+/// One of those that wait or are made.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(pictures: &'a Pictures) -> Option<Self> {
+        let before = pictures.waiting.fetch_add(1, Ordering::Relaxed);
+        // From here on dropping it gives it back.
+        let place = Self(&pictures.waiting);
+        (before < MAX_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn limits_are_of_sides_and_of_area() {
+        let limits = Limits { side: 1000, area: 500_000 };
+        assert!(limits.check([1000, 500]).is_ok());
+        assert!(limits.check([1001, 1]).is_err());
+        assert!(limits.check([1000, 501]).is_err());
+        assert!(limits.check([u32::MAX, u32::MAX]).is_err());
+        assert_eq!(limits.fit(100, 50), [100, 50]);
+        assert_eq!(limits.fit(100_000, 100), [1000, 1]);
+        let [width, height] = limits.fit(3000, 3000);
+        assert!(width == height && limits.check([width, height]).is_ok() && width > 700);
+        assert_eq!(limits.fit(u32::MAX, 1), [1000, 1]);
+    }
+
+    #[test]
+    fn webp_is_for_those_who_list_it() {
+        let format = |accept: &'static str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            format_accepted(&headers, 80)
+        };
+        assert_eq!(format("image/avif,image/webp,*/*;q=0.8"), Format::WebP { quality: 80 });
+        assert_eq!(format("text/html, image/webp ; q=0.5"), Format::WebP { quality: 80 });
+        for accept in ["*/*", "image/*", "image/jpeg", "image/webp;q=0", ""] {
+            assert_eq!(format(accept), Format::Jpeg { quality: 80 }, "{accept}");
+        }
+    }
+}

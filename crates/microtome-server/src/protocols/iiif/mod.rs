@@ -1,0 +1,261 @@
+//! IIIF: the Image API 3.0 and 2.1 at compliance level 2, and a Presentation 3.0 manifest per slide.
+//!
+//! Addresses are `/iiif/{2,3}/{slide}/...`, read from the right because a slide's name may hold separators, encoded or not.
+//! A request for just one tile of a level is answered with that tile; all others are pictures made for them.
+
+mod info;
+mod request;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use microtome_render::{Format, Tone};
+use microtome_slide::{Grid, Slide, TileId};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use self::request::{ImageRequest, Parameters};
+use crate::app::App;
+use crate::catalog::OpenSlide;
+use crate::error::{Error, Failure};
+use crate::pictures::{Icc, Picture};
+use crate::protocols::{answer_picture, answer_tile};
+use crate::query::Query;
+use crate::response::{Freshness, Representation, version_of};
+use crate::slide_id::SlideId;
+
+/// Version of the Image API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V2,
+    V3,
+}
+
+impl Version {
+    fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+
+    fn context(self) -> &'static str {
+        match self {
+            Self::V2 => "http://iiif.io/api/image/2/context.json",
+            Self::V3 => "http://iiif.io/api/image/3/context.json",
+        }
+    }
+
+    /// What `info.json` is for a client that asks for JSON-LD.
+    fn linked_data(self) -> &'static str {
+        match self {
+            Self::V2 => "application/ld+json",
+            Self::V3 => "application/ld+json;profile=\"http://iiif.io/api/image/3/context.json\"",
+        }
+    }
+}
+
+/// `GET /iiif/2/...`
+pub(crate) async fn version_2(app: State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    image_api(&app, request, Version::V2).await
+}
+
+/// `GET /iiif/3/...`
+pub(crate) async fn version_3(app: State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    image_api(&app, request, Version::V3).await
+}
+
+/// `GET /iiif/presentation/3/{slide}/manifest.json`, also without the extension.
+pub(crate) async fn manifest(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    let path = below(&request, "/iiif/presentation/3/");
+    let slide = path.strip_suffix("/manifest.json").or_else(|| path.strip_suffix("/manifest"));
+    let slide = slide.ok_or(Error::NoSuchPage)?;
+    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let manifest = info::manifest(&open.slide, open.id.as_str(), &app.base_url(&request), slide, &app.limits);
+    let linked = "application/ld+json;profile=\"http://iiif.io/api/presentation/3/context.json\"";
+    Ok(document(&request, &open, &manifest, content_type(&request.headers, linked)))
+}
+
+async fn image_api(app: &App, request: Request, version: Version) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    let path = below(&request, if version == Version::V2 { "/iiif/2/" } else { "/iiif/3/" });
+    if let Some(slide) = path.strip_suffix("/info.json") {
+        return info(app, &request, slide, version).await;
+    }
+    let mut segments = path.rsplitn(5, '/');
+    let (name, rotation, size, region, slide) =
+        (segments.next(), segments.next(), segments.next(), segments.next(), segments.next());
+    let (Some(name), Some(rotation), Some(size), Some(region), Some(slide)) =
+        (name, rotation, size, region, slide)
+    else {
+        return base(app, &request, path, version).await;
+    };
+    let decoded = |raw| percent_decode_str(raw).decode_utf8_lossy();
+    let (name, rotation, size, region) = (decoded(name), decoded(rotation), decoded(size), decoded(region));
+    let parameters = Parameters { region: &region, size: &size, rotation: &rotation, name: &name };
+    match app.slide(&request, &SlideId::from_raw_path(slide)?).await {
+        Ok(open) => image(app, &request, &open, slide, parameters, version).await,
+        // The last four segments may belong to the name of a slide in a folder of a folder.
+        Err(failure) if !name.contains('.') => {
+            base(app, &request, path, version).await.map_err(|_none| failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The address of a slide itself: where to find its `info.json` (3.0, section 2).
+async fn base(app: &App, request: &Parts, slide: &str, version: Version) -> Result<Response, Failure> {
+    app.slide(request, &SlideId::from_raw_path(slide)?).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let location = format!("{}/info.json{query}", id(app, request, slide, version));
+    insert(&mut response, header::LOCATION, &location);
+    Ok(response)
+}
+
+/// The address of a slide in this API, as the client wrote its name.
+fn id(app: &App, request: &Parts, slide: &str, version: Version) -> String {
+    format!("{}/iiif/{}/{slide}", app.base_url(request), version.number())
+}
+
+async fn info(app: &App, request: &Parts, slide: &str, version: Version) -> Result<Response, Failure> {
+    let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
+    let info = info::info(&open.slide, &id(app, request, slide, version), version, &app.limits);
+    let content_type = content_type(&request.headers, version.linked_data());
+    let mut response = document(request, &open, &info, content_type);
+    if version == Version::V2 && content_type == "application/json" {
+        let rel = "rel=\"http://www.w3.org/ns/json-ld#context\";type=\"application/ld+json\"";
+        insert(&mut response, header::LINK, &format!("<{}>;{rel}", version.context()));
+    }
+    Ok(response)
+}
+
+fn content_type(request: &HeaderMap, linked_data: &'static str) -> &'static str {
+    let mut lines = request.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    if lines.any(|line| line.contains("application/ld+json")) { linked_data } else { "application/json" }
+}
+
+/// A document that names the server as the client does: its bytes follow from that too.
+fn document(request: &Parts, open: &OpenSlide, value: &Value, content_type: &'static str) -> Response {
+    let body = value.to_string();
+    let etag = format!("\"{}-{}\"", open.content_id, version_of(body.as_bytes()));
+    let representation = Representation { etag: &etag, content_type, freshness: Freshness::Revalidate };
+    let not_modified = representation.not_modified(&request.headers);
+    let mut response = not_modified.unwrap_or_else(|| representation.full(Bytes::from(body)));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+async fn image(
+    app: &App,
+    request: &Parts,
+    open: &Arc<OpenSlide>,
+    slide: &str,
+    parameters: Parameters<'_>,
+    version: Version,
+) -> Result<Response, Failure> {
+    let query = Query::read(request.uri.query())?;
+    let icc = Icc::read(query.get("icc"))?;
+    let full = open.slide.levels()[0];
+    let size = [full.width, full.height];
+    let image = ImageRequest::read(parameters, version, size, &app.limits)?;
+    let mut response = match tile_of(&open.slide, &image).filter(|_| icc == Icc::None) {
+        Some(tile) => answer_tile(app, request, Arc::clone(open), tile).await?,
+        None => {
+            let picture = Picture { view: image.view(), format: image.format, icc };
+            answer_picture(app, request, open, picture).await?
+        }
+    };
+    let id = id(app, request, slide, version);
+    let links = format!(
+        "<{id}/{}>;rel=\"canonical\",<http://iiif.io/api/image/{}/level2.json>;rel=\"profile\"",
+        image.canonical(version, size),
+        version.number(),
+    );
+    insert(&mut response, header::LINK, &links);
+    Ok(response)
+}
+
+/// The tile that an image request asks for, if it asks for just one, as it is.
+fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<TileId> {
+    let ImageRequest { region, size, mirrored, quarter_turns, tone, format } = *image;
+    let is_plain =
+        !mirrored && quarter_turns == 0 && tone == Tone::Colour && matches!(format, Format::Jpeg { .. });
+    if !is_plain {
+        return None;
+    }
+    let full = slide.levels()[0];
+    (0_u8..).zip(slide.levels()).find_map(|(level, grid)| {
+        let (column, width) = span_of(grid, level, region.x, region.width, full.width, size[0])?;
+        let (row, height) = span_of(grid, level, region.y, region.height, full.height, size[1])?;
+        // One with overlap shows more than was asked for.
+        let rect = grid.tile_rect(column, row)?;
+        ([rect.width, rect.height] == [width, height]).then_some(TileId { level, column, row })
+    })
+}
+
+/// The column (or row) of a level that covers just `length` pixels of level 0 from `start` on, and how many pixels it has
+/// of its own. Viewers round the size of the last one up or down.
+fn span_of(grid: &Grid, level: u8, start: u32, length: u32, full: u32, size: u32) -> Option<(u32, u32)> {
+    let side = u64::from(grid.tile_size) << level;
+    let (start, length, full) = (u64::from(start), u64::from(length), u64::from(full));
+    if start % side != 0 || length != side.min(full - start) {
+        return None;
+    }
+    let (up, down) = (length.div_ceil(1 << level), (length >> level).max(1));
+    let fits = u64::from(size) == up || u64::from(size) == down;
+    fits.then_some(((start / side) as u32, up as u32))
+}
+
+/// The still encoded path of a request below `prefix`.
+fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
+    let path = request.uri.path();
+    path.strip_prefix(prefix).unwrap_or(path)
+}
+
+/// Adds a header, unless a name has characters that no header can have.
+fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(width: u32, level: u8) -> Grid {
+        Grid { width: width.div_ceil(1 << level), height: 1, tile_size: 256, overlap: 0 }
+    }
+
+    #[test]
+    fn tiles_are_told_by_what_they_cover() {
+        // 1000 px: levels of 1000, 500, 250 px.
+        for (level, start, length, size, expected) in [
+            (0, 0, 256, 256, Some((0, 256))),
+            (0, 768, 232, 232, Some((3, 232))),
+            (1, 0, 512, 256, Some((0, 256))),
+            (1, 512, 488, 244, Some((1, 244))),
+            (2, 0, 1000, 250, Some((0, 250))),
+            (3, 0, 1000, 125, Some((0, 125))),
+            (4, 0, 1000, 63, Some((0, 63))),
+            (4, 0, 1000, 62, Some((0, 63))),
+            (4, 0, 1000, 61, None),
+            (0, 0, 256, 255, None),
+            (0, 1, 256, 256, None),
+            (0, 0, 255, 255, None),
+            (1, 256, 512, 256, None),
+            (10, 0, 1000, 1, Some((0, 1))),
+        ] {
+            let found = span_of(&grid(1000, level), level, start, length, 1000, size);
+            assert_eq!(found, expected, "{level} {start} {length} {size}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Plain tiles as web maps count them: `/xyz/{slide}/{z}/{x}/{y}.jpg`, where at `z` 0 all of the slide is one tile.
+//!
+//! As with Deep Zoom tiles at the right and lower edge are as large as what is left; web maps that pad them are told by
+//! the slide's size. Tiles do not overlap, whatever the slide's own do.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use microtome_slide::Slide;
+
+use crate::app::App;
+use crate::error::{Error, Failure};
+use crate::pictures::{QUALITY, format_named};
+use crate::protocols::{Cell, answer_cell, number};
+use crate::slide_id::SlideId;
+
+/// `GET /xyz/{slide}/{z}/{x}/{y}.jpg`
+pub(crate) async fn tile(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    let path = request.uri.path();
+    let mut segments = path.strip_prefix("/xyz/").unwrap_or(path).rsplitn(4, '/');
+    let (Some(name), Some(x), Some(z), Some(slide)) =
+        (segments.next(), segments.next(), segments.next(), segments.next())
+    else {
+        return Err(Error::NoSuchPage.into());
+    };
+    let (y, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
+    let format = format_named(extension, QUALITY).ok_or(Error::NoSuchPage)?;
+    let (z, column, row) = (number(z)?, number(x)?, number(y)?);
+    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let level = u32::from(single_tile(&open.slide)).checked_sub(z).ok_or(Error::NoSuchTile)? as u8;
+    let cell = Cell { level, tile_size: open.slide.levels()[0].tile_size, overlap: 0, column, row };
+    answer_cell(&app, &request, open, cell, format).await
+}
+
+/// The finest level that is one tile.
+pub(crate) fn single_tile(slide: &Slide) -> u8 {
+    let levels = slide.levels();
+    levels.iter().position(|grid| grid.tiles() == 1).unwrap_or(levels.len() - 1) as u8
+}

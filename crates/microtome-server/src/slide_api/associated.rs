@@ -1,0 +1,51 @@
+//! Associated images as they are stored: `/associated/{slide}/{name}`. Those that show who the slide is of, the label and
+//! the macro (on which the label is often to be seen), only where the operator says so.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use microtome_slide::metadata::AssociatedImage;
+use percent_encoding::percent_decode_str;
+
+use super::below;
+use crate::app::App;
+use crate::error::{Error, Failure};
+use crate::response::{Freshness, Representation};
+use crate::slide_id::SlideId;
+
+/// Associated images in which no name is to be expected.
+const HARMLESS: [&str; 1] = ["thumbnail"];
+
+/// Whether an associated image is given out.
+pub(super) fn is_shown(app: &App, image: &AssociatedImage) -> bool {
+    media_type(image).is_some() && (app.serve_labels || HARMLESS.contains(&image.name.as_str()))
+}
+
+/// The media type, if it is one that containers have.
+fn media_type(image: &AssociatedImage) -> Option<&'static str> {
+    ["image/jpeg", "image/png"].into_iter().find(|known| *known == image.media_type)
+}
+
+/// `GET /associated/{slide}/{name}`
+pub(crate) async fn associated(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    let (slide, name) = below(&request, "/associated/").rsplit_once('/').ok_or(Error::NoSuchPage)?;
+    let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let image = open.slide.metadata().associated.iter().find(|image| image.name == name);
+    let image = image.filter(|image| is_shown(&app, image)).ok_or(Error::NoSuchImage)?;
+    let content_type = media_type(image).ok_or(Error::NoSuchImage)?;
+    let etag = format!("\"{}-associated-{}\"", open.content_id, image.index);
+    let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
+    let representation = Representation { etag: &etag, content_type, freshness };
+    if let Some(not_modified) = representation.not_modified(&request.headers) {
+        return Ok(not_modified);
+    }
+    let reading = Arc::clone(&open);
+    let bytes = tokio::task::spawn_blocking(move || reading.slide.associated(&name)).await;
+    let bytes = bytes.map_err(|_lost| Error::WorkerLost("reading of an image"))?;
+    let bytes = bytes.map_err(|source| Error::BadPicture { slide: open.id.clone(), source })?;
+    Ok(representation.full(Bytes::from(bytes.ok_or(Error::NoSuchImage)?)))
+}

@@ -1,0 +1,55 @@
+//! What there is to know and to see of a slide, for programs: `/slides/{slide}`, `/region`, `/thumbnail`, `/associated`,
+//! `/histogram`.
+//!
+//! Not here: tile protocols, pages for people, the list of all slides.
+
+mod associated;
+mod document;
+mod histogram;
+mod region;
+
+use axum::http::request::Parts;
+use microtome_render::Format;
+
+pub(crate) use associated::associated;
+pub(crate) use document::slide;
+pub(crate) use histogram::histogram;
+pub(crate) use region::{region, thumbnail};
+
+use crate::error::Error;
+use crate::pictures::{QUALITY, format_accepted, format_named};
+use crate::query::Query;
+use crate::slide_id::SlideId;
+
+/// A picture's format, and whether it follows from what the client accepts.
+struct Chosen {
+    format: Format,
+    negotiated: bool,
+}
+
+/// The slide and the format of an address `{slide}.{extension}` or, without an extension of ours, `{slide}`. A parameter
+/// `format` is stronger than an extension, and what the client accepts weaker.
+fn slide_and_format(path: &str, query: &Query, request: &Parts) -> Result<(SlideId, Chosen), Error> {
+    const WHAT: &str = "the quality is a number from 1 to 100";
+    let quality = query.parsed::<u8>("quality", WHAT)?.unwrap_or(QUALITY);
+    if !(1..=100).contains(&quality) {
+        return Err(Error::Malformed(WHAT));
+    }
+    let by_extension =
+        path.rsplit_once('.').and_then(|(slide, extension)| Some((slide, format_named(extension, quality)?)));
+    let (slide, by_extension) = match by_extension {
+        Some((slide, format)) => (slide, Some(format)),
+        None => (path, None),
+    };
+    let by_name = query.get("format").map(|name| format_named(name, quality).ok_or(Error::UNKNOWN_FORMAT));
+    let named = by_name.transpose()?.or(by_extension);
+    let negotiated = named.is_none();
+    let format = named.unwrap_or_else(|| format_accepted(&request.headers, quality));
+    Ok((SlideId::from_raw_path(slide)?, Chosen { format, negotiated }))
+}
+
+/// The still encoded path of a request below `prefix`.
+fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
+    let path = request.uri.path();
+    path.strip_prefix(prefix).unwrap_or(path)
+}
