@@ -25,15 +25,15 @@ impl microtome_ingest::Progress for Quiet {
 }
 
 /// A slides root with one slide, `case 1/a`, of 1000 x 700 pixels, and a server of it.
-struct Fixture {
-    root: TempDir,
+pub(crate) struct Fixture {
+    pub(crate) root: TempDir,
     router: Router,
 }
 
-type Answer = (StatusCode, HeaderMap, Bytes);
+pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(root.path().join("case 1")).expect("a folder");
         ingest("synthetic:1000x700,seed=1", &root.path().join("case 1/a.mtm"));
@@ -46,7 +46,7 @@ impl Fixture {
         Self { root, router: router(Arc::new(app)) }
     }
 
-    async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(address);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -57,11 +57,11 @@ impl Fixture {
         (head.status, head.headers, to_bytes(body, usize::MAX).await.expect("a body"))
     }
 
-    async fn get(&self, address: &str) -> Answer {
+    pub(crate) async fn get(&self, address: &str) -> Answer {
         self.ask("GET", address, &[]).await
     }
 
-    fn slide(&self) -> Slide {
+    pub(crate) fn slide(&self) -> Slide {
         Slide::open(&self.root.path().join("case 1/a.mtm")).expect("a slide")
     }
 }

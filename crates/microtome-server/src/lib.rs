@@ -26,6 +26,8 @@ mod logging;
 mod machine;
 mod metrics;
 mod pages;
+#[cfg(test)]
+mod picture_tests;
 mod pictures;
 mod pipeline;
 #[cfg(test)]

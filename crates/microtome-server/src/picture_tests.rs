@@ -1,0 +1,283 @@
+//! The contract of the addresses that give pictures, on a synthetic slide and without sockets: 1000 x 700 px, 256 px tiles.
+
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use microtome_codec::{Rgb, turbo};
+use microtome_slide::{Rect, TileId};
+use serde_json::Value;
+
+use crate::http_tests::{Fixture, ingest};
+
+const OK: StatusCode = StatusCode::OK;
+
+fn decoded(jpeg: &[u8]) -> Rgb {
+    turbo::decode(jpeg, 1 << 24).expect("a JPEG")
+}
+
+fn size(jpeg: &[u8]) -> (u32, u32) {
+    let pixels = decoded(jpeg);
+    (pixels.width(), pixels.height())
+}
+
+/// Mean difference of the bytes of two pictures.
+fn difference(a: &Rgb, b: &Rgb) -> f64 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let sum: u64 = a.data().iter().zip(b.data()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.data().len() as f64
+}
+
+async fn json(fixture: &Fixture, address: &str, headers: &[(&str, &str)]) -> (HeaderMap, Value) {
+    let (status, headers, body) = fixture.ask("GET", address, headers).await;
+    assert_eq!(status, OK, "{address}");
+    (headers, serde_json::from_slice(&body).expect("JSON"))
+}
+
+#[tokio::test]
+async fn aligned_requests_are_answered_with_the_tile() {
+    let fixture = Fixture::new();
+    for (tile, iiif, xyz, zoomify) in [
+        (TileId { level: 0, column: 1, row: 2 }, "256,512,256,188/256,188", "2/1/2", "2-1-2"),
+        (TileId { level: 0, column: 3, row: 0 }, "768,0,232,256/232,256", "2/3/0", "2-3-0"),
+        (TileId { level: 1, column: 1, row: 1 }, "512,512,488,188/244,94", "1/1/1", "1-1-1"),
+        (TileId { level: 2, column: 0, row: 0 }, "full/250,175", "0/0/0", "0-0-0"),
+        (TileId { level: 3, column: 0, row: 0 }, "0,0,1000,700/125,88", "", ""),
+    ] {
+        let expected = fixture.slide().tile(tile).expect("a tile");
+        let mut addresses = vec![
+            format!("/iiif/3/case%201%2Fa/{iiif}/0/default.jpg"),
+            format!("/iiif/2/case%201/a/{iiif}/0/color.jpg"),
+        ];
+        if !xyz.is_empty() {
+            addresses.push(format!("/xyz/case%201/a/{xyz}.jpg"));
+            addresses.push(format!("/zoomify/case%201/a/TileGroup0/{zoomify}.jpg"));
+        }
+        for address in addresses {
+            let (status, headers, body) = fixture.get(&address).await;
+            assert_eq!((status, &body), (OK, &expected), "{address}");
+            assert_eq!(headers["content-type"], "image/jpeg");
+        }
+    }
+    // Rounded down where the level rounds up: the same tile. Not so within the grid.
+    let (_, _, body) = fixture.get("/iiif/3/case%201%2Fa/0,0,1000,700/125,87/0/default.jpg").await;
+    assert_eq!(size(&body), (125, 88));
+    let (_, _, body) = fixture.get("/iiif/3/case%201%2Fa/0,0,256,256/255,255/0/default.jpg").await;
+    assert_eq!(size(&body), (255, 255));
+}
+
+#[tokio::test]
+async fn iiif_documents_name_the_server_as_the_client_does() {
+    let fixture = Fixture::new();
+    let proxy = [("host", "inner:1"), ("x-forwarded-host", "wsi.example"), ("x-forwarded-proto", "https")];
+    let (headers, info) = json(&fixture, "/iiif/3/case%201%2Fa/info.json", &proxy).await;
+    assert_eq!(info["id"], "https://wsi.example/iiif/3/case%201%2Fa");
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(info["sizes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(info["tiles"][0]["scaleFactors"], serde_json::json!([1, 2, 4]));
+    let accept = [("accept", "application/ld+json"), ("host", "tiles:3007")];
+    let (headers, info) = json(&fixture, "/iiif/2/case%201/a/info.json", &accept).await;
+    assert_eq!(info["@id"], "http://tiles:3007/iiif/2/case%201/a");
+    assert_eq!(headers["content-type"], "application/ld+json");
+    let (status, headers, _) = fixture.ask("GET", "/iiif/3/case%201%2Fa", &[("host", "tiles:3007")]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert_eq!(headers["location"], "http://tiles:3007/iiif/3/case%201%2Fa/info.json");
+    let (_, manifest) = json(&fixture, "/iiif/presentation/3/case%201%2Fa/manifest.json", &proxy).await;
+    let body = &manifest["items"][0]["items"][0]["items"][0]["body"];
+    assert_eq!(body["service"][0]["id"], "https://wsi.example/iiif/3/case%201%2Fa");
+    assert_eq!(manifest["items"][0]["width"], 1000);
+    let links = fixture.ask("GET", "/iiif/3/case%201%2Fa/full/pct:10/90/gray.png", &proxy).await.1;
+    let link = links["link"].to_str().expect("text");
+    assert!(
+        link.contains("<https://wsi.example/iiif/3/case%201%2Fa/full/100,70/90/gray.png>;rel=\"canonical\""),
+        "{link}"
+    );
+    assert!(link.contains("<http://iiif.io/api/image/3/level2.json>;rel=\"profile\""), "{link}");
+}
+
+#[tokio::test]
+async fn pictures_show_the_part_that_was_asked_for() {
+    let fixture = Fixture::new();
+    let slide = fixture.slide();
+    let part = slide.read_region(0, Rect { x: 100, y: 200, width: 300, height: 250 }).expect("a region");
+    for address in [
+        "/region/case%201/a.jpg?x=100&y=200&w=300&h=250&quality=95",
+        "/iiif/3/case%201%2Fa/100,200,300,250/max/0/default.jpg",
+        "/region/case%201/a.jpg?unit=um&x=25&y=50&w=75&h=62.5",
+    ] {
+        let (status, _, body) = fixture.get(address).await;
+        assert_eq!(status, OK, "{address}");
+        let found = difference(&decoded(&body), &part);
+        assert!(found < 4.0, "{address}: {found}");
+    }
+    // Tiles of the grid that most converters write, on every level, with their overlap at inner edges alone.
+    for (number, level, rect) in [
+        (10, 0, Rect { x: 253, y: 0, width: 256, height: 255 }),
+        (9, 1, Rect { x: 253, y: 0, width: 247, height: 255 }),
+    ] {
+        let expected = slide.read_region(level, rect).expect("a region");
+        let (_, _, body) = fixture.get(&format!("/dzi254/case%201/a_files/{number}/1_0.jpg")).await;
+        assert!(difference(&decoded(&body), &expected) < 4.0, "{number}");
+    }
+    let (_, _, descriptor) = fixture.get("/dzi254/case%201/a.dzi").await;
+    let descriptor = std::str::from_utf8(&descriptor).expect("XML");
+    assert!(descriptor.contains(r#"Overlap="1" TileSize="254""#), "{descriptor}");
+}
+
+#[tokio::test]
+async fn regions_have_the_size_that_was_asked_for() {
+    let fixture = Fixture::new();
+    // The slide: 0.25 um a pixel, 40x.
+    for (query, expected) in [
+        ("", (1000, 700)),
+        ("width=100", (100, 70)),
+        ("height=70", (100, 70)),
+        ("width=100&height=100", (100, 70)),
+        ("mpp=1", (250, 175)),
+        ("magnification=10", (250, 175)),
+        ("level=3", (125, 88)),
+        ("x=-50&y=690&w=100&h=100", (50, 10)),
+        ("width=2000", (2000, 1400)),
+    ] {
+        let (status, _, body) = fixture.get(&format!("/region/case%201/a.jpg?{query}")).await;
+        assert_eq!(status, OK, "{query}");
+        assert_eq!(size(&body), expected, "{query}");
+    }
+    for (address, expected) in
+        [("/thumbnail/case%201/a.jpg", (256, 179)), ("/thumbnail/case%201/a.jpg?size=64", (64, 44))]
+    {
+        let (status, _, body) = fixture.get(address).await;
+        assert_eq!((status, size(&body)), (OK, expected), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_what_is_too_large_too() {
+    let fixture = Fixture::new();
+    for (address, expected) in [
+        ("/region/case%201/a.jpg?w=0", 400),
+        ("/region/case%201/a.jpg?x=1000", 400),
+        ("/region/case%201/a.jpg?x=nan", 400),
+        ("/region/case%201/a.jpg?w=1e999", 400),
+        ("/region/case%201/a.jpg?width=0", 400),
+        ("/region/case%201/a.jpg?width=10&mpp=1", 400),
+        ("/region/case%201/a.jpg?level=11", 400),
+        ("/region/case%201/a.jpg?width=8193", 400),
+        ("/region/case%201/a.jpg?mpp=0.000001", 400),
+        ("/region/case%201/a.jpg?magnification=1e300", 400),
+        ("/region/case%201/a.jpg?quality=0", 400),
+        ("/region/case%201/a.jpg?format=tiff", 400),
+        ("/region/case%201/a.jpg?icc=adobe", 400),
+        ("/region/case%201/a.jpg?unit=mile", 400),
+        ("/region/absent.jpg", 404),
+        ("/thumbnail/case%201/a.jpg?size=0", 400),
+        ("/thumbnail/case%201/a.jpg?size=2049", 400),
+        ("/thumbnail/absent", 404),
+        ("/associated/case%201/a/label", 404),
+        ("/associated/label", 404),
+        ("/histogram/absent", 404),
+        ("/slides/absent", 404),
+        ("/dzi254/case%201/a_files/10/4_0.jpg", 404),
+        ("/dzi254/case%201/a_files/11/0_0.jpg", 404),
+        ("/xyz/case%201/a/3/0/0.jpg", 404),
+        ("/xyz/case%201/a/0/0/1.jpg", 404),
+        ("/xyz/case%201/a/0/0/0.gif", 404),
+        ("/zoomify/case%201/a/TileGroup0/3-0-0.jpg", 404),
+        ("/zoomify/case%201/a/TileGroupX/0-0-0.jpg", 400),
+        ("/zoomify/case%201/a/TileGroup0/0-0.jpg", 400),
+        ("/iiif/3/absent/info.json", 404),
+        ("/iiif/3/absent/full/max/0/default.jpg", 404),
+        ("/iiif/3/case%201%2Fa/full/^8193,/0/default.jpg", 400),
+        ("/iiif/3/case%201%2Fa/full/1001,/0/default.jpg", 400),
+        ("/iiif/3/case%201%2Fa/full/max/45/default.jpg", 501),
+        ("/iiif/3/case%201%2Fa/full/max/0/default.tif", 501),
+        ("/iiif/3/case%201%2Fa/full/max/0/native.jpg", 400),
+        ("/iiif/4/case%201%2Fa/info.json", 404),
+    ] {
+        let (status, _, body) = fixture.get(address).await;
+        assert_eq!(status.as_u16(), expected, "{address}: {body:?}");
+    }
+}
+
+#[tokio::test]
+async fn formats_are_chosen_by_extension_then_by_parameter_then_by_what_is_accepted() {
+    let fixture = Fixture::new();
+    let webp = [("accept", "image/avif,image/webp,*/*;q=0.8")];
+    for (address, headers, expected, varies) in [
+        ("/thumbnail/case%201/a.png", &[][..], "image/png", false),
+        ("/thumbnail/case%201/a.png", &webp[..], "image/png", false),
+        ("/thumbnail/case%201/a.png?format=webp", &[], "image/webp", false),
+        ("/thumbnail/case%201/a?format=png", &[], "image/png", false),
+        ("/thumbnail/case%201/a", &webp, "image/webp", true),
+        ("/thumbnail/case%201/a", &[], "image/jpeg", true),
+        ("/tiles/case%201/a/10/0_0.webp", &[], "image/webp", false),
+        ("/tiles/case%201/a/10/0_0.jpg?format=png", &[], "image/png", false),
+        ("/iiif/3/case%201%2Fa/full/10,/0/bitonal.webp", &[], "image/webp", false),
+    ] {
+        let (status, answer, body) = fixture.ask("GET", address, headers).await;
+        assert_eq!((status, answer["content-type"].to_str().expect("text")), (OK, expected), "{address}");
+        assert_eq!(answer.contains_key("vary"), varies, "{address}");
+        let magic: &[u8] = match expected {
+            "image/png" => b"\x89PNG",
+            "image/webp" => b"RIFF",
+            _ => &[0xFF, 0xD8, 0xFF],
+        };
+        assert!(body.starts_with(magic), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_the_client_has_is_not_made_again() {
+    let fixture = Fixture::new();
+    let address = "/region/case%201/a.jpg?x=10&w=500&width=400";
+    let (_, headers, first) = fixture.get(address).await;
+    let (_, again, second) = fixture.get(address).await;
+    assert_eq!((&headers["etag"], &first), (&again["etag"], &second));
+    let etag = headers["etag"].to_str().expect("a tag");
+    let (status, _, nothing) = fixture.ask("GET", address, &[("if-none-match", etag)]).await;
+    assert_eq!((status, nothing), (StatusCode::NOT_MODIFIED, Bytes::new()));
+    for other in ["x=11&w=500&width=400", "x=10&w=500&width=400&quality=84", "x=10&w=500&width=400&icc=keep"]
+    {
+        let (_, headers, _) = fixture.get(&format!("/region/case%201/a.jpg?{other}")).await;
+        assert_ne!(headers["etag"], etag, "{other}");
+    }
+    let (_, headers, _) = fixture.ask("HEAD", address, &[]).await;
+    assert_eq!(headers["content-length"], first.len().to_string());
+}
+
+#[tokio::test]
+async fn a_slide_says_what_it_is() {
+    let fixture = Fixture::new();
+    let (_, slide) = json(&fixture, "/slides/case%201%2Fa", &[]).await;
+    assert_eq!(
+        (&slide["id"], &slide["width"], &slide["tileSize"]),
+        (&"case 1/a".into(), &1000.into(), &256.into())
+    );
+    assert_eq!(slide["version"], fixture.slide().content_id().to_string());
+    assert_eq!(slide["levels"].as_array().map(Vec::len), Some(11));
+    for (name, link) in slide["links"].as_object().expect("links") {
+        let link = link.as_str().expect("text").replace("{z}/{x}/{y}", "0/0/0");
+        let (status, _, _) = fixture.get(&link).await;
+        assert_eq!(status, OK, "{name}: {link}");
+    }
+    let (_, histogram) = json(&fixture, "/histogram/case%201/a", &[]).await;
+    assert_eq!((&histogram["level"], &histogram["width"]), (&0.into(), &1000.into()));
+    for channel in ["red", "green", "blue", "luma"] {
+        let counts = histogram[channel].as_array().expect("counts");
+        let sum: u64 = counts.iter().filter_map(Value::as_u64).sum();
+        assert_eq!((counts.len(), sum), (256, 700_000), "{channel}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_tile_makes_no_picture() {
+    let fixture = Fixture::new();
+    let path = fixture.root.path().join("damaged.mtm");
+    ingest("synthetic:600x500,seed=5", &path);
+    let mut bytes = std::fs::read(&path).expect("a file");
+    // Somewhere within the records, which are most of the file, and the last thing but the index.
+    let middle = bytes.len() * 2 / 3;
+    bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(&path, bytes).expect("a file");
+    let (status, _, body) = fixture.get("/region/damaged.jpg").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{body:?}");
+    assert!(body.len() < 200 && !body.starts_with(&[0xFF, 0xD8]));
+}
