@@ -50,11 +50,11 @@ if [ "$need" = test ]; then
     for tool in fmt clippy; do
         cargo "$tool" --version >/dev/null 2>&1 || rustup component add "${tool/fmt/rustfmt}"
     done
-    # A second opinion on slides, and independent readers of what `export` writes: no part of the build. Without them the
-    # tests that compare skip, and say so.
+    # A second opinion on slides, independent readers of what `export` writes, clients of what is served: no part of the
+    # build. Without them the tests that compare skip, and say so.
     python=target/test-python
-    readers=(imagecodecs openslide-bin==4.0.1.2 openslide-python tifffile)
-    if ! "$python/bin/python" -c 'import imagecodecs, openslide, tifffile' 2>/dev/null; then
+    readers=(iiif-validator==1.0.5 imagecodecs openslide-bin==4.0.1.2 openslide-python schemathesis tifffile)
+    if ! "$python/bin/python" -c 'import iiif_validator, imagecodecs, openslide, schemathesis, tifffile' 2>/dev/null; then
         echo "Installing ${readers[*]} into $python ..." >&2
         python3 -m venv "$python" && "$python/bin/pip" install -q "${readers[@]}" ||
             echo "They cannot be installed: tests with independent readers will skip." >&2

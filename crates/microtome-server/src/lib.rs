@@ -25,6 +25,7 @@ mod listing;
 mod logging;
 mod machine;
 mod metrics;
+mod openapi;
 mod pages;
 #[cfg(test)]
 mod picture_tests;

@@ -18,7 +18,7 @@ use crate::metrics::{self, Metrics, Route};
 use crate::protocols::{deepzoom, iiif, xyz, zoomify};
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
-use crate::{assets, pages, request_body, slide_api};
+use crate::{assets, openapi, pages, request_body, slide_api};
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -29,6 +29,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(async || momentary(PLAIN_TEXT, "ok\n")))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
+        .route("/openapi.json", get(openapi::document))
         .route("/slides", get(slides))
         .route("/slides/{*slide}", get(slide_api::slide))
         .route("/region/{*slide}", get(slide_api::region))

@@ -1,0 +1,32 @@
+"""Has schemathesis try the addresses of a server as its OpenAPI document describes them.
+
+    openapi.py ADDRESS SLIDE...
+
+The document leaves open which slides there are: here they are the given ones, and one that is not there.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+address, slides = sys.argv[1], sys.argv[2:]
+document = json.load(urllib.request.urlopen(f"{address}/openapi.json"))
+slide = document["components"]["parameters"]["slide"]["schema"]
+slide.pop("pattern")
+slide["enum"] = [*slides, "absent"]
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "openapi.json"
+    path.write_text(json.dumps(document))
+    # What a description cannot say: a region beside the slide is refused, and so is a picture that is too large.
+    (Path(folder) / "schemathesis.toml").write_text(
+        "[checks.positive_data_acceptance]\nexpected-statuses = ['2xx', 400, 404, 501]\n"
+        # An address whose parameters are wrong may be another address, or none: 404.
+        "[checks.negative_data_rejection]\nexpected-statuses = [400, 404, 405, 501]\n"
+    )
+    command = [Path(sys.executable).parent / "schemathesis", "run", path, "--url", address]
+    options = ["--max-examples=25", "--seed=1", "--no-color", "--suppress-health-check=all"]
+    sys.exit(subprocess.run([*command, *options], cwd=folder).returncode)
