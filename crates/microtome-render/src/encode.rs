@@ -8,9 +8,6 @@ use microtome_codec::turbo::{self, Subsampling};
 use crate::Error;
 use crate::view::Tone;
 
-/// Longest side of a picture in any of the formats: libjpeg's. WebP ends at 16,383.
-pub const MAX_SIDE: u32 = 65_500;
-
 /// Longest side of a WebP picture.
 const MAX_WEBP_SIDE: u32 = 16_383;
 
@@ -29,12 +26,61 @@ pub enum Format {
         /// As libwebp counts, 0 to 100.
         quality: u8,
     },
+    /// AVIF, lossy, 4:4:4.
+    #[cfg(feature = "avif")]
+    Avif {
+        /// As ravif counts, 1 to 100.
+        quality: u8,
+    },
+    /// JPEG XL, lossless.
+    #[cfg(feature = "jxl")]
+    JpegXl,
 }
 
 /// JPEG quality from which on chroma is not subsampled.
 const FULL_CHROMA_FROM: u8 = 90;
 
+/// Extensions of the formats there are, the one that is meant if nothing is said first.
+pub const EXTENSIONS: &[&str] = &[
+    "jpg",
+    "png",
+    "webp",
+    #[cfg(feature = "avif")]
+    "avif",
+    #[cfg(feature = "jxl")]
+    "jxl",
+];
+
 impl Format {
+    /// The format with this extension; `quality`, 1 to 100, is for those that have one.
+    #[must_use]
+    pub fn with_extension(extension: &str, quality: u8) -> Option<Self> {
+        match extension {
+            "jpg" | "jpeg" => Some(Self::Jpeg { quality }),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::WebP { quality }),
+            #[cfg(feature = "avif")]
+            "avif" => Some(Self::Avif { quality }),
+            #[cfg(feature = "jxl")]
+            "jxl" => Some(Self::JpegXl),
+            _ => None,
+        }
+    }
+
+    /// Its extension.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg { .. } => "jpg",
+            Self::Png => "png",
+            Self::WebP { .. } => "webp",
+            #[cfg(feature = "avif")]
+            Self::Avif { .. } => "avif",
+            #[cfg(feature = "jxl")]
+            Self::JpegXl => "jxl",
+        }
+    }
+
     /// Its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
@@ -42,6 +88,10 @@ impl Format {
             Self::Jpeg { .. } => "image/jpeg",
             Self::Png => "image/png",
             Self::WebP { .. } => "image/webp",
+            #[cfg(feature = "avif")]
+            Self::Avif { .. } => "image/avif",
+            #[cfg(feature = "jxl")]
+            Self::JpegXl => "image/jxl",
         }
     }
 
@@ -50,6 +100,10 @@ impl Format {
             Self::Jpeg { .. } => "JPEG",
             Self::Png => "PNG",
             Self::WebP { .. } => "WebP",
+            #[cfg(feature = "avif")]
+            Self::Avif { .. } => "AVIF",
+            #[cfg(feature = "jxl")]
+            Self::JpegXl => "JPEG XL",
         }
     }
 }
@@ -65,6 +119,10 @@ pub fn encode(pixels: &Rgb, tone: Tone, format: Format, profile: Option<&[u8]>) 
         Format::Jpeg { quality } => jpeg(pixels, tone, quality, profile),
         Format::Png => png(pixels, tone, profile).map_err(|error| error.to_string()),
         Format::WebP { quality } => webp(pixels, quality, profile),
+        #[cfg(feature = "avif")]
+        Format::Avif { quality } => avif(pixels, quality, profile),
+        #[cfg(feature = "jxl")]
+        Format::JpegXl => jpeg_xl(pixels, profile),
     };
     let (width, height) = (pixels.width(), pixels.height());
     encoded.map_err(|what| Error::Unencodable { width, height, format: format.name(), what })
@@ -83,8 +141,7 @@ fn jpeg(pixels: &Rgb, tone: Tone, quality: u8, profile: Option<&[u8]>) -> Result
 }
 
 /// A JFIF stream with an ICC profile behind its first segment; `None` if it takes more than 255 segments.
-#[must_use]
-pub fn jpeg_with_profile(jpeg: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
+fn jpeg_with_profile(jpeg: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
     const CHUNK: usize = 65_533 - 14;
     let chunks = profile.chunks(CHUNK);
     let count = u8::try_from(chunks.len()).ok()?;
@@ -149,6 +206,41 @@ fn webp(pixels: &Rgb, quality: u8, profile: Option<&[u8]>) -> Result<Vec<u8>, St
     })
 }
 
+/// Pixels of the largest AVIF picture: rav1e takes about a second for them at its fastest.
+#[cfg(feature = "avif")]
+const MAX_AVIF_PIXELS: u64 = 1 << 20;
+
+#[cfg(feature = "avif")]
+fn avif(pixels: &Rgb, quality: u8, profile: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    if width as u64 * height as u64 > MAX_AVIF_PIXELS {
+        return Err(format!("at most {MAX_AVIF_PIXELS} px: it takes too long"));
+    }
+    if profile.is_some() {
+        return Err("ICC profiles are not written: icc=srgb converts".to_owned());
+    }
+    let (rgb, _) = pixels.data().as_chunks::<3>();
+    let rgb: Vec<_> = rgb.iter().map(|&pixel| ravif::RGB8::from(pixel)).collect();
+    let encoder = ravif::Encoder::new().with_quality(f32::from(quality.clamp(1, 100))).with_speed(10);
+    let encoded = encoder.with_num_threads(Some(1)).encode_rgb(ravif::Img::new(&rgb[..], width, height));
+    encoded.map(|encoded| encoded.avif_file).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "jxl")]
+fn jpeg_xl(pixels: &Rgb, profile: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    use zune_core::bit_depth::BitDepth;
+    use zune_core::colorspace::ColorSpace;
+    use zune_core::options::EncoderOptions;
+    if profile.is_some() {
+        return Err("ICC profiles are not written: icc=srgb converts".to_owned());
+    }
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    let options = EncoderOptions::new(width, height, ColorSpace::RGB, BitDepth::Eight);
+    let mut out = Vec::new();
+    let encoder = zune_jpegxl::JxlSimpleEncoder::new(pixels.data(), options);
+    encoder.encode(&mut out).map(|_| out).map_err(|error| format!("{error:?}"))
+}
+
 /// The extended format around a plain file's one chunk (RFC 9649, 2.7).
 fn webp_with_profile(plain: &[u8], width: u32, height: u32, profile: &[u8]) -> Vec<u8> {
     const ICC_PROFILE: u8 = 0x20;
@@ -203,6 +295,16 @@ mod tests {
         assert_eq!((decoded.width(), decoded.height()), (9, 7));
         let grey = encode(&pixels, Tone::Grey, Format::Png, Some(&profile)).expect("PNG");
         assert!(grey.len() < 200, "no profile of three colours in a grey picture");
+    }
+
+    #[test]
+    fn extensions_lead_to_formats_and_back() {
+        for extension in EXTENSIONS {
+            let format = Format::with_extension(extension, 80).expect("a format");
+            assert_eq!(format.extension(), *extension);
+            assert!(!encode(&stripes(40, 30), Tone::Colour, format, None).expect("a picture").is_empty());
+        }
+        assert_eq!(Format::with_extension("tif", 80), None);
     }
 
     #[test]

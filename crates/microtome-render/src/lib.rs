@@ -16,7 +16,7 @@ mod turn;
 mod view;
 
 pub use drawing::Drawing;
-pub use encode::{Format, MAX_SIDE, encode, jpeg_with_profile};
+pub use encode::{EXTENSIONS, Format, encode};
 pub use error::Error;
 pub use turn::luma;
 pub use view::{Tone, View};

@@ -57,7 +57,9 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    pub(crate) const UNKNOWN_FORMAT: Self = Self::Malformed("the format is jpg, png or webp");
+    pub(crate) const UNKNOWN_FORMAT: Self = Self::Malformed(
+        "the format is none of those there are: jpg, png, webp, or what the server is built with",
+    );
 
     fn status(&self) -> StatusCode {
         match self {

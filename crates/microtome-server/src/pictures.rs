@@ -75,16 +75,6 @@ impl Picture {
     }
 }
 
-/// The format that an extension or a parameter `format` names.
-pub(crate) fn format_named(name: &str, quality: u8) -> Option<Format> {
-    match name {
-        "jpg" | "jpeg" => Some(Format::Jpeg { quality }),
-        "png" => Some(Format::Png),
-        "webp" => Some(Format::WebP { quality }),
-        _ => None,
-    }
-}
-
 /// The format for who named none: WebP if it is among those the client lists, else JPEG. Answers so chosen say
 /// `Vary: Accept`.
 pub(crate) fn format_accepted(headers: &HeaderMap, quality: u8) -> Format {

@@ -14,7 +14,7 @@ use microtome_slide::deepzoom::{self, Descriptor};
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::pictures::{QUALITY, format_named};
+use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
 use crate::query::Query;
 use crate::response::{Freshness, Representation, version_of};
@@ -76,7 +76,7 @@ async fn descriptor(
     let open = app.slide(&request, slide).await?;
     let query = Query::read(request.uri.query())?;
     let format = query.get("format").unwrap_or("jpg");
-    if format_named(format, QUALITY).is_none() {
+    if Format::with_extension(format, QUALITY).is_none() {
         return Err(Error::UNKNOWN_FORMAT.into());
     }
     let mut descriptor = Descriptor::of(&open.slide, format);
@@ -128,7 +128,7 @@ fn parse_tile(path: &str, marker: &str) -> Result<Address, Error> {
         return Err(Error::NoSuchPage);
     };
     let (stem, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
-    let format = format_named(extension, QUALITY).ok_or(Error::NoSuchPage)?;
+    let format = Format::with_extension(extension, QUALITY).ok_or(Error::NoSuchPage)?;
     let slide = slide.strip_suffix(marker).ok_or(Error::NoSuchPage)?;
     let (column, row) = stem.split_once('_').ok_or(Error::Malformed("a tile is named column_row"))?;
     Ok(Address {

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::metrics::Source;
-use crate::pictures::{Icc, Picture, QUALITY, format_named};
+use crate::pictures::{Icc, Picture, QUALITY};
 use crate::query::Query;
 use crate::response::{Freshness, Representation, server_timing};
 use crate::tile_cache::TileKey;
@@ -96,7 +96,8 @@ pub(crate) async fn answer_cell(
     named: Format,
 ) -> Result<Response, Failure> {
     let query = Query::read(request.uri.query())?;
-    let format = query.get("format").map(|name| format_named(name, QUALITY).ok_or(Error::UNKNOWN_FORMAT));
+    let format =
+        query.get("format").map(|name| Format::with_extension(name, QUALITY).ok_or(Error::UNKNOWN_FORMAT));
     let format = format.transpose()?.unwrap_or(named);
     let icc = Icc::read(query.get("icc"))?;
     let Cell { level, tile_size, overlap, column, row } = cell;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use microtome_render::Format;
 use microtome_slide::Slide;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::pictures::{QUALITY, format_named};
+use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
 use crate::slide_id::SlideId;
 
@@ -26,7 +27,7 @@ pub(crate) async fn tile(State(app): State<Arc<App>>, request: Request) -> Resul
         return Err(Error::NoSuchPage.into());
     };
     let (y, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
-    let format = format_named(extension, QUALITY).ok_or(Error::NoSuchPage)?;
+    let format = Format::with_extension(extension, QUALITY).ok_or(Error::NoSuchPage)?;
     let (z, column, row) = (number(z)?, number(x)?, number(y)?);
     let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
     let level = u32::from(single_tile(&open.slide)).checked_sub(z).ok_or(Error::NoSuchTile)? as u8;

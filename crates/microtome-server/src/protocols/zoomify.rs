@@ -10,11 +10,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use microtome_render::Format;
 use microtome_slide::{Grid, Slide};
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::pictures::{QUALITY, format_named};
+use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
 use crate::response::{Freshness, Representation};
 use crate::slide_id::SlideId;
@@ -39,7 +40,7 @@ pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> R
         return Err(Error::NoSuchPage.into());
     };
     let (stem, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
-    let format = format_named(extension, QUALITY).ok_or(Error::NoSuchPage)?;
+    let format = Format::with_extension(extension, QUALITY).ok_or(Error::NoSuchPage)?;
     number(group.strip_prefix("TileGroup").ok_or(Error::NoSuchPage)?)?;
     let mut numbers = stem.split('-').map(number);
     let (Some(tier), Some(column), Some(row), None) =

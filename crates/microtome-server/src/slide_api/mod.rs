@@ -17,7 +17,7 @@ pub(crate) use histogram::histogram;
 pub(crate) use region::{region, thumbnail};
 
 use crate::error::Error;
-use crate::pictures::{QUALITY, format_accepted, format_named};
+use crate::pictures::{QUALITY, format_accepted};
 use crate::query::Query;
 use crate::slide_id::SlideId;
 
@@ -35,13 +35,15 @@ fn slide_and_format(path: &str, query: &Query, request: &Parts) -> Result<(Slide
     if !(1..=100).contains(&quality) {
         return Err(Error::Malformed(WHAT));
     }
-    let by_extension =
-        path.rsplit_once('.').and_then(|(slide, extension)| Some((slide, format_named(extension, quality)?)));
+    let by_extension = path
+        .rsplit_once('.')
+        .and_then(|(slide, extension)| Some((slide, Format::with_extension(extension, quality)?)));
     let (slide, by_extension) = match by_extension {
         Some((slide, format)) => (slide, Some(format)),
         None => (path, None),
     };
-    let by_name = query.get("format").map(|name| format_named(name, quality).ok_or(Error::UNKNOWN_FORMAT));
+    let by_name =
+        query.get("format").map(|name| Format::with_extension(name, quality).ok_or(Error::UNKNOWN_FORMAT));
     let named = by_name.transpose()?.or(by_extension);
     let negotiated = named.is_none();
     let format = named.unwrap_or_else(|| format_accepted(&request.headers, quality));

@@ -2,6 +2,7 @@
 //!
 //! IIIF Image API 3.0, section 5, and 2.1.1, section 5; Presentation API 3.0; Physical Dimension Service 1.0.
 
+use microtome_render::EXTENSIONS;
 use microtome_slide::Slide;
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ pub(super) fn info(slide: &Slide, id: &str, version: Version, limits: &Limits) -
             "sizes": sizes,
             "tiles": tiles,
             "preferredFormats": ["jpg"],
-            "extraFormats": ["webp"],
+            "extraFormats": EXTENSIONS[2..],
             "extraQualities": ["color", "gray", "bitonal"],
             "extraFeatures": ["mirroring", "sizeUpscaling", "canonicalLinkHeader", "profileLinkHeader"],
         }),
@@ -54,7 +55,7 @@ pub(super) fn info(slide: &Slide, id: &str, version: Version, limits: &Limits) -
                 "maxWidth": limits.side,
                 "maxHeight": limits.side,
                 "maxArea": limits.area,
-                "formats": ["jpg", "png", "webp"],
+                "formats": EXTENSIONS,
                 "qualities": ["default", "color", "gray", "bitonal"],
                 "supports": [
                     "canonicalLinkHeader", "profileLinkHeader", "mirroring", "regionSquare", "sizeAboveFull", "sizeByDistortedWh"

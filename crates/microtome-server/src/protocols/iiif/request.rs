@@ -7,7 +7,7 @@ use microtome_slide::Rect;
 
 use super::Version;
 use crate::error::Error;
-use crate::pictures::{Limits, QUALITY, format_named};
+use crate::pictures::{Limits, QUALITY};
 
 /// An image request that has been read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,11 +75,7 @@ impl ImageRequest {
             Tone::Grey => "gray",
             Tone::Bitonal => "bitonal",
         };
-        let format = match self.format {
-            Format::Jpeg { .. } => "jpg",
-            Format::Png => "png",
-            Format::WebP { .. } => "webp",
-        };
+        let format = self.format.extension();
         let degrees = u32::from(self.quarter_turns) * 90;
         format!("{region}/{size}/{mirror}{degrees}/{quality}.{format}")
     }
@@ -94,11 +90,13 @@ fn quality_and_format(name: &str) -> Result<(Tone, Format), Error> {
         "bitonal" => Tone::Bitonal,
         _ => return Err(Error::Malformed("the quality is default, color, gray or bitonal")),
     };
-    if matches!(format, "tif" | "gif" | "jp2" | "pdf" | "avif" | "jxl") {
-        return Err(Error::NotImplemented("the formats are jpg, png and webp"));
+    match Format::with_extension(format, QUALITY) {
+        Some(format) => Ok((tone, format)),
+        None if matches!(format, "tif" | "gif" | "jp2" | "pdf" | "avif" | "jxl") => {
+            Err(Error::NotImplemented("pictures of this format"))
+        }
+        None => Err(Error::UNKNOWN_FORMAT),
     }
-    let format = format_named(format, QUALITY).ok_or(Error::UNKNOWN_FORMAT)?;
-    Ok((tone, format))
 }
 
 /// Mirrored or not, and turns by 90 degrees.
