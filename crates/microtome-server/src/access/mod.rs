@@ -24,6 +24,8 @@ mod forward;
 mod jwks;
 mod jwt;
 mod jwt_crypto;
+#[cfg(test)]
+mod jwt_tests;
 mod scope;
 mod secret;
 #[cfg(test)]
