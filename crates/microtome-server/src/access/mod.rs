@@ -21,6 +21,8 @@ mod answers;
 mod client;
 mod credentials;
 mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod jwks;
 mod jwt;
 mod jwt_crypto;
