@@ -4,14 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
+#[path = "support/webdriver.rs"]
+#[allow(dead_code, reason = "keys and screenshots are for the viewer's tests")]
+mod webdriver;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Server, command, fail, folder, http, skipped, succeed};
+use webdriver::Browser;
 
 const KEY: &str = "a-key-of-the-tests-0123456789";
 const OLD_KEY: &str = "the-key-before-it-0123456789";
@@ -270,4 +275,46 @@ fn odd_requests_open_nothing() {
         401,
         "the first counts"
     );
+}
+
+/// A site of another name than the server's, with one page that has a link.
+fn elsewhere(link: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    let page = format!("<!doctype html><title>elsewhere</title><a href=\"{link}\">the slide</a>");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close";
+            let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        }
+    });
+    url
+}
+
+/// Statuses of the tiles that the page has asked for.
+const TILES: &str = "performance.getEntriesByType('resource').filter(e => /\\d+_\\d+\\.jpg/.test(e.name)).map(e => e.responseStatus)";
+
+#[test]
+fn a_signed_link_on_another_site_opens_the_viewer_with_its_tiles() {
+    let root = slides();
+    let server = Server::start(root.path(), &["--signing-key", KEY]);
+    let base = format!("http://localhost:{}", server.port);
+    let (page, _) = signed(server.port, &["case 1/a"]);
+    let browser = Browser::open(900, 650);
+    browser.go(&elsewhere(&format!("{base}{page}")));
+    browser.evaluate("(document.querySelector('a').click(), true)");
+    browser.wait_until(&format!("location.pathname === '/viewer/case%201/a' && {TILES}.length > 0"));
+    browser.wait_until(&format!("{TILES}.every(status => status === 200)"));
+    assert_eq!(browser.evaluate("location.search + document.cookie + document.referrer"), "");
+    // What the link is not for is absent, in the list too.
+    let status = |path: &str| browser.evaluate(&format!("fetch('{path}').then(r => r.status)"));
+    assert_eq!((status("/dzi/b.dzi"), status("/dzi/case%201/a.dzi")), (404.into(), 200.into()));
+    browser.go(&format!("{base}/"));
+    browser.wait_until("document.body.textContent.includes('case 1/a')");
+    browser.go(&format!("{base}/viewer/b"));
+    browser.wait_until("document.body.textContent.includes('no such slide')");
+    // Someone else's browser has nothing.
+    assert_eq!(server.request("GET", "/viewer/case%201/a", &[("Accept", "text/html")]).status, 401);
 }

@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 64 << 10;
 
 /// What the service is told of a request, besides `X-Forwarded-*`.
-const TOLD: [HeaderName; 4] =
-    [header::AUTHORIZATION, header::COOKIE, header::ACCEPT, HeaderName::from_static("x-requested-with")];
+const TOLD: [HeaderName; 3] =
+    [header::AUTHORIZATION, header::ACCEPT, HeaderName::from_static("x-requested-with")];
 
 /// What the client is told of a refusal. Not `Cache-Control`: no refusal is kept.
 const PASSED_ON: [HeaderName; 4] =
@@ -64,41 +64,21 @@ impl ForwardAuth {
     /// for one place with the same credentials, that come while the service is asked, share its answer.
     pub(crate) async fn ask(&self, request: &Parts, base: &str) -> Result<(), Answer> {
         let path = canonical(request.uri.path()).ok_or(Answer::Fault(Error::Malformed("the path")))?;
-        let (scheme, host, prefix) = split(base);
-        let uri = match request.uri.query() {
-            Some(query) => format!("{prefix}{path}?{query}"),
-            None => format!("{prefix}{path}"),
-        };
-        // A query matters for what the service may see in it, so it is part of the place; `v=` of tiles is not.
+        // A query is part of the place, since the service sees it; but not `v=` and the like of a tile.
         let question = place(&path);
         let query = if question == path { request.uri.query().unwrap_or_default() } else { "" };
         let key = key(&request.headers, &[base, question, query]);
-        let mut ask = HeaderMap::new();
-        for (name, value) in [
-            ("x-forwarded-method", request.method.as_str()),
-            ("x-forwarded-proto", scheme),
-            ("x-forwarded-host", host),
-            ("x-forwarded-uri", &uri),
-        ] {
-            let value = HeaderValue::from_str(value)
-                .map_err(|_bytes| Answer::Fault(Error::Malformed("the address")))?;
-            ask.insert(HeaderName::from_static(name), value);
-        }
-        for name in &TOLD {
-            for value in request.headers.get_all(name) {
-                ask.append(name, value.clone());
-            }
-        }
+        let told = told(request, base, &path)?;
         let mut asked = false;
         let yes = self.passed.try_get_with(key, async {
             asked = true;
-            self.question(&ask).await
+            self.question(&told).await
         });
         let refused = match yes.await {
             Ok(()) => return Ok(()),
             Err(shared) if asked => shared,
             // A refusal may hold what is for one client alone, such as the cookie of a login that has begun.
-            Err(_of_another) => match self.question(&ask).await {
+            Err(_of_another) => match self.question(&told).await {
                 Ok(()) => return Ok(()),
                 Err(refused) => Arc::new(refused),
             },
@@ -121,6 +101,40 @@ impl ForwardAuth {
             status => Err(Refused::Odd(status)),
         }
     }
+}
+
+/// What the service is told of a request for `path`, a canonical one.
+fn told(request: &Parts, base: &str, path: &str) -> Result<HeaderMap, Answer> {
+    let (scheme, host, prefix) = split(base);
+    let uri = match request.uri.query() {
+        Some(query) => format!("{prefix}{path}?{query}"),
+        None => format!("{prefix}{path}"),
+    };
+    let mut told = HeaderMap::new();
+    for (name, value) in [
+        ("x-forwarded-method", request.method.as_str()),
+        ("x-forwarded-proto", scheme),
+        ("x-forwarded-host", host),
+        ("x-forwarded-uri", &uri),
+    ] {
+        let value = HeaderValue::from_str(value);
+        let value = value.map_err(|_bytes| Answer::Fault(Error::Malformed("the address")))?;
+        told.insert(HeaderName::from_static(name), value);
+    }
+    for name in &TOLD {
+        for value in request.headers.get_all(name) {
+            told.append(name, value.clone());
+        }
+    }
+    // HTTP/2 may send each cookie by itself, HTTP/1.1 has one line (RFC 9113, 8.2.3).
+    let cookies = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let cookies = cookies.collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(cookies) = HeaderValue::from_bytes(&cookies)
+        && !cookies.is_empty()
+    {
+        told.insert(header::COOKIE, cookies);
+    }
+    Ok(told)
 }
 
 /// What a request that does not pass is answered.

@@ -112,6 +112,8 @@ async fn it_is_told_the_address_in_one_spelling_and_no_ticket() {
     let headers = [
         ("authorization", "Basic YTpi"),
         ("accept", "image/*"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2; c=3"),
         ("x-forwarded-host", "wsi.example"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-prefix", "/wsi"),
@@ -130,6 +132,7 @@ async fn it_is_told_the_address_in_one_spelling_and_no_ticket() {
         "x-forwarded-proto: https\r\n",
         "authorization: basic ytpi\r\n",
         "accept: image/*\r\n",
+        "cookie: a=1; b=2; c=3\r\n",
     ] {
         assert!(told.contains(line), "{line} in {told}");
     }

@@ -154,6 +154,13 @@ mod tests {
         }
     }
 
+    /// Others make tickets too, by the recipe in `docs/access.md`, from which this one is.
+    #[test]
+    fn a_ticket_is_the_same_for_ever() {
+        let ticket = key("0123456789abcdef0123").ticket(&scope("case/a"), 1_795_845_800);
+        assert_eq!(ticket, "bedeeec2.1795845800.Y2FzZS9h.IBMFb7lqg0phScEOpKJUcY_LJFtYtmTZq8d_cspxqrw");
+    }
+
     #[test]
     fn both_live_keys_open_and_a_retired_one_does_not() {
         let (old, new, next) = (key("old"), key("new"), key("next"));

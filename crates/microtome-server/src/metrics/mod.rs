@@ -17,7 +17,7 @@ use histogram::Histogram;
 pub(crate) use text::CONTENT_TYPE;
 
 /// Statuses counted by their number; all others are counted as `other`.
-const STATUSES: [u16; 9] = [200, 304, 400, 404, 405, 408, 413, 500, 503];
+const STATUSES: [u16; 12] = [200, 302, 304, 400, 401, 403, 404, 405, 408, 413, 500, 503];
 
 /// What a request asked for, as the label `route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
