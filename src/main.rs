@@ -32,6 +32,7 @@ struct CommandLine {
 enum Command {
     Ingest(commands::ingest::Arguments),
     Serve(commands::serve::Arguments),
+    Sign(commands::sign::Arguments),
     Config(commands::config::Arguments),
     Info(commands::info::Arguments),
     Verify(commands::verify::Arguments),
@@ -62,6 +63,7 @@ fn run() -> Result<(), Failure> {
     match CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
         Command::Ingest(arguments) => commands::ingest::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Sign(arguments) => commands::sign::run(&arguments),
         Command::Config(arguments) => commands::config::run(&arguments, &settings),
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),

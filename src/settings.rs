@@ -150,6 +150,11 @@ fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|argument| argument.get_env().is_some())
 }
 
+/// Whether a setting is not to be printed, but for the name of the file that it is in (`@FILE`).
+fn is_secret(argument: &Arg) -> bool {
+    argument.is_hide_env_values_set()
+}
+
 /// What TOML calls the type of an argument's values.
 fn type_name(argument: &Arg) -> &'static str {
     let parsed = argument.get_value_parser().type_id();
@@ -170,6 +175,7 @@ fn setting(argument: &Arg, matches: &ArgMatches, file: &FileValues) -> Setting {
     let raw = matches.get_raw(key).and_then(|mut values| values.next());
     let value = match (raw, type_name(argument)) {
         (None, _) => serde_json::Value::Null,
+        (Some(raw), _) if is_secret(argument) && !raw.to_string_lossy().starts_with('@') => "***".into(),
         (Some(_), "boolean") => matches.get_flag(key).into(),
         (Some(raw), "integer") => raw.to_string_lossy().parse::<u64>().ok().into(),
         (Some(raw), _) => raw.to_string_lossy().into(),

@@ -138,7 +138,7 @@ fn a_wrong_file_is_wrong_usage() {
     for (toml, named) in [
         ("cache_mb = 99999999", ["cache_mb", "99999999", "from 0 to 1048576"]),
         ("cache_mb = '64'", ["cache_mb", "\"64\"", "integer"]),
-        ("cash_mb = 64", ["cash_mb", "64", "no such key"]),
+        ("cash_mb = 64", ["cash_mb", "no such key", ""]),
         ("port = 1\nhost = ", ["line 2", "", ""]),
     ] {
         let file = write(folder.path(), toml);

@@ -9,5 +9,6 @@ pub(crate) mod info;
 pub(crate) mod ingest;
 pub(crate) mod openslide;
 pub(crate) mod serve;
+pub(crate) mod sign;
 pub(crate) mod tile;
 pub(crate) mod verify;

@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
-use microtome_server::{LogFilter, LogFormat, Prefetch, ServerConfig, TlsFiles};
+use microtome_server::{
+    AccessConfig, JwtConfig, LogFilter, LogFormat, Prefetch, Secret, SecretError, ServerConfig, TlsFiles,
+};
 
 use crate::failure::{Failure, complain};
 use crate::settings::{self, whole_number};
@@ -87,6 +89,33 @@ pub(crate) struct Arguments {
     /// Without it, it is what a proxy says, or the request.
     #[arg(long, env = "MICROTOME_BASE_URL", value_name = "URL", value_parser = base_url)]
     base_url: Option<String>,
+    /// Token that lets in whoever shows it, to all slides: the text itself, or @FILE for the line in a file. A command line
+    /// is seen by every user of the machine: better a file or the variable.
+    #[arg(long, env = "MICROTOME_AUTH_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    auth_token: Option<String>,
+    /// Key of signed addresses, which `microtome sign` makes: the text itself, or @FILE.
+    #[arg(long, env = "MICROTOME_SIGNING_KEY", value_name = "KEY", hide_env_values = true)]
+    signing_key: Option<String>,
+    /// The key before it, whose addresses are good until they expire.
+    #[arg(long, env = "MICROTOME_PREVIOUS_SIGNING_KEY", value_name = "KEY", hide_env_values = true)]
+    previous_signing_key: Option<String>,
+    /// Keys of the identity provider whose JSON Web Tokens are good, a JWK set.
+    #[arg(long, env = "MICROTOME_JWT_JWKS", value_name = "FILE|URL")]
+    jwt_jwks: Option<String>,
+    /// For whom these tokens are to be (claim aud).
+    #[arg(long, env = "MICROTOME_JWT_AUDIENCE", value_name = "NAME")]
+    jwt_audience: Option<String>,
+    /// From whom these tokens are to be (claim iss).
+    #[arg(long, env = "MICROTOME_JWT_ISSUER", value_name = "NAME")]
+    jwt_issuer: Option<String>,
+    /// Service that is asked whether a request may pass, if it shows nothing of the above.
+    #[arg(long, env = "MICROTOME_FORWARD_AUTH", value_name = "URL", value_parser = web_address)]
+    forward_auth: Option<String>,
+    /// Let in everyone who can reach the server, also from other machines.
+    #[arg(long, env = "MICROTOME_PUBLIC", value_name = "BOOL", default_value_t = false)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    public: bool,
     /// PEM file with the certificate, then those that vouch for it: HTTPS instead of HTTP.
     #[arg(long, env = "MICROTOME_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -110,11 +139,49 @@ impl Arguments {
             let what = "--slides-root is to be a folder of .mtm files, this is a file";
             return Err(Failure::Usage(format!("{}: {what}", root.display())));
         }
+        let guarded = self.access()?.is_on();
+        if guarded && self.public {
+            let what =
+                "--public lets in everyone, and the other settings of access do not: leave one of them out";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        if !guarded && !self.public && !is_this_machine(self.host) {
+            return Err(Failure::Usage(format!(
+                "--host {} can be reached from other machines, and nothing says who may see the slides: give --auth-token, \
+                 --signing-key, --jwt-jwks or --forward-auth (docs/access.md), or --public if everyone may",
+                self.host
+            )));
+        }
         Ok(())
     }
 
-    fn config(&self) -> ServerConfig {
-        ServerConfig {
+    /// Who is let in.
+    fn access(&self) -> Result<AccessConfig, Failure> {
+        let secret = |flag: &str, text: &Option<String>, read: fn(&str) -> Result<Secret, SecretError>| {
+            let read = text.as_deref().map(read).transpose();
+            read.map_err(|error| Failure::Usage(format!("{flag}: {error}")))
+        };
+        let current = secret("--signing-key", &self.signing_key, Secret::read_key)?;
+        let previous = secret("--previous-signing-key", &self.previous_signing_key, Secret::read_key)?;
+        let jwt = self.jwt_jwks.clone().map(|jwks| JwtConfig {
+            jwks,
+            audience: self.jwt_audience.clone(),
+            issuer: self.jwt_issuer.clone(),
+        });
+        if jwt.is_none() && (self.jwt_audience.is_some() || self.jwt_issuer.is_some()) {
+            let what = "--jwt-audience and --jwt-issuer are about tokens: give --jwt-jwks too";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        Ok(AccessConfig {
+            auth_token: secret("--auth-token", &self.auth_token, Secret::read)?,
+            signing_keys: current.into_iter().chain(previous).collect(),
+            jwt,
+            forward_auth: self.forward_auth.clone(),
+        })
+    }
+
+    fn config(&self) -> Result<ServerConfig, Failure> {
+        Ok(ServerConfig {
             slides_root: self.slides_root.clone(),
             host: self.host,
             port: self.port,
@@ -130,15 +197,27 @@ impl Arguments {
             serve_labels: self.serve_labels,
             timing_breakdown: self.timing_breakdown,
             base_url: self.base_url.clone(),
+            access: self.access()?,
             tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
             log_format: self.log_format,
             log_filter: self.log_level.clone(),
-        }
+        })
     }
 }
 
+/// Whether an address to listen on is reached from this machine alone.
+fn is_this_machine(host: IpAddr) -> bool {
+    host.to_canonical().is_loopback()
+}
+
+/// Reads `http(s)://host[:port][/path][?query]`.
+fn web_address(text: &str) -> Result<String, String> {
+    let address = text.split_once('?').map_or(text, |(address, _)| address);
+    base_url(address).map(|_address| text.to_owned())
+}
+
 /// Reads `http(s)://host[:port][/path]`.
-fn base_url(text: &str) -> Result<String, String> {
+pub(crate) fn base_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]/".contains(&byte);
     match rest {
@@ -151,7 +230,7 @@ fn base_url(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.check()?;
-    serve(arguments.config(), "")
+    serve(arguments.config()?, "")
 }
 
 /// Serves until told to stop; `path` is what the line that says "ready" points at.
@@ -177,5 +256,22 @@ fn host_and_port(address: SocketAddr) -> String {
     match address.ip() == Ipv4Addr::LOCALHOST {
         true => format!("localhost:{}", address.port()),
         false => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for host in ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_this_machine(host.parse().expect("an address")), "{host}");
+        }
+        for host in
+            ["0.0.0.0", "::", "::ffff:0.0.0.0", "::ffff:10.0.0.1", "10.0.0.1", "169.254.1.1", "fe80::1"]
+        {
+            assert!(!is_this_machine(host.parse().expect("an address")), "{host}");
+        }
     }
 }

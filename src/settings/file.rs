@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use super::{FILE, arguments, reason, type_name};
+use super::{FILE, arguments, is_secret, reason, type_name};
 use crate::failure::Failure;
 
 /// The file's settings, each in the words that a flag would have.
@@ -35,10 +35,12 @@ fn text(key: &str, value: &toml::Value, command: &Command) -> Result<String, Str
     let settable = || arguments(command).filter(|argument| argument.get_id() != FILE);
     let Some(argument) = settable().find(|argument| argument.get_id() == key) else {
         let known: Vec<_> = settable().map(|argument| argument.get_id().as_str()).collect();
-        return Err(format!("{key} = {value}: there is no such key; known are {}", known.join(", ")));
+        // Without the value: it may be a secret under a misspelled key.
+        return Err(format!("{key}: there is no such key; known are {}", known.join(", ")));
     };
     let (is, wanted) = (value.type_str(), type_name(argument));
     if is != wanted {
+        let value = if is_secret(argument) { "***".to_owned() } else { value.to_string() };
         return Err(format!("{key} = {value}: a value of type {wanted} is wanted, not {is}"));
     }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
+use axum::extract::Request;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
+use crate::access::{Access, Grant};
 use crate::base_url::BaseUrl;
 use crate::catalog::{Catalog, OpenSlide};
 use crate::config::ServerConfig;
-use crate::error::Failure;
+use crate::error::{Error, Failure};
 use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
 use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
+use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 
 /// The server's state.
 pub(crate) struct App {
-    pub(crate) catalog: Catalog,
+    catalog: Catalog,
     pub(crate) listing: Listing,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
@@ -26,12 +29,13 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Whether labels and macros are given out.
     pub(crate) serve_labels: bool,
+    access: Access,
     base_url: BaseUrl,
     timing_breakdown: bool,
 }
 
 impl App {
-    pub(crate) fn new(config: &ServerConfig) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub(crate) fn new(config: &ServerConfig) -> Result<Self, ServerError> {
         let metrics = Arc::new(Metrics::new(config.timing_breakdown));
         Ok(Self {
             catalog: Catalog::new(config.slides_root.clone(), config.timing_breakdown),
@@ -41,14 +45,39 @@ impl App {
             pictures: Arc::new(Pictures::new()),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
+            access: Access::new(&config.access)?,
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,
         })
     }
 
-    /// The slide that a request asks for. The one way to a slide: who may see which is decided here.
-    pub(crate) async fn slide(&self, _request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        self.catalog.slide(id).await
+    /// Lets a request in, with what it may see, or gives the answer to it.
+    pub(crate) async fn admit(&self, request: Request) -> Result<Request, Response> {
+        self.access.admit(request, &self.base_url).await
+    }
+
+    /// The slide that a request asks for. The one way to a slide: who may see which is decided here. One that a request may not
+    /// see is absent, and nobody has looked whether it is there.
+    pub(crate) async fn slide(&self, request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+        match self.access.sees(request, id) {
+            true => self.catalog.slide(id).await,
+            false => Err(Error::NoSuchSlide.into()),
+        }
+    }
+
+    /// What a request may see, for lists; `None` where everyone sees all.
+    pub(crate) fn grant(&self, request: &Parts) -> Option<Grant> {
+        self.access.grant(request)
+    }
+
+    /// Sees to it that the answer to a request for `path` stays with who asked, where not everyone may have it.
+    pub(crate) fn keep_private(&self, path: &str, headers: &mut HeaderMap) {
+        self.access.keep_private(path, headers);
+    }
+
+    /// What goes on in the background as long as the server runs.
+    pub(crate) fn upkeep(&self) -> impl Future<Output = ()> + use<> {
+        self.access.clone().keep_fresh()
     }
 
     /// The address of this server as the client of a request sees it, without a slash at its end.

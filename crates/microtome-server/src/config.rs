@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use crate::access::AccessConfig;
 use crate::logging::{LogFilter, LogFormat};
 use crate::machine;
 use crate::prefetch::Prefetch;
@@ -47,6 +48,8 @@ pub struct ServerConfig {
     pub timing_breakdown: bool,
     /// Address that clients know the server by, if it is not the one that requests name: `https://host/path`.
     pub base_url: Option<String>,
+    /// Who is let in.
+    pub access: AccessConfig,
     /// Certificate and key; without them, HTTP is spoken in the clear.
     pub tls: Option<TlsFiles>,
     /// How log lines are written.
@@ -82,6 +85,7 @@ impl ServerConfig {
             serve_labels: false,
             timing_breakdown: false,
             base_url: None,
+            access: AccessConfig::default(),
             tls: None,
             log_format: LogFormat::default(),
             log_filter: LogFilter::default(),

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     BodyTooSlow,
     #[error("overloaded")]
     Overloaded,
+    #[error("whether this may be seen cannot be found out now; try again")]
+    AccessUndecided,
     #[error("slide {slide} cannot be opened")]
     Unopenable { slide: SlideId, source: microtome_slide::Error },
     #[error("slide {slide}, {tile}: the record cannot be read or decoded")]
@@ -71,7 +73,7 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::AccessUndecided => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unopenable { .. }
             | Self::BadRecord { .. }
             | Self::BadPicture { .. }
@@ -103,6 +105,7 @@ impl Error {
             | Self::NoSuchTile
             | Self::NoSuchImage
             | Self::MethodNotAllowed
+            | Self::AccessUndecided
             | Self::BodyTooLong
             | Self::BodyTooSlow => self.to_string(),
         }

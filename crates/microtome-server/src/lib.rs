@@ -5,8 +5,10 @@
 //! writes to the slides root, and its async code never decodes: tiles are decoded on a rayon pool of its own, which reads what the
 //! system has in memory; for the rest files are read on tokio's blocking pool.
 //!
-//! Not here: users and access rights (put a proxy in front), remote storage, writing containers.
+//! Not here: users and passwords (`access` takes tokens, signed addresses, and the word of an identity provider or another
+//! service), remote storage, writing containers.
 
+mod access;
 mod activity;
 mod app;
 mod assets;
@@ -48,6 +50,10 @@ mod stalled;
 mod tile_cache;
 mod tls;
 
+pub use access::{
+    AccessConfig, AccessError, ClientError, JwtConfig, KeySetError, Scope, ScopeError, Secret, SecretError,
+    SigningKey, signed_url,
+};
 pub use config::ServerConfig;
 pub use logging::{LogFilter, LogFormat, LogSettingError, init_logging};
 pub use prefetch::Prefetch;

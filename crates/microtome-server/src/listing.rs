@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::access::Grant;
 use crate::error::Error;
 use crate::slide_id::{EXTENSION, SlideId};
 
@@ -22,7 +23,14 @@ const MAX_DEPTH: usize = 16;
 /// What a folder tree holds, at most a second old.
 pub(crate) struct Listing {
     root: PathBuf,
-    latest: Arc<Mutex<Option<(Instant, Bytes)>>>,
+    latest: Arc<Mutex<Option<(Instant, Found)>>>,
+}
+
+/// What a walk has found, with the answer for who may see all of it.
+#[derive(Debug, Clone)]
+struct Found {
+    slides: Arc<[(SlideId, u64)]>,
+    json: Bytes,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,36 +51,49 @@ impl Listing {
         Self { root, latest: Arc::default() }
     }
 
-    /// The list as JSON, sorted by identifier. Requests that come during a walk wait for it, even if who began it has gone:
-    /// there is one walk at a time.
-    pub(crate) async fn json(&self) -> Result<Bytes, Error> {
+    /// The list of what may be seen as JSON, sorted by identifier; `None` is all.
+    pub(crate) async fn json(&self, grant: Option<&Grant>) -> Result<Bytes, Error> {
+        let Found { slides, json } = self.found().await?;
+        match grant.filter(|grant| !grant.is_everything()) {
+            Some(grant) => to_json(slides.iter().filter(|(id, _)| grant.covers(id))),
+            None => Ok(json),
+        }
+    }
+
+    /// What there is. Requests that come during a walk wait for it, even if who began it has gone: there is one walk at a time.
+    async fn found(&self) -> Result<Found, Error> {
         let mut latest = Arc::clone(&self.latest).lock_owned().await;
-        if let Some((made, json)) = latest.as_ref()
+        if let Some((made, found)) = latest.as_ref()
             && made.elapsed() < MAX_AGE
         {
-            return Ok(json.clone());
+            return Ok(found.clone());
         }
         let root = self.root.clone();
         let walk = tokio::task::spawn_blocking(move || {
-            let json = list(&root)?;
-            *latest = Some((Instant::now(), json.clone()));
-            Ok(json)
+            let slides = list(&root)?;
+            let found = Found { json: to_json(&slides)?, slides: slides.into() };
+            *latest = Some((Instant::now(), found.clone()));
+            Ok(found)
         });
         walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))?
     }
 }
 
-fn list(root: &Path) -> Result<Bytes, Error> {
-    let unlistable = |source| Error::Unlistable { source };
+fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
     let mut found = Vec::new();
     match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(unlistable(error)),
+        Err(source) => return Err(Error::Unlistable { source }),
     }
     found.sort_unstable();
-    let slides = found.into_iter().map(|(id, bytes)| entry(&id, bytes)).collect();
-    serde_json::to_vec(&Slides { slides }).map(Bytes::from).map_err(|error| unlistable(error.into()))
+    Ok(found)
+}
+
+fn to_json<'a>(slides: impl IntoIterator<Item = &'a (SlideId, u64)>) -> Result<Bytes, Error> {
+    let slides = slides.into_iter().map(|(id, bytes)| entry(id, *bytes)).collect();
+    let json = serde_json::to_vec(&Slides { slides }).map(Bytes::from);
+    json.map_err(|error| Error::Unlistable { source: error.into() })
 }
 
 fn entry(id: &SlideId, bytes: u64) -> Entry {
@@ -148,10 +169,7 @@ mod tests {
     use super::*;
 
     fn ids(root: &Path) -> Vec<String> {
-        let json = list(root).expect("a list");
-        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-        let slides = json["slides"].as_array().expect("a list");
-        slides.iter().map(|slide| slide["id"].as_str().expect("an id").to_owned()).collect()
+        list(root).expect("a list").iter().map(|(id, _)| id.to_string()).collect()
     }
 
     #[test]
@@ -167,7 +185,7 @@ mod tests {
             std::fs::write(root.join(name), b"12345").expect("a file");
         }
         assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
-        let json = list(root).expect("a list");
+        let json = to_json(&list(root).expect("a list")).expect("JSON");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
         let expected = serde_json::json!(
             {"id": "b/c/a b", "bytes": 5, "viewer": "/viewer/b/c/a%20b", "dzi": "/dzi/b/c/a%20b.dzi"}
@@ -184,11 +202,11 @@ mod tests {
         runtime.block_on(async {
             let (busy, free) = std::sync::mpsc::channel::<()>();
             tokio::task::spawn_blocking(move || free.recv());
-            let gone = tokio::time::timeout(Duration::from_millis(10), listing.json()).await;
+            let gone = tokio::time::timeout(Duration::from_millis(10), listing.json(None)).await;
             assert!(gone.is_err(), "all threads are busy");
             assert!(listing.latest.try_lock().is_err(), "its walk is still to come");
             drop(busy);
-            assert!(listing.json().await.is_ok());
+            assert!(listing.json(None).await.is_ok());
         });
     }
 

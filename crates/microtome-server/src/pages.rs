@@ -116,7 +116,7 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
     filled
 }
 
-fn escape_html(text: &str) -> String {
+pub(crate) fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -14,7 +14,7 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::metrics::{self, Metrics, Route};
+use crate::metrics::{self, Route};
 use crate::protocols::{deepzoom, iiif, xyz, zoomify};
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
@@ -24,7 +24,7 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// All addresses of the server. GET handlers answer HEAD as well.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let metrics = Arc::clone(&app.metrics);
+    let shared = Arc::clone(&app);
     Router::new()
         .route("/healthz", get(async || momentary(PLAIN_TEXT, "ok\n")))
         .route("/readyz", get(ready))
@@ -50,11 +50,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Failure::from(Error::NoSuchPage))
         .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
         .with_state(app)
-        .layer(from_fn_with_state(metrics, finish))
+        .layer(from_fn_with_state(shared, finish))
 }
 
-/// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. (Fetch standard,
-/// "CORS protocol".)
+/// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. `*` leaves out what a
+/// browser would add by itself: a page elsewhere sees what it has a token or a signed address for. (Fetch standard, "CORS
+/// protocol".)
 const COMMON: [(&str, &str); 5] = [
     ("access-control-allow-origin", "*"),
     ("access-control-expose-headers", "etag,content-length,link,retry-after,server-timing,x-request-id"),
@@ -63,34 +64,39 @@ const COMMON: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
 ];
 
-/// What a browser is told that asks whether it may ask. It may remember that for a day.
+/// What a browser is told that asks whether it may ask. It may remember that for a day. `Authorization` is not among `*`.
 const PREFLIGHT: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET,HEAD,OPTIONS"),
-    ("access-control-allow-headers", "*"),
+    ("access-control-allow-headers", "*,authorization"),
     ("access-control-max-age", "86400"),
 ];
 
-/// Counts the answer, adds the headers that all answers have, and writes the log. One layer for all that: each costs
+/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for all that: each costs
 /// every tile as much as its headers.
-async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = Route::of(request.uri().path());
     let (id, method, uri) =
         (RequestId::of(request.headers()), request.method().clone(), request.uri().clone());
-    let mut response = answer(request, next).await;
-    metrics.request(route, response.status());
+    let mut response = answer(&app, request, next).await;
+    app.metrics.request(route, response.status());
     log(&id, &method, &uri, &response, start);
     add(&mut response, &COMMON);
+    app.keep_private(uri.path(), response.headers_mut());
     response.headers_mut().insert(request_id::HEADER, id.into_value());
     response
 }
 
-async fn answer(request: Request, next: Next) -> Response {
+async fn answer(app: &App, request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         add(&mut response, &PREFLIGHT);
         return response;
     }
+    let request = match app.admit(request).await {
+        Ok(request) => request,
+        Err(response) => return response,
+    };
     match request_body::discarded(request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => Failure::from(refusal).into_response(),
@@ -116,15 +122,21 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: I
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
 async fn ready(State(app): State<Arc<App>>) -> Result<Response, Failure> {
-    app.listing.json().await?;
+    app.listing.json(None).await?;
     Ok(momentary(PLAIN_TEXT, "ready\n"))
 }
 
-async fn slides(State(app): State<Arc<App>>) -> Result<Response, Failure> {
-    Ok(momentary("application/json", app.listing.json().await?))
+async fn slides(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    Ok(momentary("application/json", app.listing.json(app.grant(&request).as_ref()).await?))
 }
 
-async fn metrics_text(State(app): State<Arc<App>>) -> Response {
+/// How busy the server is, is for who sees all slides.
+async fn metrics_text(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (request, _body) = request.into_parts();
+    if app.grant(&request).is_some_and(|grant| !grant.is_everything()) {
+        return Err(Error::NoSuchPage.into());
+    }
     let gauges = app.gauges().await;
-    momentary(metrics::CONTENT_TYPE, app.metrics.text(gauges))
+    Ok(momentary(metrics::CONTENT_TYPE, app.metrics.text(gauges)))
 }

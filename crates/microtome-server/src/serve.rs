@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::access::AccessError;
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::connection::Connector;
@@ -48,6 +49,9 @@ pub enum ServerError {
     /// Certificate or key can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What is to say who is let in can't be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 /// Serves the slides below `config.slides_root` until the process gets SIGTERM or SIGINT, then finishes the requests
@@ -58,7 +62,8 @@ pub enum ServerError {
 ///
 /// # Errors
 ///
-/// If the address can't be listened on, threads can't be started, or certificate and key can't be used. A missing slides root is none: slides appear
+/// If the address can't be listened on, threads can't be started, or certificate and key, or the identity provider's keys in a
+/// file, can't be used. A missing slides root is none: slides appear
 /// when it does.
 pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
@@ -78,6 +83,7 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
             source,
         })?;
         announce(&config, address);
+        tokio::spawn(app.upkeep());
         on_ready(address);
         let connector = Connector::new(router(app), tls, Limits::default());
         let draining = serve(listener, connector, signals.next()).await;
@@ -107,6 +113,10 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
         cache_entries,
         cache_mb,
         timing_breakdown = config.timing_breakdown,
+        auth_token = config.access.auth_token.is_some(),
+        signing_keys = config.access.signing_keys.len(),
+        jwt = config.access.jwt.is_some(),
+        forward_auth = config.access.forward_auth.is_some(),
         "settings"
     );
     let slides_root = config.slides_root.display();

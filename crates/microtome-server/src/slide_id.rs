@@ -17,7 +17,8 @@ pub(crate) const EXTENSION: &str = "mtm";
 const MAX_BYTES: usize = 1024;
 
 /// What a URL path may hold unescaped (RFC 3986 "unreserved") and the separator.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+pub(crate) const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The path of a slide below the slides root, `/` between components, without `.mtm`.
 ///

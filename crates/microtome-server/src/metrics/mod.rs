@@ -17,7 +17,7 @@ use histogram::Histogram;
 pub(crate) use text::CONTENT_TYPE;
 
 /// Statuses counted by their number; all others are counted as `other`.
-const STATUSES: [u16; 14] = [200, 204, 303, 304, 400, 401, 403, 404, 405, 406, 408, 413, 500, 503];
+const STATUSES: [u16; 16] = [200, 204, 302, 303, 304, 400, 401, 403, 404, 405, 406, 408, 413, 500, 501, 503];
 
 /// What a request asked for, as the label `route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
