@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::access::Grant;
 use crate::error::Error;
+use crate::query::Query;
 use crate::slide_id::{EXTENSION, SlideId};
 
 /// How long a list is given out before the folders are walked again.
@@ -20,22 +21,59 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// Folders deeper than this below the root are not listed (their slides are served).
 const MAX_DEPTH: usize = 16;
 
+/// Longest text that is searched for, in bytes.
+const MAX_SEARCH: usize = 1024;
+
 /// What a folder tree holds, at most a second old.
 pub(crate) struct Listing {
     root: PathBuf,
     latest: Arc<Mutex<Option<(Instant, Found)>>>,
 }
 
-/// What a walk has found, with the answer for who may see all of it.
+/// What a walk has found, with the answer for who may see all of it and asks for all of it.
 #[derive(Debug, Clone)]
 struct Found {
     slides: Arc<[(SlideId, u64)]>,
     json: Bytes,
 }
 
+/// Which of the slides are asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// What is in their identifiers, in small letters.
+    search: String,
+    /// How many are left out before.
+    offset: usize,
+    /// How many there are at most.
+    limit: Option<usize>,
+}
+
+impl Page {
+    /// The page that a query asks for.
+    pub(crate) fn read(query: &Query) -> Result<Self, Error> {
+        const WHAT: &str = "limit is a number from 1 to 10000, offset one from 0 on";
+        let limit = query.parsed::<usize>("limit", WHAT)?;
+        if limit.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
+            return Err(Error::Malformed(WHAT));
+        }
+        let search = query.get("search").unwrap_or_default();
+        if search.len() > MAX_SEARCH {
+            return Err(Error::Malformed("what is searched for is too long"));
+        }
+        let offset = query.parsed::<usize>("offset", WHAT)?.unwrap_or(0);
+        Ok(Self { search: search.to_lowercase(), offset, limit })
+    }
+
+    fn has(&self, id: &SlideId) -> bool {
+        self.search.is_empty() || id.as_str().to_lowercase().contains(&self.search)
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Slides {
     slides: Vec<Entry>,
+    /// How many there are on all pages.
+    total: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,6 +82,7 @@ struct Entry {
     bytes: u64,
     viewer: String,
     dzi: String,
+    thumbnail: String,
 }
 
 impl Listing {
@@ -51,13 +90,15 @@ impl Listing {
         Self { root, latest: Arc::default() }
     }
 
-    /// The list of what may be seen as JSON, sorted by identifier; `None` is all.
-    pub(crate) async fn json(&self, grant: Option<&Grant>) -> Result<Bytes, Error> {
+    /// A page of what may be seen as JSON, sorted by identifier; without a grant, of all.
+    pub(crate) async fn json(&self, grant: Option<&Grant>, page: &Page) -> Result<Bytes, Error> {
         let Found { slides, json } = self.found().await?;
-        match grant.filter(|grant| !grant.is_everything()) {
-            Some(grant) => to_json(slides.iter().filter(|(id, _)| grant.covers(id))),
-            None => Ok(json),
+        let grant = grant.filter(|grant| !grant.is_everything());
+        if grant.is_none() && *page == Page::default() {
+            return Ok(json);
         }
+        let is_seen = |id: &SlideId| grant.is_none_or(|grant| grant.covers(id)) && page.has(id);
+        to_json(slides.iter().filter(|(id, _)| is_seen(id)), page)
     }
 
     /// What there is. Requests that come during a walk wait for it, even if who began it has gone: there is one walk at a time.
@@ -71,7 +112,7 @@ impl Listing {
         let root = self.root.clone();
         let walk = tokio::task::spawn_blocking(move || {
             let slides = list(&root)?;
-            let found = Found { json: to_json(&slides)?, slides: slides.into() };
+            let found = Found { json: to_json(slides.iter(), &Page::default())?, slides: slides.into() };
             *latest = Some((Instant::now(), found.clone()));
             Ok(found)
         });
@@ -90,15 +131,26 @@ fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
     Ok(found)
 }
 
-fn to_json<'a>(slides: impl IntoIterator<Item = &'a (SlideId, u64)>) -> Result<Bytes, Error> {
-    let slides = slides.into_iter().map(|(id, bytes)| entry(id, *bytes)).collect();
-    let json = serde_json::to_vec(&Slides { slides }).map(Bytes::from);
+fn to_json<'a>(
+    slides: impl Iterator<Item = &'a (SlideId, u64)> + Clone,
+    page: &Page,
+) -> Result<Bytes, Error> {
+    let total = slides.clone().count();
+    let slides = slides.skip(page.offset).take(page.limit.unwrap_or(usize::MAX));
+    let slides = slides.map(|(id, bytes)| entry(id, *bytes)).collect();
+    let json = serde_json::to_vec(&Slides { slides, total }).map(Bytes::from);
     json.map_err(|error| Error::Unlistable { source: error.into() })
 }
 
 fn entry(id: &SlideId, bytes: u64) -> Entry {
     let path = id.url_path();
-    Entry { id: id.to_string(), bytes, viewer: format!("/viewer/{path}"), dzi: format!("/dzi/{path}.dzi") }
+    Entry {
+        id: id.to_string(),
+        bytes,
+        viewer: format!("/viewer/{path}"),
+        dzi: format!("/dzi/{path}.dzi"),
+        thumbnail: format!("/thumbnail/{path}.jpg"),
+    }
 }
 
 /// Adds the slides of one folder, whose path below the root is `prefix`, and those of the folders in it.
@@ -185,12 +237,41 @@ mod tests {
             std::fs::write(root.join(name), b"12345").expect("a file");
         }
         assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
-        let json = to_json(&list(root).expect("a list")).expect("JSON");
+        let json = to_json(list(root).expect("a list").iter(), &Page::default()).expect("JSON");
         let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-        let expected = serde_json::json!(
-            {"id": "b/c/a b", "bytes": 5, "viewer": "/viewer/b/c/a%20b", "dzi": "/dzi/b/c/a%20b.dzi"}
-        );
-        assert_eq!(json["slides"][0], expected);
+        let expected = serde_json::json!({
+            "id": "b/c/a b",
+            "bytes": 5,
+            "viewer": "/viewer/b/c/a%20b",
+            "dzi": "/dzi/b/c/a%20b.dzi",
+            "thumbnail": "/thumbnail/b/c/a%20b.jpg",
+        });
+        assert_eq!((&json["slides"][0], &json["total"]), (&expected, &3.into()));
+    }
+
+    #[tokio::test]
+    async fn pages_are_parts_of_what_was_searched_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "b.mtm"] {
+            std::fs::write(folder.path().join(name), b"12345").expect("a file");
+        }
+        let listing = Listing::new(folder.path().to_owned());
+        for (query, expected, total) in [
+            ("search=a&limit=2", &["Ax", "Az"][..], 3),
+            ("search=A&limit=2&offset=2", &["ay"], 3),
+            ("offset=9", &[], 4),
+            ("search=", &["Ax", "Az", "ay", "b"], 4),
+        ] {
+            let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
+            let json = listing.json(None, &page).await.expect("a list");
+            let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+            let ids = json["slides"].as_array().expect("slides").iter().map(|slide| slide["id"].as_str());
+            assert_eq!(ids.flatten().collect::<Vec<_>>(), expected, "{query}");
+            assert_eq!(json["total"], total, "{query}");
+        }
+        for query in ["limit=0", "limit=10001", "limit=x", "offset=-1", "limit=1.5"] {
+            assert!(Page::read(&Query::read(Some(query)).expect("a query")).is_err(), "{query}");
+        }
     }
 
     #[test]
@@ -202,11 +283,12 @@ mod tests {
         runtime.block_on(async {
             let (busy, free) = std::sync::mpsc::channel::<()>();
             tokio::task::spawn_blocking(move || free.recv());
-            let gone = tokio::time::timeout(Duration::from_millis(10), listing.json(None)).await;
+            let gone =
+                tokio::time::timeout(Duration::from_millis(10), listing.json(None, &Page::default())).await;
             assert!(gone.is_err(), "all threads are busy");
             assert!(listing.latest.try_lock().is_err(), "its walk is still to come");
             drop(busy);
-            assert!(listing.json(None).await.is_ok());
+            assert!(listing.json(None, &Page::default()).await.is_ok());
         });
     }
 

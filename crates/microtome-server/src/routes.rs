@@ -14,8 +14,10 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
+use crate::listing::Page;
 use crate::metrics::{self, Route};
 use crate::protocols::{deepzoom, iiif, xyz, zoomify};
+use crate::query::Query;
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
 use crate::{assets, openapi, pages, request_body, slide_api};
@@ -122,13 +124,14 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: I
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
 async fn ready(State(app): State<Arc<App>>) -> Result<Response, Failure> {
-    app.listing.json(None).await?;
+    app.listing.json(None, &Page::default()).await?;
     Ok(momentary(PLAIN_TEXT, "ready\n"))
 }
 
 async fn slides(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let (request, _body) = request.into_parts();
-    Ok(momentary("application/json", app.listing.json(app.grant(&request).as_ref()).await?))
+    let page = Page::read(&Query::read(request.uri.query())?)?;
+    Ok(momentary("application/json", app.listing.json(app.grant(&request).as_ref(), &page).await?))
 }
 
 /// How busy the server is, is for who sees all slides.
