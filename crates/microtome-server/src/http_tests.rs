@@ -173,9 +173,9 @@ async fn pages_and_lists_are_there() {
         ("/readyz", "text/plain; charset=utf-8", "ready"),
         ("/slides", "application/json", r#""viewer":"/viewer/case%201/a""#),
         ("/", "text/html; charset=utf-8", "/assets/gallery.js?v="),
-        ("/viewer/case%201%2Fa", "text/html; charset=utf-8", "<title>case 1/a</title>"),
+        ("/viewer/case%201%2Fa", "text/html; charset=utf-8", "<title>Microtome</title>"),
         ("/dzi/case%201/a.dzi", "application/xml", r#"Width="1000" Height="700""#),
-        ("/assets/viewer.js", "text/javascript; charset=utf-8", "OpenSeadragon("),
+        ("/assets/viewer.js", "text/javascript; charset=utf-8", "OpenSeadragon"),
         ("/metrics", crate::metrics::CONTENT_TYPE, r#"route="viewer",status="200"} 1"#),
     ] {
         let (status, headers, body) = fixture.get(address).await;
