@@ -23,6 +23,7 @@ export class ComparePanel {
     private readonly own: Slide,
     source: boolean,
     private readonly changed: () => void,
+    private readonly complain: (text: string) => void,
   ) {
     this.slides = [own];
     element("compare-source").hidden = !source;
@@ -37,7 +38,10 @@ export class ComparePanel {
       this.show();
     });
     element("compare-difference").addEventListener("change", () => this.toggleDifference());
-    element("compare-amplification").addEventListener("input", () => this.changed());
+    element("compare-amplification").addEventListener("input", () => {
+      this.showFactor();
+      this.changed();
+    });
   }
 
   /** References of the slides beside the page's own. */
@@ -68,7 +72,8 @@ export class ComparePanel {
     const list = element("compare-offers");
     try {
       const { slides, total } = await listSlides(wanted, 0, OFFERED, this.search.signal);
-      const rows = slides.map(({ id }) => {
+      const others = slides.filter(({ id }) => !this.slides.some(({ reference }) => reference === id));
+      const rows = others.map(({ id }) => {
         const row = make("li");
         row.append(button(id, () => void this.add(id)));
         return row;
@@ -87,8 +92,7 @@ export class ComparePanel {
       const found = await Promise.all(references.map(findSlide));
       this.use([...this.slides, ...found.map((slide) => this.measured(slide))].slice(0, MAX_PANES));
     } catch (error) {
-      element("compare-status").textContent = `${references.join(", ")}: ${reason(error)}`;
-      this.changed();
+      this.complain(`There is nothing to compare with: ${references.join(", ")}. ${reason(error)}`);
     }
   }
 
@@ -103,7 +107,7 @@ export class ComparePanel {
     this.slides = slides;
     this.showsDifference &&= this.canSubtract();
     this.stage.open(slides, this.showsDifference);
-    this.show();
+    this.opened();
     this.changed();
   }
 
@@ -139,6 +143,7 @@ export class ComparePanel {
     });
     element("compare-slides").replaceChildren(...rows);
     element("compare-controls").hidden = !several;
+    element("compare-link").hidden = this.showsDifference;
     element("compare-more").hidden = this.slides.length >= MAX_PANES;
     element<HTMLInputElement>("compare-linked").checked = this.stage.linked;
     const difference = element<HTMLInputElement>("compare-difference");
@@ -146,12 +151,10 @@ export class ComparePanel {
     difference.disabled = !this.canSubtract();
     element("compare-why").hidden = this.canSubtract();
     element("compare-amplify").hidden = !this.showsDifference;
-    const factor = this.amplification ?? 1;
-    element("compare-factor").textContent = `${Number(factor.toPrecision(3))} times`;
+    this.showFactor();
   }
 
-  /** Shows the factor after it was moved. */
-  showFactor(): void {
-    this.show();
+  private showFactor(): void {
+    element("compare-factor").textContent = `${Number((this.amplification ?? 1).toPrecision(3))} times`;
   }
 }

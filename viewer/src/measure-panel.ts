@@ -21,7 +21,7 @@ export function showMeasurements(tools: Tools, slide: Slide): void {
     ...measured.map((measurement, index) => {
       const row = make("li");
       const name = `${NAMES[measurement.tool]} ${index + 1}`;
-      row.append(make("span", `${name}: ${measurementText(measurement, slide)}`));
+      row.append(make("span", `${name}: ${measurementText(measurement, slide, true)}`));
       row.append(button("×", () => tools.remove(slide, measurement), `Remove ${name}`));
       return row;
     }),

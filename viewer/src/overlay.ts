@@ -12,6 +12,14 @@ const SMALL_WHILE_MOVING = 16;
 /** Milliseconds of drawing that disturb a movement. */
 const SLOW = 12;
 const POINT_RADIUS = 4;
+/** Features drawn at a stroke: a path of thousands takes far longer than its parts. */
+const BATCH = 64;
+
+interface Batch {
+  readonly colour: string;
+  readonly path: Path2D;
+  count: number;
+}
 
 export class Overlay {
   features: readonly Feature[] = [];
@@ -41,7 +49,7 @@ export class Overlay {
     context.save();
     context.transform(toPane.a, toPane.b, toPane.c, toPane.d, toPane.e, toPane.f);
     context.lineWidth = 2 / view.zoom;
-    for (const [colour, path] of paths) {
+    for (const { colour, path } of paths) {
       context.strokeStyle = colour;
       context.stroke(path);
     }
@@ -51,29 +59,32 @@ export class Overlay {
     }
   }
 
-  /** One path per colour of all features that are in sight. */
-  private paths(box: readonly number[], small: number, radius: number): Map<string, Path2D> {
+  /** Paths with some features of one colour each, of all that are in sight. */
+  private paths(box: readonly number[], small: number, radius: number): Batch[] {
     const [left, top, right, bottom] = box as [number, number, number, number];
-    const paths = new Map<string, Path2D>();
+    const batches: Batch[] = [];
+    const open = new Map<string, Batch>();
     for (const feature of this.features) {
       const [x0, y0, x1, y1] = feature.box;
       if (x1 < left || x0 > right || y1 < top || y0 > bottom) {
         continue;
       }
-      let path = paths.get(feature.colour);
-      if (!path) {
-        path = new Path2D();
-        paths.set(feature.colour, path);
+      let batch = open.get(feature.colour);
+      if (!batch || batch.count >= BATCH) {
+        batch = { colour: feature.colour, path: new Path2D(), count: 0 };
+        open.set(feature.colour, batch);
+        batches.push(batch);
       }
+      batch.count += 1;
       if (feature.shape === "point") {
-        addPoints(path, feature, radius);
+        addPoints(batch.path, feature, radius);
       } else if (x1 - x0 < small && y1 - y0 < small) {
-        path.rect(x0, y0, x1 - x0, y1 - y0);
+        batch.path.rect(x0, y0, x1 - x0, y1 - y0);
       } else {
-        addLines(path, feature);
+        addLines(batch.path, feature);
       }
     }
-    return paths;
+    return batches;
   }
 }
 

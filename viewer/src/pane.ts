@@ -35,6 +35,8 @@ export class Pane {
   complete = false;
   /** The view is in motion. */
   moving = false;
+  /** The whole slide is shown, and stays so in a pane of another size. */
+  private whole = true;
   /** Tiles that could not be loaded, by address. */
   readonly failed = new Set<string>();
 
@@ -52,6 +54,7 @@ export class Pane {
       showNavigationControl: false,
       maxZoomPixelRatio: MAX_ZOOM,
       visibilityRatio: 0.3,
+      preserveImageSizeOnResize: true,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { dblClickToZoom: true },
       animationTime: 0.4,
@@ -83,6 +86,9 @@ export class Pane {
     viewer.addHandler("resize", () => {
       if (viewer.isOpen()) {
         this.limitZoom();
+        if (this.whole) {
+          viewer.viewport.goHome(true);
+        }
         this.events.moved(this);
       }
     });
@@ -92,6 +98,7 @@ export class Pane {
     });
     viewer.addHandler("animation-finish", () => {
       this.moving = false;
+      this.whole = this.showsWhole();
       this.events.settled(this);
     });
     viewer.addHandler("update-viewport", () => this.redraw());
@@ -181,6 +188,7 @@ export class Pane {
   /** Moves there: at once, or as a movement. */
   show(view: View, immediately: boolean): void {
     const { viewport } = this.viewer;
+    this.whole = false;
     viewport.zoomTo(this.viewportZoom(view.zoom), undefined, immediately);
     viewport.panTo(new OpenSeadragon.Point(view.x / this.slide.width, view.y / this.slide.width), immediately);
     if (normalDegrees(viewport.getRotation()) !== normalDegrees(view.rotation)) {
@@ -189,6 +197,11 @@ export class Pane {
     if (viewport.getFlip() !== view.flip) {
       viewport.setFlip(view.flip);
     }
+  }
+
+  private showsWhole(): boolean {
+    const { viewport } = this.viewer;
+    return Math.abs(viewport.getZoom() / viewport.getHomeZoom() - 1) < 0.001;
   }
 
   private viewportZoom(zoom: number): number {

@@ -47,7 +47,7 @@ export class Stage {
     element.className = "pane";
     element.setAttribute("role", "application");
     element.setAttribute("aria-label", "Slide. Arrow keys pan, plus and minus zoom, 0 shows the whole slide, ? lists all keys.");
-    element.append(make("p", slide.name, { class: "caption" }));
+    element.append(make("p", subtracted ? `Difference of ${slide.name} and ${subtracted.name}` : slide.name, { class: "caption" }));
     this.element.append(element);
     const pane: Pane = new Pane(element, slide, subtracted, {
       ...this.events,

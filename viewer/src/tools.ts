@@ -21,15 +21,18 @@ const CLOSE = 12;
 const STROKE = "#0b0b0b";
 const LINE = "#ffe45c";
 
-/** What a measurement says. */
-export function measurementText(measurement: Measurement, slide: Slide): string {
+/** What a measurement says, of an area also how long its outline is if wanted. */
+export function measurementText(measurement: Measurement, slide: Slide, outline = false): string {
   const { points } = measurement;
   const [first, second] = points;
   switch (measurement.tool) {
     case "ruler":
       return first && second ? lengthText(length(first, second, slide.mpp), slide.mpp) : "";
     case "area":
-      return `${areaText(area(points, slide.mpp), slide.mpp)}, outline ${lengthText(perimeter(points, slide.mpp), slide.mpp)}`;
+      return (
+        areaText(area(points, slide.mpp), slide.mpp) +
+        (outline ? `, outline ${lengthText(perimeter(points, slide.mpp), slide.mpp)}` : "")
+      );
     case "circle":
       return `${CIRCLE_AREA} mm²`;
   }
@@ -43,8 +46,11 @@ export class Tools {
   private on: Slide | null = null;
   private hover: Pair | null = null;
 
-  /** `changed` is called whenever what is drawn or listed is another. */
-  constructor(private readonly changed: () => void) {}
+  /** `redraw` is called whenever what is drawn is another, `changed` when what is listed is, too. */
+  constructor(
+    private readonly redraw: () => void,
+    private readonly changed: () => void,
+  ) {}
 
   of(slide: Slide): readonly Measurement[] {
     return this.made.get(slide.reference) ?? [];
@@ -92,17 +98,19 @@ export class Tools {
     const enough = { ruler: 2, area: 3, circle: 1 };
     if (this.active && this.on && this.points.length >= enough[this.active]) {
       const { reference } = this.on;
-      const measurement = { tool: this.active, points: this.points };
+      const measurement: Measurement = { tool: this.active, points: this.points };
       this.made.set(reference, [...(this.made.get(reference) ?? []), measurement]);
       this.drop();
     }
   }
 
   move(slide: Slide, point: Pair): void {
-    if (this.active) {
+    if (this.active === "circle") {
+      this.on = slide;
+    }
+    if (this.active && this.on === slide) {
       this.hover = point;
-      this.on ??= this.active === "circle" ? slide : null;
-      this.changed();
+      this.redraw();
     }
   }
 
@@ -195,6 +203,16 @@ function drawPoint(context: CanvasRenderingContext2D, [x, y]: Pair): void {
   context.strokeStyle = STROKE;
   context.fill();
   context.stroke();
+}
+
+/** Where the space key sets a point. */
+export function drawCross(context: CanvasRenderingContext2D, x: number, y: number): void {
+  context.beginPath();
+  context.moveTo(x - 10, y);
+  context.lineTo(x + 10, y);
+  context.moveTo(x, y - 10);
+  context.lineTo(x, y + 10);
+  strokeTwice(context);
 }
 
 /** Beside the middle of a ruler, in the middle of an outline, below a circle's middle. */

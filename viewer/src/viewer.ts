@@ -18,7 +18,7 @@ import { download, screenshot } from "./screenshot";
 import { type Slide, micrometres, nativePower } from "./slide";
 import { Stage } from "./stage";
 import { amplification, isNeutral, setFilter, toneCurve } from "./tone";
-import { type Tool, Tools } from "./tools";
+import { type Tool, Tools, drawCross } from "./tools";
 
 const ZOOM_STEP = 1.5;
 const BAR_WIDTH = 160;
@@ -47,10 +47,13 @@ const stage = new Stage(element("stage"), {
       overlay.draw(context, pane.view, pane.size, toPane, pane.moving);
     }
     tools.draw(context, pane.slide, toPane);
+    if (tools.active && pane === stage.active && document.body.dataset.tabbed) {
+      drawCross(context, pane.size[0] / 2, pane.size[1] / 2);
+    }
   },
 });
 const redraw = () => stage.panes.forEach((pane) => pane.redraw());
-const tools = new Tools(() => {
+const tools = new Tools(redraw, () => {
   redraw();
   showMeasurements(tools, stage.active.slide);
 });
@@ -86,7 +89,7 @@ const comparePanel = new ComparePanel(stage, own, info.source, () => {
   useTone();
   showView();
   writeAddress();
-});
+}, (text) => notice.say(text));
 
 // --- what is shown of the view
 
@@ -350,9 +353,13 @@ function isTyping(event: KeyboardEvent): boolean {
 }
 
 document.addEventListener("click", (event) => {
-  const button = (event.target as Element).closest<HTMLElement>("button[data-action]");
-  if (button) {
+  const button = (event.target as Element).closest<HTMLElement>("button");
+  if (button?.dataset.action) {
     actions[button.dataset.action as Action]();
+  }
+  // After a click with the mouse the keys work on the slide again.
+  if (event.detail > 0 && button?.closest("header")) {
+    stage.active.viewer.canvas.focus({ preventScroll: true });
   }
 });
 
