@@ -55,6 +55,10 @@ export class Stage {
         this.lead(moved);
         this.events.moved(moved);
       },
+      settled: (settled) => {
+        this.lead(settled);
+        this.events.settled(settled);
+      },
       touched: (touched) => {
         this.active = touched;
         this.markActive();

@@ -126,6 +126,7 @@ function powerButtons(): NodeListOf<HTMLButtonElement> {
 
 function onRest(pane: Pane): void {
   if (pane === stage.active) {
+    showView();
     navigator.visit();
     writeAddress();
   }

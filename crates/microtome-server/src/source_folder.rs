@@ -125,7 +125,8 @@ fn read(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
-        let what = format!("{}: larger than the {max_bytes} bytes that are read of such a file", path.display());
+        let what =
+            format!("{}: larger than the {max_bytes} bytes that are read of such a file", path.display());
         return Err(std::io::Error::new(ErrorKind::InvalidData, what));
     }
     Ok(bytes)
@@ -187,6 +188,9 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("secret.dzi"), root.join("b.dzi")).expect("a link");
         std::os::unix::fs::symlink(root.join("a.dzi"), root.join("c.dzi")).expect("a link");
         let found = |name| find(&root, name).is_ok();
-        assert_eq!(["a.dzi", "b.dzi", "c.dzi", "d.dzi", "../secret.dzi"].map(found), [true, false, true, false, false]);
+        assert_eq!(
+            ["a.dzi", "b.dzi", "c.dzi", "d.dzi", "../secret.dzi"].map(found),
+            [true, false, true, false, false]
+        );
     }
 }
