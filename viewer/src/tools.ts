@@ -215,9 +215,13 @@ export function drawCross(context: CanvasRenderingContext2D, x: number, y: numbe
   strokeTwice(context);
 }
 
-/** Beside the middle of a ruler, in the middle of an outline, below a circle's middle. */
+/** Below the lower end of a ruler, in the middle of an outline, above a circle's middle. */
 function labelPlace(tool: Tool, points: readonly Pair[]): Pair {
   const mean = (axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+  if (tool === "ruler") {
+    const [x, y] = points.reduce((low, point) => (point[1] > low[1] ? point : low));
+    return [x, y + 20];
+  }
   return tool === "area" ? [mean(0), mean(1)] : [mean(0), mean(1) - 16];
 }
 

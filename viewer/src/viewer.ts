@@ -178,7 +178,10 @@ function readAddress(): void {
   const [first] = stage.panes;
   if (view && first) {
     const zoom = Math.min(view.zoom, MAX_ZOOM);
-    const show = () => first.show({ ...view, zoom }, true);
+    const show = () => {
+      first.show({ ...view, zoom }, true);
+      first.viewer.viewport.applyConstraints(true);
+    };
     first.viewer.isOpen() ? show() : first.viewer.addOnceHandler("open", show);
   }
   if (compare.length > 0 && comparePanel.references.length === 0) {
