@@ -29,6 +29,16 @@ export interface SlideDocument {
   readonly facts: readonly (readonly [string, string])[];
 }
 
+/** Fields of the document that are shown beside the properties, and their names on the page. */
+const FACTS = [
+  ["source", "made from"],
+  ["encoder", "made by"],
+  ["loss", "losses"],
+  ["absent", "absent"],
+  ["iccBytes", "ICC profile, bytes"],
+  ["notices", "notices"],
+] as const;
+
 type Json = { readonly [key: string]: unknown };
 
 export interface Listed {
@@ -73,7 +83,7 @@ export async function slideDocument(id: string): Promise<SlideDocument | null> {
 function readDocument(document: Json): SlideDocument {
   const properties = isObject(document.properties) ? Object.entries(document.properties) : [];
   const associated = Array.isArray(document.associated) ? document.associated.filter(isObject) : [];
-  const facts = ["source", "encoder", "loss", "icc", "notices"].map((name) => [name, document[name]] as const);
+  const facts = FACTS.map(([field, name]) => [name, document[field]] as const);
   return {
     properties: properties.map(([name, value]) => [name, asText(value)] as const),
     associated: associated.flatMap(({ name, url }) =>
