@@ -238,6 +238,7 @@ fn fingers_zoom() {
 
 /// A measurement, not a test: `cargo test --release --test viewer -- --ignored --nocapture`.
 #[test]
+#[allow(clippy::print_stdout, reason = "the figure is what it is for")]
 #[ignore = "prints how long the first screen takes; nothing is demanded of it"]
 fn first_screen_of_a_cold_server() {
     let folder = folder();

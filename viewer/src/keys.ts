@@ -1,5 +1,7 @@
 // The keys of the page: the table that works, and the one that help shows, are the same.
 
+import { POWERS } from "./scale";
+
 export type Action =
   | "in" | "out" | "home" | "full" | "turnRight" | "turnLeft" | "upright" | "flip"
   | "ruler" | "area" | "circle" | "point" | "finish" | "cancel" | "removeLast"
@@ -42,15 +44,15 @@ export const BINDINGS: readonly Binding[] = [
 
 const NAMES: Record<string, string> = { " ": "Space", Escape: "Esc", R: "Shift R", _: "" };
 
-/** The action of a key press; none if the key belongs to a control that has the focus. */
-export function actionOf(event: KeyboardEvent): Action | undefined {
+/** The action of a key press, or the magnification that it asks for; none if a control that has the focus takes the key. */
+export function actionOf(event: KeyboardEvent): Action | number | undefined {
   const target = event.target instanceof Element ? event.target : null;
   const inField = target?.closest("input, select, textarea, dialog") != null;
   const presses = target?.closest("button, a, summary") != null && (event.key === " " || event.key === "Enter");
   if (event.ctrlKey || event.metaKey || event.altKey || presses || (inField && event.key !== "Escape")) {
     return undefined;
   }
-  return BINDINGS.find(({ keys }) => keys.includes(event.key))?.action;
+  return POWERS[Number(event.key) - 1] ?? BINDINGS.find(({ keys }) => keys.includes(event.key))?.action;
 }
 
 /** Rows of the table in help: keys and what they do. */

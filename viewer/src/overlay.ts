@@ -39,8 +39,12 @@ export class Overlay {
     return [...classes.values()].sort((a, b) => b.count - a.count);
   }
 
+  get shown(): boolean {
+    return this.visible && this.features.length > 0;
+  }
+
   draw(context: CanvasRenderingContext2D, view: View, size: Pair, toPane: Affine, moving: boolean): void {
-    if (!this.visible || this.features.length === 0) {
+    if (!this.shown) {
       return;
     }
     const begin = performance.now();

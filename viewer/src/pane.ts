@@ -34,7 +34,9 @@ export interface PaneEvents {
   clicked(pane: Pane, point: Pair, twice: boolean): boolean;
   /** Tiles are missing, or are complete. */
   loading(pane: Pane): void;
-  /** Something is to be drawn above the slide: CSS pixels, and the way from level 0 to them. */
+  /** Whether there is anything to draw above the slide. */
+  draws(pane: Pane): boolean;
+  /** Draws it: CSS pixels, and the way from level 0 to them. */
   draw(context: CanvasRenderingContext2D, pane: Pane, toPane: Affine): void;
 }
 
@@ -231,6 +233,12 @@ export class Pane {
   /** Draws anew what is above the slide. */
   redraw(): void {
     const { view, size, canvas } = this;
+    canvas.hidden = !this.events.draws(this);
+    if (canvas.hidden) {
+      // A canvas as large as the pane costs time with every frame, also an empty one.
+      canvas.width = 0;
+      return;
+    }
     const ratio = window.devicePixelRatio;
     const [width, height] = [Math.round(size[0] * ratio), Math.round(size[1] * ratio)];
     if (canvas.width !== width || canvas.height !== height) {

@@ -24,7 +24,9 @@ export async function screenshot(stage: HTMLElement, panes: readonly Pane[], cur
     const [x, y] = [(box.left - origin.left) * ratio, (box.top - origin.top) * ratio];
     const [width, height] = [box.width * ratio, box.height * ratio];
     context.drawImage(toned(pane.picture, curve), x, y, width, height);
-    context.drawImage(pane.canvas, x, y, width, height);
+    if (!pane.canvas.hidden) {
+      context.drawImage(pane.canvas, x, y, width, height);
+    }
     context.setTransform(ratio, 0, 0, ratio, x, y);
     drawScale(context, pane);
     context.setTransform(1, 0, 0, 1, 0, 0);

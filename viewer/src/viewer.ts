@@ -13,7 +13,7 @@ import { OverlayPanel } from "./overlay-panel";
 import { element, make, reason } from "./page";
 import { MAX_ZOOM, type Pane } from "./pane";
 import { Panels } from "./panels";
-import { POWERS, isDigital, magnificationText, positionText, scaleBar } from "./scale";
+import { isDigital, magnificationText, positionText, scaleBar } from "./scale";
 import { download, screenshot } from "./screenshot";
 import { type Slide, micrometres, nativePower } from "./slide";
 import { Stage } from "./stage";
@@ -42,6 +42,7 @@ const stage = new Stage(element("stage"), {
   touched: onTouch,
   clicked: onClick,
   loading: onLoading,
+  draws: (pane) => overlay.shown || tools.active !== null || tools.of(pane.slide).length > 0,
   draw(context, pane, toPane) {
     if (pane.view && sameGrid(pane.slide, own)) {
       overlay.draw(context, pane.view, pane.size, toPane, pane.moving);
@@ -69,8 +70,7 @@ const panels = new Panels((panel) => {
   if (panel === "compare") {
     comparePanel.opened();
   } else if (panel === "info") {
-    const { slide } = stage.active;
-    infoPanel.show(slide, !slide.reference.startsWith("source:"));
+    showInfo();
   }
 });
 const adjustPanel = new AdjustPanel({ toneChanged: useTone, turned: (degrees) => turnTo(degrees, true) });
@@ -137,9 +137,13 @@ function onTouch(): void {
   showView();
   showMeasurements(tools, stage.active.slide);
   if (panels.current === "info") {
-    const { slide } = stage.active;
-    infoPanel.show(slide, !slide.reference.startsWith("source:"));
+    showInfo();
   }
+}
+
+function showInfo(): void {
+  const { slide } = stage.active;
+  infoPanel.show(slide, !slide.reference.startsWith("source:"));
 }
 
 function onLoading(): void {
@@ -343,18 +347,13 @@ document.addEventListener("keydown", (event) => {
     document.body.dataset.tabbed = "true";
   }
   const action = actionOf(event);
-  const power = action || isTyping(event) ? undefined : POWERS[Number(event.key) - 1];
-  if (action) {
+  if (typeof action === "number") {
+    zoomTo(action);
+  } else if (action) {
     actions[action]();
     event.preventDefault();
-  } else if (power !== undefined) {
-    zoomTo(power);
   }
 });
-
-function isTyping(event: KeyboardEvent): boolean {
-  return event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest?.("input, select, dialog") != null;
-}
 
 document.addEventListener("click", (event) => {
   const button = (event.target as Element).closest<HTMLElement>("button");
