@@ -15,6 +15,7 @@ test:
 	@scripts/setup.sh test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	scripts/viewer.sh
 	cargo test --workspace --locked
 
 # The benchmarks of the README.

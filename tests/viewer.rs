@@ -4,6 +4,7 @@
 
 mod support;
 #[path = "support/webdriver.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
 mod webdriver;
 
 use microtome_slide::{Rect, Slide};
@@ -28,16 +29,32 @@ fn requested(browser: &Browser) -> (Vec<u64>, bool) {
     (levels, entries.iter().all(|e| e[1] == 200))
 }
 
-/// The colour in the middle of the screen, over 5 x 5 px.
-fn centre_of_screen(browser: &Browser) -> [f64; 3] {
+/// The colour of the slide's pane, over 5 x 5 px around a place that lies so far from its middle.
+fn colour_at(browser: &Browser, right: i64, down: i64) -> [f64; 3] {
     let (width, height, rgb) = browser.screenshot();
-    let height_of_page = browser.evaluate("window.innerHeight").as_u64().unwrap() as u32;
-    let (x, y) = (width / 2, height_of_page.min(height) / 2);
+    let middle = browser.evaluate(
+        "(() => { const box = document.querySelector('.pane').getBoundingClientRect(); \
+         return [box.left + box.width / 2, box.top + box.height / 2]; })()",
+    );
+    let place = |axis: usize, offset: i64| middle[axis].as_f64().unwrap() as i64 + offset;
+    let (x, y) = (place(0, right) as u32, place(1, down) as u32);
+    assert!(x + 2 < width && y + 2 < height);
     mean(
         (y - 2..=y + 2)
             .flat_map(|y| (x - 2..=x + 2).map(move |x| (y * width + x) as usize))
             .map(|i| &rgb[3 * i..3 * i + 3]),
     )
+}
+
+/// The slide's colour over 5 x 5 px of level 0.
+fn colour_of(slide: &Slide, x: u32, y: u32) -> [f64; 3] {
+    let pixels = slide.read_region(0, Rect { x: x - 3, y: y - 3, width: 7, height: 7 }).unwrap();
+    mean((1..6).flat_map(|y| (1..6).map(move |x| (x, y))).map(|(x, y)| &pixels.row(y)[3 * x..3 * x + 3]))
+}
+
+fn assert_like(shown: [f64; 3], expected: [f64; 3], what: &str) {
+    let like = (0..3).all(|c| (shown[c] - expected[c]).abs() < 6.0);
+    assert!(like, "{what}: the screen has {shown:?}, the slide {expected:?}");
 }
 
 fn mean<'a>(pixels: impl Iterator<Item = &'a [u8]>) -> [f64; 3] {
@@ -70,17 +87,7 @@ fn shows_the_slide_at_full_resolution(slide: &Slide, name: &str, root: &std::pat
     let (levels, all_came) = requested(&browser);
     assert!(all_came, "every tile arrives");
     assert_eq!(levels.last(), Some(&coarsest), "zooming in asks for full resolution");
-    let shown = centre_of_screen(&browser);
-    let rect = Rect { x: at.0 - 3, y: at.1 - 3, width: 7, height: 7 };
-    let pixels = slide.read_region(0, rect).unwrap();
-    let expected =
-        mean((1..6).flat_map(|y| (1..6).map(move |x| (x, y))).map(|(x, y)| &pixels.row(y)[3 * x..3 * x + 3]));
-    for c in 0..3 {
-        assert!(
-            (shown[c] - expected[c]).abs() < 6.0,
-            "the middle of the screen: {shown:?}, the slide: {expected:?}"
-        );
-    }
+    assert_like(colour_at(&browser, 0, 0), colour_of(slide, at.0, at.1), "the middle of the pane");
     assert_eq!(
         browser.evaluate("document.getElementById('notice').hidden"),
         Value::Bool(true),
@@ -132,23 +139,124 @@ fn scale_bar_magnification_and_keys_follow_the_zoom() {
         (pixels.as_f64().unwrap() * 0.25 - micrometres).abs() < 0.01 * micrometres,
         "{pixels} px for {micrometres} um"
     );
+    assert_eq!(
+        browser.evaluate("document.getElementById('digital').hidden"),
+        Value::Bool(true),
+        "40x is the slide's own"
+    );
+    browser.press("+");
+    browser.wait_until("!document.getElementById('digital').hidden");
     browser.press("0");
     browser.wait_until("Math.abs(viewer.viewport.getZoom(true) / viewer.viewport.getHomeZoom() - 1) < 0.001");
 }
 
 #[test]
-fn the_gallery_lists_the_slides() {
+fn turned_and_flipped_the_pixels_are_where_they_should_be() {
     let folder = folder();
-    for name in ["a", "b"] {
-        succeed([
-            "ingest",
-            "synthetic:300x200",
-            "-o",
-            folder.path().join(format!("{name}.mtm")).to_str().unwrap(),
-        ]);
-    }
+    let path = folder.path().join("a.mtm");
+    succeed(["ingest", "synthetic:3000x2500", "-o", path.to_str().unwrap()]);
+    let slide = Slide::open(&path).unwrap();
     let server = Server::start(folder.path(), &[]);
-    let browser = Browser::open(1000, 700);
-    browser.go(&format!("http://localhost:{}/", server.port));
-    browser.wait_until("document.querySelectorAll('a[href*=\"/viewer/\"]').length === 2");
+    let browser = Browser::open(900, 650);
+    // Places to the right of the middle and below it, in pixels of the slide.
+    let (x, y, right, down) = (1500, 1240, 120, 70);
+    let expected = colour_of(&slide, x + right, y + down);
+    let (right, down) = (i64::from(right), i64::from(down));
+    // The address holds all of it; a turn comes before the flip.
+    for (rotation, flip, shown_right, shown_down) in [
+        (0, 0, right, down),
+        (90, 0, -down, right),
+        (180, 0, -right, -down),
+        (0, 1, -right, down),
+        (90, 1, down, right),
+    ] {
+        browser.go("about:blank");
+        browser.go(&format!(
+            "http://localhost:{}/viewer/a#at={}.5,{}.5&zoom=1&rotation={rotation}&flip={flip}",
+            server.port, x, y
+        ));
+        browser.wait_until(SETTLED);
+        let what = format!("turned by {rotation}, flip {flip}");
+        assert_like(colour_at(&browser, shown_right, shown_down), expected, &what);
+    }
+}
+
+#[test]
+fn an_address_holds_the_view() {
+    let folder = folder();
+    succeed(["ingest", "synthetic:6000x5000", "-o", folder.path().join("a.mtm").to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::open(900, 650);
+    browser.go(&format!("http://localhost:{}/viewer/a", server.port));
+    browser.wait_until(SETTLED);
+    for key in ["4", "r", "x"] {
+        browser.press(key);
+        browser.wait_until(SETTLED);
+    }
+    browser.drag((400.0, 400.0), (-130.0, 60.0));
+    browser.wait_until(SETTLED);
+    browser.wait_until("location.hash.includes('rotation=90&flip=1')");
+    // The address is written a moment after the view has come to rest.
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let address = browser.evaluate("location.href").as_str().unwrap().to_owned();
+    let view = "(() => { const v = viewer.viewport, c = v.getCenter(); return [c.x, c.y, v.getZoom(), v.getRotation(), v.getFlip()]; })()";
+    let before = browser.evaluate(view);
+    browser.go("about:blank");
+    browser.go(&address);
+    browser.wait_until(SETTLED);
+    let after = browser.evaluate(view);
+    for index in 0..3 {
+        let (before, after) = (before[index].as_f64().unwrap(), after[index].as_f64().unwrap());
+        assert!((before / after - 1.0).abs() < 1e-3, "{index}: {before} became {after}");
+    }
+    assert_eq!((&before[3], &before[4]), (&after[3], &after[4]));
+    assert_eq!((after[3].as_f64(), &after[4]), (Some(90.0), &Value::Bool(true)));
+    assert_eq!(
+        browser.evaluate("document.title"),
+        "Microtome",
+        "no name in the title unless the server allows it"
+    );
+    let elsewhere = "performance.getEntriesByType('resource').filter(e => new URL(e.name).origin !== location.origin).length";
+    assert_eq!(browser.evaluate(elsewhere), 0, "nothing is asked of other servers");
+}
+
+#[test]
+fn fingers_zoom() {
+    let folder = folder();
+    succeed(["ingest", "synthetic:6000x5000", "-o", folder.path().join("a.mtm").to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::open(900, 650);
+    browser.go(&format!("http://localhost:{}/viewer/a#at=3000,2500&zoom=0.2", server.port));
+    browser.wait_until(SETTLED);
+    let zoom = || browser.evaluate("viewer.viewport.getZoom()").as_f64().unwrap();
+    let before = zoom();
+    browser.pinch((450.0, 350.0), 60.0, 60.0);
+    browser.wait_until(SETTLED);
+    let factor = zoom() / before;
+    assert!((1.7..2.3).contains(&factor), "twice as far apart: {factor}");
+}
+
+/// A measurement, not a test: `cargo test --release --test viewer -- --ignored --nocapture`.
+#[test]
+#[allow(clippy::print_stdout, reason = "the figure is what it is for")]
+#[ignore = "prints how long the first screen takes; nothing is demanded of it"]
+fn first_screen_of_a_cold_server() {
+    let folder = folder();
+    let Some(source) = shared_data("slide/melanosiscoli_HE_20x/HE.dzi") else { return };
+    succeed(["ingest", source.to_str().unwrap(), "-o", folder.path().join("HE.mtm").to_str().unwrap()]);
+    for place in ["", "#at=7112,5588&zoom=0.5"] {
+        let mut milliseconds: Vec<f64> = (0..7)
+            .map(|_| {
+                // A new server has no tile in its cache, a new profile none in the browser's.
+                let server = Server::start(folder.path(), &[]);
+                let browser = Browser::open(1920, 1080);
+                browser.go("about:blank");
+                browser.go(&format!("http://localhost:{}/viewer/HE{place}", server.port));
+                browser.wait_until("performance.getEntriesByName('painted').length === 1");
+                browser.evaluate("performance.getEntriesByName('painted')[0].startTime").as_f64().unwrap()
+            })
+            .collect();
+        milliseconds.sort_by(f64::total_cmp);
+        println!("first full screen, {place:?}: median {:.0} ms of {milliseconds:.0?}", milliseconds[3]);
+    }
 }

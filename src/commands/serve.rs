@@ -33,6 +33,14 @@ pub(crate) struct Arguments {
     /// Folder whose .mtm files are served, at any depth; new files appear by themselves.
     #[arg(long, env = "MICROTOME_SLIDES_ROOT", value_name = "DIR", default_value = ".")]
     slides_root: PathBuf,
+    /// Folder of the Deep Zoom folders that the slides were made from, each under its slide's name: the viewer compares both.
+    #[arg(long, env = "MICROTOME_SOURCE_ROOT", value_name = "DIR")]
+    source_root: Option<PathBuf>,
+    /// Titles of pages name the slide; without it, the page alone does.
+    #[arg(long, env = "MICROTOME_SHOW_NAMES", value_name = "BOOL", default_value_t = false)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    show_names: bool,
     /// Address to listen on: this machine only unless you say otherwise.
     #[arg(long, env = "MICROTOME_HOST", default_value_t = MACHINE.host)]
     host: IpAddr,
@@ -183,6 +191,8 @@ impl Arguments {
     fn config(&self) -> Result<ServerConfig, Failure> {
         Ok(ServerConfig {
             slides_root: self.slides_root.clone(),
+            source_root: self.source_root.clone(),
+            show_names: self.show_names,
             host: self.host,
             port: self.port,
             rayon_threads: self.rayon_threads,

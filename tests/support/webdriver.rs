@@ -19,7 +19,7 @@ pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -40,12 +40,14 @@ impl Browser {
             .find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok())
             .expect("chromedriver says its port");
         let profile = folder();
-        let options = json!({"args": [
+        let preferences =
+            json!({"download.default_directory": profile.path(), "download.prompt_for_download": false});
+        let options = json!({"prefs": preferences, "args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update", "--force-device-scale-factor=1",
             format!("--window-size={width},{height}"), format!("--user-data-dir={}", profile.path().display()),
         ]});
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile, _turn: turn };
+        let mut browser = Self { driver, port, session: String::new(), profile, _turn: turn };
         let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
         let session = browser.call("POST", "/session", &capabilities);
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
@@ -78,6 +80,74 @@ impl Browser {
             {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key},
         ]}]});
         self.call("POST", &format!("/session/{}/actions", self.session), &actions);
+    }
+
+    /// Goes through a pointer's actions; `kind` is `mouse` or `touch`, positions are CSS pixels of the window.
+    fn point(&self, pointers: &[(&str, Vec<Value>)], kind: &str) {
+        let sources: Vec<_> = pointers
+            .iter()
+            .map(|(id, actions)| {
+                json!({"type": "pointer", "id": id, "parameters": {"pointerType": kind}, "actions": actions})
+            })
+            .collect();
+        self.call("POST", &format!("/session/{}/actions", self.session), &json!({"actions": sources}));
+    }
+
+    /// Clicks with the mouse.
+    pub(crate) fn click(&self, x: f64, y: f64) {
+        self.point(&[("mouse", [vec![to(x, y, 0), down()], vec![pause(30), up()]].concat())], "mouse");
+    }
+
+    /// Taps with a finger.
+    pub(crate) fn tap(&self, x: f64, y: f64) {
+        self.point(&[("finger", vec![to(x, y, 0), down(), pause(30), up()])], "touch");
+    }
+
+    /// Drags with the mouse, and holds still before letting go.
+    pub(crate) fn drag(&self, from: (f64, f64), by: (f64, f64)) {
+        let half = to(from.0 + by.0 / 2.0, from.1 + by.1 / 2.0, 100);
+        let end = to(from.0 + by.0, from.1 + by.1, 100);
+        let actions = vec![to(from.0, from.1, 0), down(), half, end, pause(300), up()];
+        self.point(&[("mouse", actions)], "mouse");
+    }
+
+    /// Moves two fingers apart (or together), each by `by` to its side.
+    pub(crate) fn pinch(&self, at: (f64, f64), start: f64, by: f64) {
+        let finger = |side: f64| {
+            let near = to(at.0 + side * start, at.1, 0);
+            let far = to(at.0 + side * (start + by), at.1, 200);
+            vec![near, down(), pause(50), far, pause(300), up()]
+        };
+        self.point(&[("finger", finger(-1.0)), ("thumb", finger(1.0))], "touch");
+    }
+
+    /// Gives a file to the input element with this id.
+    pub(crate) fn upload(&self, id: &str, file: &std::path::Path) {
+        let query = json!({"using": "css selector", "value": format!("#{id}")});
+        let found = self.call("POST", &format!("/session/{}/element", self.session), &query);
+        let element =
+            found.as_object().and_then(|o| o.values().next()?.as_str()).expect("an element").to_owned();
+        let path = format!("/session/{}/element/{element}/value", self.session);
+        self.call("POST", &path, &json!({"text": file.to_str().unwrap()}));
+    }
+
+    /// Runs a script in the page, whatever its policy is.
+    pub(crate) fn run(&self, script: &str) {
+        let script = json!({"script": script, "args": []});
+        self.call("POST", &format!("/session/{}/execute/sync", self.session), &script);
+    }
+
+    /// What a promise gives.
+    pub(crate) fn resolved(&self, promise: &str) -> Value {
+        let script =
+            format!("const done = arguments[0]; ({promise}).then(done, error => done(String(error)));");
+        let script = json!({"script": script, "args": []});
+        self.call("POST", &format!("/session/{}/execute/async", self.session), &script)
+    }
+
+    /// Where files go that a page gives to the browser.
+    pub(crate) fn downloads(&self) -> &std::path::Path {
+        self.profile.path()
     }
 
     /// What the window shows: width, height and RGB bytes.
@@ -114,6 +184,22 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+fn to(x: f64, y: f64, milliseconds: u32) -> Value {
+    json!({"type": "pointerMove", "x": x.round(), "y": y.round(), "duration": milliseconds})
+}
+
+fn down() -> Value {
+    json!({"type": "pointerDown", "button": 0})
+}
+
+fn up() -> Value {
+    json!({"type": "pointerUp", "button": 0})
+}
+
+fn pause(milliseconds: u32) -> Value {
+    json!({"type": "pause", "duration": milliseconds})
 }
 
 /// Decodes standard Base64 (RFC 4648, section 4).

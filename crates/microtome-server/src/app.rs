@@ -18,6 +18,7 @@ use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
+use crate::source_folder::Sources;
 
 /// The server's state.
 pub(crate) struct App {
@@ -29,6 +30,9 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// Whether labels and macros are given out.
     pub(crate) serve_labels: bool,
+    pub(crate) sources: Sources,
+    /// Titles of pages may name the slide.
+    pub(crate) show_names: bool,
     access: Access,
     base_url: BaseUrl,
     timing_breakdown: bool,
@@ -45,6 +49,8 @@ impl App {
             pictures: Arc::new(Pictures::new()),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
+            sources: Sources::new(config.source_root.clone()),
+            show_names: config.show_names,
             access: Access::new(&config.access)?,
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,

@@ -20,6 +20,10 @@ const CACHE_MB: u64 = 256;
 pub struct ServerConfig {
     /// Folder whose `.mtm` files, at any depth, are served. It need not exist yet.
     pub slides_root: PathBuf,
+    /// Folder of the Deep Zoom folders that slides were made from, which the viewer compares them with.
+    pub source_root: Option<PathBuf>,
+    /// Titles of pages may name the slide.
+    pub show_names: bool,
     /// Address to listen on.
     pub host: IpAddr,
     /// TCP port; 0 lets the system choose one.
@@ -69,6 +73,8 @@ impl ServerConfig {
     fn sized(cores: usize, memory_limit: Option<u64>) -> Self {
         Self {
             slides_root: PathBuf::from("."),
+            source_root: None,
+            show_names: false,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 3007,
             rayon_threads: cores,

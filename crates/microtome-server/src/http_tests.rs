@@ -34,14 +34,19 @@ pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::with(|_config| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(root.path().join("case 1")).expect("a folder");
         ingest("synthetic:1000x700,seed=1", &root.path().join("case 1/a.mtm"));
-        let config = ServerConfig {
+        let mut config = ServerConfig {
             slides_root: root.path().to_owned(),
             timing_breakdown: true,
             ..ServerConfig::default()
         };
+        change(&mut config);
         let app = App::new(&config).expect("decode threads");
         Self { root, router: router(Arc::new(app)) }
     }
@@ -173,9 +178,9 @@ async fn pages_and_lists_are_there() {
         ("/readyz", "text/plain; charset=utf-8", "ready"),
         ("/slides", "application/json", r#""viewer":"/viewer/case%201/a""#),
         ("/", "text/html; charset=utf-8", "/assets/gallery.js?v="),
-        ("/viewer/case%201%2Fa", "text/html; charset=utf-8", "<title>case 1/a</title>"),
+        ("/viewer/case%201%2Fa", "text/html; charset=utf-8", "<title>Microtome</title>"),
         ("/dzi/case%201/a.dzi", "application/xml", r#"Width="1000" Height="700""#),
-        ("/assets/viewer.js", "text/javascript; charset=utf-8", "OpenSeadragon("),
+        ("/assets/viewer.js", "text/javascript; charset=utf-8", "OpenSeadragon"),
         ("/metrics", crate::metrics::CONTENT_TYPE, r#"route="viewer",status="200"} 1"#),
     ] {
         let (status, headers, body) = fixture.get(address).await;
@@ -186,6 +191,93 @@ async fn pages_and_lists_are_there() {
         let text = std::str::from_utf8(&body).expect("text");
         assert!(text.contains(part), "{address}: {text}");
     }
+}
+
+#[tokio::test]
+async fn pages_below_a_path_of_a_proxy_ask_below_it() {
+    let fixture = Fixture::new();
+    for (address, parts) in [
+        ("/", &[r#"data-base="/wsi""#, r#"src="/wsi/assets/gallery.js?v="#][..]),
+        (
+            "/viewer/case%201/a",
+            &[
+                r#"data-base="/wsi""#,
+                r#"src="/wsi/assets/openseadragon/openseadragon.min.js?v="#,
+                r#"href="/wsi/""#,
+                r#""tiles":"/wsi/dzi/case%201/a_files/""#,
+            ],
+        ),
+    ] {
+        let (_, headers, body) = fixture.ask("GET", address, &[("x-forwarded-prefix", "/wsi")]).await;
+        let text = std::str::from_utf8(&body).expect("text");
+        for part in parts {
+            assert!(text.contains(part), "{address}: no {part} in {text}");
+        }
+        let policy = headers["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_title_names_the_slide_only_if_it_may() {
+    let title = async |fixture: Fixture| {
+        let body = fixture.get("/viewer/case%201/a").await.2;
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        text.split_once("<title>").and_then(|(_, rest)| rest.split_once('<')).expect("a title").0.to_owned()
+    };
+    assert_eq!(title(Fixture::new()).await, "Microtome");
+    assert_eq!(title(Fixture::with(|config| config.show_names = true)).await, "case 1/a - Microtome");
+}
+
+#[tokio::test]
+async fn scripts_come_compressed_to_who_takes_that() {
+    let fixture = Fixture::new();
+    let address = "/assets/openseadragon/openseadragon.min.js";
+    let (_, plain, body) = fixture.get(address).await;
+    assert!(!plain.contains_key("content-encoding"));
+    let (_, compressed, short) = fixture.ask("GET", address, &[("accept-encoding", "gzip, br")]).await;
+    assert_eq!(compressed["content-encoding"], "gzip");
+    assert!(3 * short.len() < body.len() && short.starts_with(&[0x1f, 0x8b]));
+    assert_eq!(
+        (&plain["vary"], &compressed["vary"]),
+        (&"accept-encoding".parse().expect("a value"), &plain["vary"])
+    );
+    assert_ne!(plain["etag"], compressed["etag"]);
+}
+
+#[tokio::test]
+async fn sources_are_served_below_their_root_and_for_slides_only() {
+    let sources = tempfile::tempdir().expect("a temporary folder");
+    let tiles = sources.path().join("case 1/a_files/0");
+    std::fs::create_dir_all(&tiles).expect("folders");
+    std::fs::write(sources.path().join("case 1/a.dzi"), "<Image/>").expect("a file");
+    std::fs::write(sources.path().join("case 1/other.dzi"), "<Image/>").expect("a file");
+    std::fs::write(sources.path().join("secret.txt"), "secret").expect("a file");
+    std::fs::write(tiles.join("0_0.png"), "tile").expect("a file");
+    let root = sources.path().to_owned();
+    let fixture = Fixture::with(move |config| config.source_root = Some(root));
+    for (address, content_type, expected) in [
+        ("/source/case%201/a.dzi", "application/xml", "<Image/>"),
+        ("/source/case%201%2Fa_files/0/0_0.png", "image/png", "tile"),
+    ] {
+        let (status, headers, body) = fixture.get(address).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, expected.as_bytes()), "{address}");
+        assert_eq!(headers["content-type"], content_type);
+        assert_eq!(headers["content-security-policy"], "default-src 'none'; sandbox");
+    }
+    for (address, expected) in [
+        ("/source/case%201/other.dzi", 404),
+        ("/source/case%201/a_files/1/0_0.png", 404),
+        ("/source/case%201/a_files/0/0_0.jpg", 404),
+        ("/source/secret.txt", 404),
+        ("/source/..%2Fsecret.dzi", 400),
+        ("/source/case%201/a_files/..%2F0/0_0.png", 400),
+    ] {
+        assert_eq!(fixture.get(address).await.0.as_u16(), expected, "{address}");
+    }
+    let (_, _, page) = fixture.get("/viewer/case%201/a").await;
+    assert!(std::str::from_utf8(&page).expect("text").contains(r#""source":true"#));
+    assert_eq!(Fixture::new().get("/source/case%201/a.dzi").await.0, StatusCode::NOT_FOUND, "not asked for");
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ mod routes;
 mod serve;
 mod slide_api;
 mod slide_id;
+mod source_folder;
 mod stalled;
 mod tile_cache;
 mod tls;

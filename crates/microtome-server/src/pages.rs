@@ -40,13 +40,18 @@ struct SlideInfo<'a> {
     /// Micrometres per pixel, horizontal and vertical.
     mpp: Option<[f64; 2]>,
     objective_power: Option<f64>,
+    /// The folder that the slide was made from is served too.
+    source: bool,
 }
 
 /// `GET /`
-pub(crate) async fn gallery() -> Response {
+pub(crate) async fn gallery(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (request, _body) = request.into_parts();
+    let base = app.base_path(&request);
     let values = [
-        ("style", escape_html(&assets::address("/assets/pages.css"))),
-        ("script", escape_html(&assets::address("/assets/gallery.js"))),
+        ("style", asset(&base, "/assets/pages.css")),
+        ("script", asset(&base, "/assets/gallery.js")),
+        ("base", escape_html(&base)),
     ];
     page(&fill(include_str!("../assets/gallery.html"), &values))
 }
@@ -56,25 +61,35 @@ pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Res
     let (request, _body) = request.into_parts();
     let id = SlideId::from_raw_path(request.uri.path().strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
     let open = app.slide(&request, &id).await?;
-    let info = slide_info(&open).ok_or(Error::NoSuchTile)?;
+    let base = app.base_path(&request);
+    let source = app.sources.has(&id).await;
+    let info = slide_info(&open, &base, source).ok_or(Error::NoSuchTile)?;
+    let name = escape_html(id.as_str());
     let values = [
-        ("title", escape_html(id.as_str())),
-        ("style", escape_html(&assets::address("/assets/pages.css"))),
-        ("openseadragon", escape_html(&assets::address("/assets/openseadragon/openseadragon.min.js"))),
-        ("scale", escape_html(&assets::address("/assets/scale.js"))),
-        ("script", escape_html(&assets::address("/assets/viewer.js"))),
+        // Titles go into histories, lists of windows and shared screens: the name does only if it may.
+        ("title", if app.show_names { format!("{name} - Microtome") } else { "Microtome".to_owned() }),
+        ("name", name),
+        ("style", asset(&base, "/assets/pages.css")),
+        ("openseadragon", asset(&base, "/assets/openseadragon/openseadragon.min.js")),
+        ("script", asset(&base, "/assets/viewer.js")),
+        ("base", escape_html(&base)),
         ("info", script_json(&info)),
     ];
     Ok(page(&fill(include_str!("../assets/viewer.html"), &values)))
 }
 
+/// The address of an asset as it stands in a page of a server that is mounted below `base`.
+fn asset(base: &str, path: &str) -> String {
+    escape_html(&format!("{base}{}", assets::address(path)))
+}
+
 /// What the viewer needs to know, or `None` for a slide without levels.
-fn slide_info(open: &OpenSlide) -> Option<SlideInfo<'_>> {
+fn slide_info<'a>(open: &'a OpenSlide, base: &str, source: bool) -> Option<SlideInfo<'a>> {
     let full = open.slide.levels().first()?;
     let metadata = open.slide.metadata();
     Some(SlideInfo {
         id: open.id.as_str(),
-        tiles: format!("/dzi/{}_files/", open.id.url_path()),
+        tiles: format!("{base}/dzi/{}_files/", open.id.url_path()),
         version: short_version(&open.content_id),
         width: full.width,
         height: full.height,
@@ -83,6 +98,7 @@ fn slide_info(open: &OpenSlide) -> Option<SlideInfo<'_>> {
         max_level: deepzoom::level_number(&open.slide, 0),
         mpp: metadata.mpp,
         objective_power: metadata.objective_power,
+        source,
     })
 }
 
@@ -143,6 +159,8 @@ fn script_json(value: &SlideInfo<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const HOSTILE: &str = "</script><script>alert(1)</script><!-- & \u{2028} \" ' {{info}}";
@@ -160,6 +178,7 @@ mod tests {
             max_level: 0,
             mpp: Some([0.25, 0.25]),
             objective_power: None,
+            source: false,
         };
         let json = script_json(&info);
         assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
@@ -182,18 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn templates_use_every_value() {
+    fn templates_and_values_have_the_same_names() {
+        let viewer: HashSet<_> = ["title", "name", "style", "openseadragon", "script", "base", "info"].into();
         for (template, names) in [
-            (include_str!("../assets/gallery.html"), &["style", "script"][..]),
-            (
-                include_str!("../assets/viewer.html"),
-                &["title", "style", "openseadragon", "scale", "script", "info"],
-            ),
+            (include_str!("../assets/gallery.html"), HashSet::from(["style", "script", "base"])),
+            (include_str!("../assets/viewer.html"), viewer),
         ] {
-            for name in names {
-                assert!(template.contains(&format!("{{{{{name}}}}}")), "{name}");
-            }
-            assert_eq!(template.matches("{{").count(), names.len() + usize::from(names.contains(&"title")));
+            let found = template.split("{{").skip(1).filter_map(|part| part.split("}}").next());
+            assert_eq!(found.collect::<HashSet<_>>(), names);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::protocols::{deepzoom, iiif, xyz, zoomify};
 use crate::query::Query;
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
-use crate::{assets, openapi, pages, request_body, slide_api};
+use crate::{assets, openapi, pages, request_body, slide_api, source_folder};
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -41,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(pages::gallery))
         .route("/viewer/{*slide}", get(pages::viewer))
         .route("/assets/{*asset}", get(assets::asset_response))
+        .route("/source/{*resource}", get(source_folder::resource))
         .route("/tiles/{*tile}", get(deepzoom::plain_tile))
         .route("/dzi/{*resource}", get(deepzoom::resource))
         .route("/dzi254/{*resource}", get(deepzoom::common_resource))

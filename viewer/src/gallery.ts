@@ -1,0 +1,128 @@
+// The gallery: slides as pictures, found by name. One page of them at a time, however many there are; search and page stand in
+// the address, so that going back finds them again.
+
+import { basePath, idPath, listSlides, type Listed } from "./catalog";
+import { element, make, reason } from "./page";
+
+const PER_PAGE = 60;
+/** Milliseconds without a key press before the server is asked. */
+const PAUSE = 200;
+
+const search = element<HTMLInputElement>("search");
+let page = 0;
+let pause: ReturnType<typeof setTimeout> | undefined;
+let request = new AbortController();
+
+function readAddress(): void {
+  const fields = new URLSearchParams(location.search);
+  search.value = fields.get("search") ?? "";
+  page = Math.max(0, Math.floor(Number(fields.get("page") ?? 1) - 1) || 0);
+}
+
+function writeAddress(): void {
+  const fields = new URLSearchParams();
+  if (search.value) {
+    fields.set("search", search.value);
+  }
+  if (page > 0) {
+    fields.set("page", String(page + 1));
+  }
+  history.replaceState(null, "", fields.size > 0 ? `?${fields}` : location.pathname);
+}
+
+async function show(): Promise<void> {
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
+  element("retry").hidden = true;
+  try {
+    const { slides, total } = await listSlides(search.value.trim(), page * PER_PAGE, PER_PAGE, signal);
+    if (slides.length === 0 && page > 0 && total > 0) {
+      page = Math.ceil(total / PER_PAGE) - 1;
+      await show();
+      return;
+    }
+    element("slides").replaceChildren(...slides.map(card));
+    showNumbers(slides.length, total);
+    writeAddress();
+  } catch (error) {
+    if (!signal.aborted) {
+      element("summary").textContent = `The list of slides could not be loaded: ${reason(error)}`;
+      element("retry").hidden = false;
+    }
+  }
+}
+
+function showNumbers(shown: number, total: number): void {
+  const noun = total === 1 ? "slide" : "slides";
+  const first = page * PER_PAGE + 1;
+  const range = total > shown && shown > 0 ? `${first} to ${first + shown - 1} of ${total} ${noun}` : `${total} ${noun}`;
+  const nothing = search.value ? "No slide has this in its name." : "There are no slides here yet.";
+  element("summary").textContent = total === 0 ? nothing : range;
+  element("pages").hidden = total <= PER_PAGE;
+  element<HTMLButtonElement>("previous").disabled = page === 0;
+  element<HTMLButtonElement>("next").disabled = first + shown > total;
+}
+
+function card(slide: Listed): HTMLElement {
+  const path = idPath(slide.id);
+  const item = make("li");
+  const link = make("a", "", { href: `${basePath()}/viewer/${path}` });
+  const picture = make("span", "", { class: "picture" });
+  picture.append(thumbnail(path));
+  const folders = slide.id.split("/");
+  const name = make("span", folders.pop(), { class: "name" });
+  link.append(picture, name, make("span", [folders.join("/"), sizeText(slide.bytes)].filter(Boolean).join(" · "), { class: "detail" }));
+  item.append(link);
+  return item;
+}
+
+/** The server's thumbnail; if it makes none, the largest level of Deep Zoom that is at most 256 px. */
+function thumbnail(path: string): HTMLElement {
+  const image = make("img", "", { alt: "", loading: "lazy", decoding: "async" });
+  const others = [`${basePath()}/dzi/${path}_files/8/0_0.jpg`];
+  image.addEventListener("error", () => {
+    const next = others.shift();
+    if (next) {
+      image.src = next;
+    } else {
+      image.replaceWith(make("span", "no picture", { class: "detail" }));
+    }
+  });
+  image.src = `${basePath()}/thumbnail/${path}.jpg?size=256`;
+  return image;
+}
+
+function sizeText(bytes: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  return `${Number((bytes / 1000 ** power).toPrecision(3))} ${units[power]}`;
+}
+
+function turn(by: number): void {
+  page += by;
+  void show().then(() => {
+    window.scrollTo(0, 0);
+    element("summary").focus();
+  });
+}
+
+search.addEventListener("input", () => {
+  clearTimeout(pause);
+  pause = setTimeout(() => {
+    page = 0;
+    void show();
+  }, PAUSE);
+});
+element("previous").addEventListener("click", () => turn(-1));
+element("next").addEventListener("click", () => turn(1));
+element("retry").addEventListener("click", () => void show());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && document.activeElement !== search) {
+    search.focus();
+    event.preventDefault();
+  }
+});
+element("form").addEventListener("submit", (event) => event.preventDefault());
+readAddress();
+void show();
