@@ -74,8 +74,8 @@ const PREFLIGHT: [(&str, &str); 3] = [
     ("access-control-max-age", "86400"),
 ];
 
-/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for all that: each costs
-/// every tile as much as its headers.
+/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for
+/// all that: each costs every tile as much as its headers.
 async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = Route::of(request.uri().path());
