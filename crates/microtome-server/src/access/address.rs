@@ -26,7 +26,7 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
 /// All else stands for itself. Two paths with one place are read here as the same slide and the same kind of picture.
 pub(crate) fn place<'a>(path: &'a str, raw: &str) -> &'a str {
     let below = |prefix: &str| path.starts_with(prefix);
-    let tail = if below("/tiles/") || below("/dzi/") || below("/dzi254/") {
+    let tail = if ["/tiles/", "/dzi/", "/dzi254/", "/source/"].into_iter().any(below) {
         let [name, level, ..] = last(path);
         (number(level) && numbers(stem(name), '_', 2)).then_some(2)
     } else if below("/xyz/") {
@@ -120,6 +120,7 @@ mod tests {
             ("/tiles/case/5/5/6_7.jpg", "/tiles/case/5"),
             ("/dzi/a_files/3/1_2.jpeg", "/dzi/a_files"),
             ("/dzi254/a_files/3/1_2.jpeg", "/dzi254/a_files"),
+            ("/source/a_files/3/1_2.png", "/source/a_files"),
             ("/xyz/a/3/1/2.jpg", "/xyz/a"),
             ("/zoomify/a/TileGroup0/3-1-2.jpg", "/zoomify/a"),
             ("/iiif/3/a/full/max/0/default.jpg", "/iiif/3/a"),

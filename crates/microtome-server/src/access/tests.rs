@@ -189,8 +189,12 @@ async fn a_slide_outside_the_scope_is_just_absent() {
     let scoped = ticket("case/");
     let bearer = format!("Bearer {scoped}");
     let bearer = ("authorization", bearer.as_str());
-    for address in OF_SLIDES.iter().chain(&["/tiles/SLIDE/x/0_0.jpg", "/tiles/SLIDE/9/0_0.gif", "/dzi/SLIDE"])
-    {
+    for address in OF_SLIDES.iter().chain(&[
+        "/tiles/SLIDE/x/0_0.jpg",
+        "/tiles/SLIDE/9/0_0.gif",
+        "/dzi/SLIDE",
+        "/source/SLIDE.dzi",
+    ]) {
         for headers in [&[bearer][..], &[bearer, ("if-none-match", "*")], &[bearer, BROWSER]] {
             for method in ["GET", "HEAD", "POST"] {
                 let with = |slide: &str, how: &str| format!("{}{how}", address.replace("SLIDE", slide));
