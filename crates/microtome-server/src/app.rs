@@ -58,7 +58,7 @@ impl App {
     }
 
     /// Lets a request in, with what it may see, or gives the answer to it.
-    pub(crate) async fn admit(&self, request: Request) -> Result<Request, Response> {
+    pub(crate) async fn admit(&self, request: &mut Request) -> Result<(), Response> {
         self.access.admit(request, &self.base_url).await
     }
 

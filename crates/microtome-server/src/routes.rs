@@ -74,8 +74,8 @@ const PREFLIGHT: [(&str, &str); 3] = [
     ("access-control-max-age", "86400"),
 ];
 
-/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for all that: each costs
-/// every tile as much as its headers.
+/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for
+/// all that: each costs every tile as much as its headers.
 async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = Route::of(request.uri().path());
@@ -90,16 +90,15 @@ async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
-async fn answer(app: &App, request: Request, next: Next) -> Response {
+async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         add(&mut response, &PREFLIGHT);
         return response;
     }
-    let request = match app.admit(request).await {
-        Ok(request) => request,
-        Err(response) => return response,
-    };
+    if let Err(response) = app.admit(&mut request).await {
+        return response;
+    }
     match request_body::discarded(request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => Failure::from(refusal).into_response(),

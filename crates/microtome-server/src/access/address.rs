@@ -22,11 +22,11 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
         .then(|| utf8_percent_encode(&decoded, ESCAPED).to_string())
 }
 
-/// What an answer about a canonical path holds for as well: a tile's path without its level and numbers. All else stands
-/// for itself. Two paths with one place are read here as the same slide and the same kind of picture.
-pub(crate) fn place(path: &str) -> &str {
+/// What an answer about `path`, the canonical form of `raw`, holds for as well: a tile's path without its level and numbers.
+/// All else stands for itself. Two paths with one place are read here as the same slide and the same kind of picture.
+pub(crate) fn place<'a>(path: &'a str, raw: &str) -> &'a str {
     let below = |prefix: &str| path.starts_with(prefix);
-    let tail = if below("/tiles/") || below("/dzi/") || below("/dzi254/") || below("/source/") {
+    let tail = if ["/tiles/", "/dzi/", "/dzi254/", "/source/"].into_iter().any(below) {
         let [name, level, ..] = last(path);
         (number(level) && numbers(stem(name), '_', 2)).then_some(2)
     } else if below("/xyz/") {
@@ -38,12 +38,22 @@ pub(crate) fn place(path: &str) -> &str {
         (group && numbers(stem(name), '-', 3)).then_some(2)
     } else if below("/iiif/2/") || below("/iiif/3/") {
         let [quality, rotation, ..] = last(path);
-        let quality = matches!(stem(quality), "default" | "color" | "gray" | "bitonal");
-        (quality && number(rotation.trim_start_matches('!'))).then_some(4)
+        // Without a dot it may be a slide's name.
+        let known =
+            matches!(stem(quality), "default" | "color" | "gray" | "bitonal") && quality.contains('.');
+        (known && number(rotation.trim_start_matches("%21"))).then_some(4)
+    } else if below("/dicomweb/") {
+        let [frame, frames, ..] = last(path);
+        (frames == "frames" && number(frame)).then_some(1)
     } else {
         None
     };
-    let cut = tail.and_then(|segments| path.rmatch_indices('/').nth(segments - 1));
+    // Addresses are taken apart before they are decoded: an escaped separator is part of a name.
+    let separate = |&segments: &usize| {
+        let mut tail = raw.rsplit('/').take(segments);
+        tail.all(|segment| !segment.to_ascii_lowercase().contains("%2f"))
+    };
+    let cut = tail.filter(separate).and_then(|segments| path.rmatch_indices('/').nth(segments - 1));
     cut.map_or(path, |(at, _)| &path[..at])
 }
 
@@ -114,9 +124,14 @@ mod tests {
             ("/xyz/a/3/1/2.jpg", "/xyz/a"),
             ("/zoomify/a/TileGroup0/3-1-2.jpg", "/zoomify/a"),
             ("/iiif/3/a/full/max/0/default.jpg", "/iiif/3/a"),
+            (
+                "/dicomweb/studies/1/series/2/instances/3/frames/7",
+                "/dicomweb/studies/1/series/2/instances/3/frames",
+            ),
             ("/iiif/2/case/a/0,0,256,256/256,/!90/gray.png", "/iiif/2/case/a"),
         ] {
-            assert_eq!(place(path), expected, "{path}");
+            let canonical = canonical(path).expect("a path");
+            assert_eq!(place(&canonical, path), expected, "{path}");
         }
         for path in [
             "/",
@@ -127,14 +142,26 @@ mod tests {
             "/tiles/a/x/1_2.jpg",
             "/iiif/3/a/info.json",
             "/iiif/presentation/3/a/full/max/0/default.jpg",
+            "/iiif/3/a/full/max/0/default",
+            "/dicomweb/studies/1/series/2/instances/3/frames/1,2",
             "/associated/a/label",
             "/zoomify/a/ImageProperties.xml",
             "/unknown/a/3/1_2.jpg",
             "/tiles/3/1_2.jpg",
         ] {
             let expected = if path == "/tiles/3/1_2.jpg" { "/tiles" } else { path };
-            assert_eq!(place(path), expected, "{path}");
+            assert_eq!(place(path, path), expected, "{path}");
         }
+        for raw in [
+            "/tiles/a%2F3/1_2.jpg",
+            "/iiif/3/a%2ffull/max/0/default.jpg",
+            "/iiif/3/a/full/max%2F0/default.jpg",
+        ] {
+            let path = canonical(raw).expect("a path");
+            assert_eq!(place(&path, raw), path, "{raw} is of another slide");
+        }
+        let raw = "/tiles/case%2Fa/3/1_2.jpg";
+        assert_eq!(place(&canonical(raw).expect("a path"), raw), "/tiles/case/a");
     }
 
     proptest! {
@@ -153,8 +180,8 @@ mod tests {
             // How the addresses of plain tiles are read: from the right, by their number of segments alone.
             let slide = |below: &str| below.rsplitn(3, '/').nth(2).map(|raw| SlideId::from_raw_path(raw).ok());
             let [a, b] = [&one, &other].map(|below| format!("/tiles/{below}"));
-            let is_tile = |path: &str| place(path) != path;
-            if place(&a) == place(&b) && is_tile(&a) && is_tile(&b) {
+            let is_tile = |path: &str| place(path, path) != path;
+            if place(&a, &a) == place(&b, &b) && is_tile(&a) && is_tile(&b) {
                 prop_assert_eq!(slide(&one), slide(&other));
             }
         }

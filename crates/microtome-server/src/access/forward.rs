@@ -65,7 +65,7 @@ impl ForwardAuth {
     pub(crate) async fn ask(&self, request: &Parts, base: &str) -> Result<(), Answer> {
         let path = canonical(request.uri.path()).ok_or(Answer::Fault(Error::Malformed("the path")))?;
         // A query is part of the place, since the service sees it; but not `v=` and the like of a tile.
-        let question = place(&path);
+        let question = place(&path, request.uri.path());
         let query = if question == path { request.uri.query().unwrap_or_default() } else { "" };
         let key = key(&request.headers, &[base, question, query]);
         let told = told(request, base, &path).map_err(Answer::Fault)?;

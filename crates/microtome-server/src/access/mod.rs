@@ -100,9 +100,10 @@ struct Gate {
     forward: Option<ForwardAuth>,
 }
 
-/// The token, as something that can be compared in the same time wherever it differs.
+/// The token, as something that can be compared in the same time wherever it differs. Its length is no secret.
 #[derive(Debug)]
 struct Token {
+    length: usize,
     key: hmac::Key,
     code: hmac::Tag,
     /// Makes tickets for browsers.
@@ -138,14 +139,15 @@ impl Access {
     }
 
     /// Lets a request in, with what it may see, or gives the answer to it.
-    pub(crate) async fn admit(&self, request: Request, base: &BaseUrl) -> Result<Request, Response> {
+    pub(crate) async fn admit(&self, request: &mut Request, base: &BaseUrl) -> Result<(), Response> {
         let Some(gate) = self.0.as_deref().filter(|_| !is_open(request.uri().path())) else {
-            return Ok(request);
+            return Ok(());
         };
-        let (mut request, body) = request.into_parts();
-        let grant = gate.grant(&mut request, base).await?;
-        request.extensions.insert(grant);
-        Ok(Request::from_parts(request, body))
+        let (mut parts, body) = std::mem::take(request).into_parts();
+        let grant = gate.grant(&mut parts, base).await?;
+        parts.extensions.insert(grant);
+        *request = Request::from_parts(parts, body);
+        Ok(())
     }
 
     /// Whether a request may see a slide, be there one or not.
@@ -190,7 +192,8 @@ impl Gate {
             Err(refused) => refused,
         };
         if let Some(forward) = &self.forward {
-            return match forward.ask(request, &base.of(request)).await {
+            // In a box: else every request would carry the room for it.
+            return match Box::pin(forward.ask(request, &base.of(request))).await {
                 Ok(()) => Ok(Grant::everything()),
                 Err(Answer::Said(response)) => Err(response),
                 Err(Answer::Fault(error)) => Err(Failure::from(error).into_response()),
@@ -282,11 +285,11 @@ impl Token {
     fn new(token: &Secret) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &sha256(&[b"microtome token\0", token.as_bytes()]));
         let code = hmac::sign(&key, token.as_bytes());
-        Self { key, code, sessions: SigningKey::of_sessions(token) }
+        Self { length: token.as_bytes().len(), key, code, sessions: SigningKey::of_sessions(token) }
     }
 
     fn is(&self, shown: &str) -> bool {
-        hmac::verify(&self.key, shown.as_bytes(), self.code.as_ref()).is_ok()
+        shown.len() == self.length && hmac::verify(&self.key, shown.as_bytes(), self.code.as_ref()).is_ok()
     }
 }
 

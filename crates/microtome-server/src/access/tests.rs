@@ -103,7 +103,21 @@ fn routes() -> Vec<String> {
 }
 
 /// Addresses of a slide, `SLIDE` in place of its name.
-const OF_SLIDES: [&str; 5] = [
+const OF_SLIDES: [&str; 19] = [
+    "/slides/SLIDE",
+    "/region/SLIDE.png?x=0&y=0&width=9&height=9",
+    "/region/SLIDE.jpg?x=nonsense",
+    "/thumbnail/SLIDE.jpg",
+    "/associated/SLIDE/label",
+    "/histogram/SLIDE",
+    "/dzi254/SLIDE.dzi",
+    "/dzi254/SLIDE_files/10/1_1.jpg",
+    "/xyz/SLIDE/0/0/0.jpg",
+    "/zoomify/SLIDE/ImageProperties.xml",
+    "/iiif/2/SLIDE/info.json",
+    "/iiif/3/SLIDE",
+    "/iiif/3/SLIDE/full/max/0/default.jpg",
+    "/iiif/presentation/3/SLIDE/manifest",
     "/viewer/SLIDE",
     "/tiles/SLIDE/9/0_0.jpg",
     "/tiles/SLIDE/99/0_0.jpg",
@@ -175,21 +189,35 @@ async fn a_slide_outside_the_scope_is_just_absent() {
     let scoped = ticket("case/");
     let bearer = format!("Bearer {scoped}");
     let bearer = ("authorization", bearer.as_str());
-    for address in OF_SLIDES.iter().chain(&["/tiles/SLIDE/x/0_0.jpg", "/tiles/SLIDE/9/0_0.gif", "/dzi/SLIDE"])
-    {
+    for address in OF_SLIDES.iter().chain(&[
+        "/tiles/SLIDE/x/0_0.jpg",
+        "/tiles/SLIDE/9/0_0.gif",
+        "/dzi/SLIDE",
+        "/source/SLIDE.dzi",
+    ]) {
         for headers in [&[bearer][..], &[bearer, ("if-none-match", "*")], &[bearer, BROWSER]] {
             for method in ["GET", "HEAD", "POST"] {
-                let address = |slide: &str, how: &str| format!("{}{how}", address.replace("SLIDE", slide));
-                let absent = guarded.ask(method, &address("absent", ""), headers).await;
+                let with = |slide: &str, how: &str| format!("{}{how}", address.replace("SLIDE", slide));
+                let absent = guarded.ask(method, &with("absent", ""), headers).await;
                 for slide in ["other", "cases/a", "case%2fx", "%63ase", "case%252Fa"] {
-                    let hidden = guarded.ask(method, &address(slide, ""), headers).await;
-                    assert_eq!(hidden, absent, "{method} {} {headers:?}", address(slide, ""));
+                    let hidden = guarded.ask(method, &with(slide, ""), headers).await;
+                    assert_eq!(hidden, absent, "{method} {} {headers:?}", with(slide, ""));
                 }
-                let versioned = address("other", "?v=0123456789abcdef");
+                let parameter = if address.contains('?') { "&" } else { "?" };
+                let versioned = with("other", &format!("{parameter}v=0123456789abcdef"));
                 assert_eq!(guarded.ask(method, &versioned, headers).await, absent);
             }
         }
     }
+    let mut answered = 0;
+    for address in OF_SLIDES {
+        let (status, _, _) = guarded.get(&address.replace("SLIDE", "case/a"), &[bearer]).await;
+        answered += usize::from(matches!(status.as_u16(), 200 | 303));
+    }
+    assert!(
+        answered >= OF_SLIDES.len() - 3,
+        "a wrong level, nonsense, and a label are not there: {answered}"
+    );
     for slide in ["case/a", "case%2Fb", "c%61se/a", "case%2f%61"] {
         let address = format!("/tiles/{slide}/9/0_0.jpg?access={scoped}");
         assert_eq!(guarded.status(&address, &[]).await, 200, "{address}");
