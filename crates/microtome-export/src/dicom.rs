@@ -131,7 +131,7 @@ impl Out<'_> {
         let (mut at, mut too_long) = (0, false);
         let written = batches::in_order(count, pixels, self.cancelled, make, |i, frame| {
             let length =
-                u32::try_from(frame.len()).map_err(|_| failed(io::ErrorKind::FileTooLarge.into()))?;
+                u32::try_from(frame.len()).map_err(|_too_long| failed(io::ErrorKind::FileTooLarge.into()))?;
             if !extended && at > self.last_basic {
                 too_long = true;
                 return Err(failed(io::ErrorKind::FileTooLarge.into()));
