@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
+use microtome_dicom::dataset::{Element, Value};
 use microtome_dicom::{Dataset, Kind, QUALITY, Series};
 use microtome_slide::{Caches, Slide};
 
@@ -18,8 +20,8 @@ use crate::error::Error;
 use crate::listing;
 use crate::slide_id::SlideId;
 
-/// Slides that are found, at most: some 2 KB of memory each. Further ones are served, but not as DICOM.
-const MOST_SLIDES: usize = 100_000;
+/// Slides that are found, at most: some 10 KB of memory each. Further ones are served, but not as DICOM.
+const MOST_SLIDES: usize = 50_000;
 /// How long an index is good, at least; and in multiples of the time that it took to make.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 const GOOD_FOR_TIMES: u32 = 20;
@@ -33,10 +35,24 @@ pub(crate) struct Entry {
     pub(crate) slide: SlideId,
     pub(crate) study: String,
     pub(crate) series: String,
-    /// What searches for studies and series find by.
-    pub(crate) summary: Dataset,
     /// Number of instances.
     pub(crate) instances: u32,
+    /// What searches for studies and series find by: a data set as lean as can be, values parted by backslashes.
+    summary: Box<[(Tag, Box<str>)]>,
+}
+
+impl Entry {
+    /// What searches for studies and series find by. Empty elements are not in it.
+    pub(crate) fn summary(&self) -> Dataset {
+        let mut set = Dataset::default();
+        self.summary.iter().for_each(|(tag, values)| set.put_all(*tag, values.split('\\')));
+        set
+    }
+
+    /// Whether [`Self::summary`] has this element.
+    pub(crate) fn has(&self, tag: Tag) -> bool {
+        self.summary.iter().any(|(own, _)| *own == tag)
+    }
 }
 
 /// All slides, at some time.
@@ -155,8 +171,13 @@ fn read(target: &Path, id: &SlideId, with_labels: bool, caches: &Caches) -> Opti
     let container =
         series.instances.first().map_or("", |first| first.summary.text(tags::CONTAINER_IDENTIFIER));
     summary.put(tags::CONTAINER_IDENTIFIER, container);
+    let values = |element: &Element| match &element.value {
+        Value::Text(values) if !values.is_empty() => Some(values.join("\\").into()),
+        _ => None,
+    };
+    let summary = summary.elements().filter_map(|(tag, element)| Some((tag, values(element)?))).collect();
     let (study, series) = (series.identity.study, series.identity.series);
-    Some(Arc::new(Entry { slide: id.clone(), study, series, summary, instances: instances as u32 }))
+    Some(Arc::new(Entry { slide: id.clone(), study, series, instances: instances as u32, summary }))
 }
 
 /// Whether an instance is given out.

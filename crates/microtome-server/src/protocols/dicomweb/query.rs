@@ -72,6 +72,11 @@ impl Query {
         filters.into_iter().all(|(path, wanted)| wanted.iter().any(|wanted| has(dataset, path, wanted)))
     }
 
+    /// Whether all match.
+    pub(crate) fn is_universal(&self) -> bool {
+        self.filters.is_empty()
+    }
+
     /// Whether there is a filter for any of these.
     pub(crate) fn asks_for(&self, tag: impl Fn(Tag) -> bool) -> bool {
         self.filters.iter().any(|(path, _)| path.first().copied().is_some_and(&tag))

@@ -12,7 +12,7 @@ use axum::response::Response;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use microtome_dicom::{Dataset, SEARCHED, available, json};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::JSON;
 use super::address::{Listed, Scope};
@@ -53,7 +53,7 @@ const OF_SERIES: [Tag; 5] = [
 
 /// Results, and whether there may be more than were looked for.
 struct Results {
-    objects: Vec<Json>,
+    objects: Vec<String>,
     is_part: bool,
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn answer(
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
-        false => momentary(JSON, Json::Array(results.objects).to_string()),
+        false => momentary(JSON, format!("[{}]", results.objects.join(","))),
     };
     if results.is_part {
         let warning = HeaderValue::from_static(
@@ -118,12 +118,12 @@ fn from_index(
     scope: &Scope,
     listed: Listed,
     query: &Query,
-) -> Vec<Json> {
+) -> Vec<String> {
     let base = format!("{}/dicomweb", app.base_url(request));
-    let matches = |entry: &Arc<Entry>| query.matches(&entry.summary, |_| true);
+    let matches = |entry: &Arc<Entry>| query.is_universal() || query.matches(&entry.summary(), |_| true);
     let studies = grouped(seen(app, request, known, scope));
     let mut results = vec![];
-    let mut take = |object: &dyn Fn() -> Json, number: usize| {
+    let mut take = |object: &dyn Fn() -> String, number: usize| {
         if number >= query.offset && results.len() < query.limit {
             results.push(object());
         }
@@ -153,25 +153,33 @@ fn study_json(
     entry: &Entry,
     instances: impl ExactSizeIterator<Item = u32>,
     query: &Query,
-) -> Json {
-    let mut set = entry.summary.filtered(|tag| OF_STUDIES.contains(&tag) || query.includes(tag));
+) -> String {
+    let mut set = told(entry, |tag| OF_STUDIES.contains(&tag) || query.includes(tag));
     set.put_number(tags::NUMBER_OF_STUDY_RELATED_SERIES, instances.len() as u32);
     set.put_number(tags::NUMBER_OF_STUDY_RELATED_INSTANCES, instances.sum());
     object(set, format!("{base}/studies/{study}"))
 }
 
-fn series_json(base: &str, entry: &Entry, query: &Query) -> Json {
+fn series_json(base: &str, entry: &Entry, query: &Query) -> String {
     let always = |tag| OF_STUDIES.contains(&tag) || OF_SERIES.contains(&tag);
-    let mut set = entry.summary.filtered(|tag| always(tag) || query.includes(tag));
+    let mut set = told(entry, |tag| always(tag) || query.includes(tag));
     set.put_number(tags::NUMBER_OF_SERIES_RELATED_INSTANCES, entry.instances);
     object(set, format!("{base}/studies/{}/series/{}", entry.study, entry.series))
 }
 
-fn object(mut set: Dataset, address: String) -> Json {
+/// What is told of a slide, with what is always told and empty.
+fn told(entry: &Entry, wanted: impl Fn(Tag) -> bool) -> Dataset {
+    let mut set = Dataset::default();
+    OF_STUDIES.iter().for_each(|&tag| set.put_or_empty(tag, ""));
+    set.extend(&entry.summary().filtered(wanted));
+    set
+}
+
+fn object(mut set: Dataset, address: String) -> String {
     set.put(tags::INSTANCE_AVAILABILITY, "ONLINE");
     let mut object = json::to_json(&set, &|_| None);
     object[json::key(tags::RETRIEVE_URL)] = json!({"vr": "UR", "Value": [address]});
-    object
+    object.to_string()
 }
 
 /// Instances of the slides that match as far as the index knows.
@@ -185,8 +193,8 @@ async fn instances(app: &Arc<App>, request: &Parts, known: &Known, scope: &Scope
         if results.objects.len() >= query.limit {
             break;
         }
-        let is_of_slide = |tag| entry.summary.get(tag).is_some();
-        if !query.matches(&entry.summary, is_of_slide) {
+        let is_of_slide = |tag| entry.has(tag);
+        if !query.is_universal() && !query.matches(&entry.summary(), is_of_slide) {
             continue;
         }
         let count = entry.instances as usize;
