@@ -2,20 +2,16 @@
 //!
 //! Not here: what the instances say.
 
-use std::io::Cursor;
-
 use bytes::Bytes;
+use microtome_codec::jpeg;
 use microtome_codec::turbo::{self, Subsampling};
-use microtome_codec::{Rgb, jpeg};
-use microtome_slide::Slide;
+use microtome_slide::{Slide, associated};
 
 use crate::Error;
 use crate::frames::Photometric;
 
 /// Quality of what is encoded: labels are read.
 const QUALITY: u8 = 95;
-/// Pixels of an image that is decoded.
-const MAX_PIXELS: u64 = 64 << 20;
 
 /// The frame of an associated image.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,28 +39,24 @@ impl AssociatedFrame {
             return Err(failed("is not there".to_owned()));
         };
         let frame = Self::of(&image.media_type, bytes, [image.width, image.height]);
-        frame.map_err(|what| failed(format!("{what}; it is no part of what is written without it")))
+        frame.map_err(failed)
     }
 
     fn of(media_type: &str, bytes: Vec<u8>, [width, height]: [u32; 2]) -> Result<Self, String> {
         let raw = |samples: u32| u64::from(samples) * u64::from(width) * u64::from(height);
         let ratio =
             |samples: u32, bytes: usize| (100.0 * raw(samples) as f64 / bytes.max(1) as f64).round() / 100.0;
-        let (pixels, mut ratios) = match media_type {
-            "image/jpeg" => {
-                let header = jpeg::inspect(&bytes).map_err(|error| error.to_string())?;
-                header.check_displayable().map_err(|error| error.to_string())?;
-                let of_jpeg = ratio(header.components.len() as u32, bytes.len());
-                if let Some(photometric) = Photometric::of(&header)
-                    && (header.width, header.height) == (width, height)
-                {
-                    return Ok(Self { bytes: bytes.into(), photometric, ratios: vec![of_jpeg] });
-                }
-                (turbo::decode(&bytes, MAX_PIXELS).map_err(|error| error.to_string())?, vec![of_jpeg])
+        let mut ratios = vec![];
+        if media_type == "image/jpeg" {
+            let header = jpeg::inspect(&bytes).map_err(|error| error.to_string())?;
+            ratios.push(ratio(header.components.len() as u32, bytes.len()));
+            if let Some(photometric) = Photometric::of(&header)
+                && (header.width, header.height) == (width, height)
+            {
+                return Ok(Self { bytes: bytes.into(), photometric, ratios });
             }
-            "image/png" => (decode_png(&bytes)?, vec![]),
-            other => return Err(format!("{other} is neither JPEG nor PNG")),
-        };
+        }
+        let pixels = associated::decode(media_type, &bytes)?;
         if (pixels.width(), pixels.height()) != (width, height) {
             return Err(format!("is not of the {width} x {height} px that the metadata state"));
         }
@@ -88,23 +80,4 @@ impl AssociatedFrame {
     pub(crate) fn ratios(&self) -> &[f64] {
         &self.ratios
     }
-}
-
-fn decode_png(bytes: &[u8]) -> Result<Rgb, String> {
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
-    let (width, height) = (reader.info().width, reader.info().height);
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width} x {height} px (at most {MAX_PIXELS} px are taken)"));
-    }
-    let (colour, _) = reader.output_color_type();
-    let mut pixels = vec![0; width as usize * height as usize * colour.samples()];
-    reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
-    let pixels = match colour {
-        png::ColorType::Rgb => pixels,
-        png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        other => return Err(format!("a PNG of colour type {other:?} (grey and RGB are taken)")),
-    };
-    Rgb::from_vec(width, height, pixels).map_err(|error| error.to_string())
 }

@@ -115,7 +115,9 @@ pub(crate) fn optical_path(metadata: &Metadata, profile: Option<bytes::Bytes>) -
     path.put(tags::OPTICAL_PATH_DESCRIPTION, of_source("OpticalPathDescription").unwrap_or_default());
     let known = |sequence: &str| {
         let part = |name: &str| of_source(&format!("{sequence}[0].{name}"));
-        Some(code(part("CodeValue")?, part("CodingSchemeDesignator")?, part("CodeMeaning")?))
+        let code = code(part("CodeValue")?, part("CodingSchemeDesignator")?, part("CodeMeaning")?);
+        // A part that does not fit is left out.
+        (code.elements().count() == 3).then_some(code)
     };
     let brightfield = || code("111744", "DCM", "Brightfield illumination");
     let illumination = known("IlluminationTypeCodeSequence").unwrap_or_else(brightfield);
@@ -142,4 +144,71 @@ fn code(value: &str, scheme: &str, meaning: &str) -> Dataset {
     code.put(tags::CODING_SCHEME_DESIGNATOR, scheme);
     code.put(tags::CODE_MEANING, meaning);
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part10::{OffsetTable, head};
+
+    fn identity() -> Identity {
+        let text = || "1.2.3".to_owned();
+        Identity::named(text(), text())
+    }
+
+    #[test]
+    fn nothing_in_a_container_breaks_a_rule() {
+        let hostile = [
+            "\\",
+            "a\\b\0\u{1}\n",
+            &"\u{1F600}".repeat(1000),
+            "",
+            " ",
+            "-1",
+            "NaN",
+            "1e999",
+            "9".repeat(400).as_str(),
+        ]
+        .map(str::to_owned);
+        let names = [
+            "PatientName",
+            "PatientID",
+            "PatientSex",
+            "PatientBirthDate",
+            "StudyDate",
+            "StudyTime",
+            "SeriesNumber",
+            "SeriesDescription",
+            "Manufacturer",
+            "SoftwareVersions",
+            "ContainerIdentifier",
+            "SpecimenDescriptionSequence[0].SpecimenUID",
+            "OpticalPathSequence[0].OpticalPathDescription",
+            "OpticalPathSequence[0].IlluminationTypeCodeSequence[0].CodeValue",
+            "OpticalPathSequence[0].IlluminationTypeCodeSequence[0].CodingSchemeDesignator",
+            "OpticalPathSequence[0].IlluminationTypeCodeSequence[0].CodeMeaning",
+        ];
+        for value in hostile {
+            let properties = names.iter().map(|name| (format!("dicom.{name}"), value.clone())).collect();
+            let mut metadata =
+                Metadata { properties, objective_power: Some(f64::NAN), ..Metadata::default() };
+            metadata.source.name.clone_from(&value);
+            let mut set = series(&metadata, &identity());
+            set.extend(&specimen(&metadata, &identity()));
+            set.extend(&optical_path(&metadata, None));
+            for required in [tags::MANUFACTURER, tags::MANUFACTURER_MODEL_NAME, tags::CONTAINER_IDENTIFIER] {
+                assert!(!set.text(required).is_empty(), "{required} of {value:?}");
+            }
+            for (tag, element) in set.elements() {
+                if let crate::dataset::Value::Text(values) = &element.value {
+                    let plain = |text: &String| !text.contains('\\') && !text.chars().any(char::is_control);
+                    assert!(
+                        values.iter().all(|text| plain(text) && text.chars().count() <= 64),
+                        "{tag} of {value:?}"
+                    );
+                }
+            }
+            assert_eq!(head(&set, OffsetTable::Empty).len() % 2, 0);
+        }
+    }
 }

@@ -55,6 +55,15 @@ impl Identity {
         }
     }
 
+    /// One for tests.
+    #[cfg(test)]
+    pub(crate) fn named(study: String, series: String) -> Self {
+        let other = || "1.2".to_owned();
+        let (frame_of_reference, pyramid, content, short, made) =
+            (other(), other(), other(), other(), other());
+        Self { study, series, frame_of_reference, pyramid, content, short, made }
+    }
+
     fn instance(&self, kind: &Kind) -> String {
         let words = match kind {
             Kind::Level(level) => ["level".to_owned(), level.to_string()],
@@ -172,6 +181,11 @@ impl Series {
                     };
                     steps.push(jpeg(ratio));
                 }
+                if steps.is_empty()
+                    && let Some(method) = source::lossy(metadata)
+                {
+                    steps.push((method.to_owned(), ratio_of_source(slide)));
+                }
                 if !metadata.is_verbatim(*level) {
                     steps.push(jpeg(frames.tile_ratio()));
                 }
@@ -187,6 +201,13 @@ impl Series {
         }
         Ok(steps)
     }
+}
+
+/// Bytes of samples per byte of the source's files, of a pyramid whose levels are a quarter of each other.
+fn ratio_of_source(slide: &Slide) -> f64 {
+    let grid = slide.levels()[0];
+    let raw = 4.0 * f64::from(grid.width) * f64::from(grid.height);
+    (100.0 * raw / slide.metadata().source.bytes.max(1) as f64).round().max(1.0) / 100.0
 }
 
 /// What instances there are.

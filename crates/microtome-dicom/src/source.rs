@@ -63,6 +63,19 @@ fn date_and_time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string().chars().filter(char::is_ascii_digit).collect()
 }
 
+/// How the DICOM source was compressed that says it is lossy and not by how much.
+pub(crate) fn lossy(metadata: &Metadata) -> Option<&'static str> {
+    let is_lossy = value(metadata, "LossyImageCompression") == Some("01");
+    let method = match value(metadata, "TransferSyntaxUID") {
+        Some("1.2.840.10008.1.2.4.81") => "ISO_14495_1",
+        Some(syntax) if ["1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"].contains(&syntax) => {
+            "ISO_15444_1"
+        }
+        _ => "ISO_10918_1",
+    };
+    is_lossy.then_some(method)
+}
+
 /// The lossy compressions that the DICOM source had behind it: method and ratio of each.
 pub(crate) fn compressions(metadata: &Metadata) -> Vec<(String, f64)> {
     let methods = values(metadata, "LossyImageCompressionMethod");
@@ -109,5 +122,9 @@ mod tests {
         let one = [("dicom.LossyImageCompressionRatio", "20")];
         assert_eq!(compressions(&metadata(&one)), [("ISO_10918_1".to_owned(), 20.0)]);
         assert_eq!(compressions(&metadata(&[("dicom.LossyImageCompressionRatio", "NaN")])), []);
+        let said =
+            [("dicom.LossyImageCompression", "01"), ("dicom.TransferSyntaxUID", "1.2.840.10008.1.2.4.91")];
+        assert_eq!(lossy(&metadata(&said)), Some("ISO_15444_1"));
+        assert_eq!(lossy(&metadata(&[("dicom.LossyImageCompression", "00")])), None);
     }
 }

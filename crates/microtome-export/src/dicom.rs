@@ -212,3 +212,53 @@ fn note_sizes(slide: &Slide, instances: &[Instance], report: &mut Report) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use microtome_ingest::{Options, Progress, Unit, ingest};
+    use microtome_slide::TileId;
+
+    use super::*;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn stage(&self, _: &'static str, _: u64, _: Unit) {}
+        fn advance(&self, _: u64, _: u64) {}
+    }
+
+    fn contain(source: &str, target: &Path) -> Slide {
+        ingest(source, target, Options::default(), &Silent, &AtomicBool::new(false)).expect("ingests");
+        Slide::open(target).expect("opens")
+    }
+
+    #[test]
+    fn either_table_of_offsets_is_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let slide = contain("synthetic:600x500,seed=2", &folder.path().join("slide.mtm"));
+        for (name, last_basic, extended) in [("basic", LAST_BASIC, false), ("extended", 1000, true)] {
+            let series = folder.path().join(name);
+            fs::create_dir(&series).expect("a folder");
+            let report =
+                write_up_to(&slide, 85, &series, &AtomicBool::new(false), last_basic).expect("writes");
+            assert_eq!(report.tiles, 6 + 2 + 1);
+            let bytes = fs::read(series.join("level-0.dcm")).expect("a file");
+            let table = b"\xE0\x7F\x01\0OV\0\0";
+            assert_eq!(bytes.windows(table.len()).any(|window| window == table), extended, "{name}");
+            let target = folder.path().join(format!("{name}.mtm"));
+            let again = contain(series.to_str().expect("UTF-8"), &target);
+            let tile = TileId { level: 0, column: 1, row: 0 };
+            assert_eq!(again.tile(tile).expect("a tile"), slide.tile(tile).expect("a tile"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stop_is_heeded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let slide = contain("synthetic:600x500,seed=2", &folder.path().join("slide.mtm"));
+        let stopped = write(&slide, 85, folder.path(), &AtomicBool::new(true));
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+    }
+}

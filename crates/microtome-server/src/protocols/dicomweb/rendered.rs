@@ -279,9 +279,10 @@ fn render_jpeg(jpeg: &Bytes, asked: &Asked) -> Result<Bytes, Error> {
 /// The pixels of a part of a level at another size, from the coarsest level that has enough of them.
 fn region(slide: &Slide, level: u8, view: View) -> Result<Rgb, microtome_slide::Error> {
     let (mut level, mut area) = (level, view.area);
+    // Both have the same shape, but for rounding, which the longer side has less of.
+    let longest = view.size[0].max(view.size[1]);
     while let Some(coarser) = slide.levels().get(usize::from(level) + 1)
-        && area.width / 2 >= view.size[0]
-        && area.height / 2 >= view.size[1]
+        && area.width.max(area.height) / 2 >= longest
     {
         (level, area) = (level + 1, halved(area, coarser));
     }
