@@ -41,7 +41,9 @@ pub(crate) struct Dicomweb {
     series: moka::sync::Cache<u64, Arc<Series>>,
     /// By the opening of a slide and the place of the instance in its series.
     described: moka::future::Cache<(u64, usize), Arc<Described>>,
-    turns: Arc<Semaphore>,
+    /// Turns of blocking threads, and of decoding threads: storage that hangs stops only the former.
+    reading: Arc<Semaphore>,
+    decoding: Arc<Semaphore>,
 }
 
 impl Dicomweb {
@@ -54,7 +56,8 @@ impl Dicomweb {
             with_labels: config.serve_labels,
             series: moka::sync::Cache::new(MOST_SERIES),
             described: moka::future::Cache::builder().weigher(weigh).max_capacity(MOST_BYTES).build(),
-            turns: Arc::new(Semaphore::new(config.rayon_threads.max(1))),
+            reading: Arc::new(Semaphore::new(config.rayon_threads.max(1))),
+            decoding: Arc::new(Semaphore::new(config.rayon_threads.max(1).saturating_mul(4))),
         }
     }
 
@@ -95,7 +98,7 @@ impl Dicomweb {
         what: &'static str,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        let turn = self.turn().await?;
+        let turn = turn(&self.reading).await?;
         let working = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -110,7 +113,7 @@ impl Dicomweb {
         what: &'static str,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        let turn = self.turn().await?;
+        let turn = turn(&self.decoding).await?;
         let (done, outcome) = oneshot::channel();
         app.pipeline.on_decoder(move || {
             let _turn = turn;
@@ -121,14 +124,13 @@ impl Dicomweb {
         });
         outcome.await.unwrap_or_else(|_lost| Err(Error::WorkerLost(what))).map_err(Failure::from)
     }
+}
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
-        match turn {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_closed)) => Err(Error::WorkerLost("queue of DICOM").into()),
-            Err(_elapsed) => Err(Error::Overloaded.into()),
-        }
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    match tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_closed)) => Err(Error::WorkerLost("queue of DICOM").into()),
+        Err(_elapsed) => Err(Error::Overloaded.into()),
     }
 }
 
