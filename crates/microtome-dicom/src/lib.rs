@@ -4,6 +4,8 @@
 //! [`Frames`]; [`part10`] and [`json`] write it. Standards: PS3.3 A.32.8 (the image), PS3.5 (encoding), PS3.10 (files), PS3.18
 //! annex F (JSON).
 //!
+//! Export's `LevelTiles` is not used: TIFF wants records that lack their tables, DICOM complete streams, as they are served.
+//!
 //! Not here: reading of DICOM, files, HTTP, threads.
 
 pub mod associated;

@@ -122,7 +122,6 @@ impl Listing {
 
 /// All slides below a root and the bytes of each, sorted by identifier. Blocks.
 pub(crate) fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
-    let unlistable = |source| Error::Unlistable { source };
     let mut found = Vec::new();
     match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
         Ok(()) => {}
