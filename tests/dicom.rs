@@ -441,3 +441,33 @@ fn labels_are_given_out_only_where_that_was_asked_for() {
     assert_eq!(instances(&[]), ["VOLUME", "THUMBNAIL"]);
     assert_eq!(instances(&["--serve-labels"]), ["VOLUME", "LABEL", "OVERVIEW", "THUMBNAIL"]);
 }
+
+#[test]
+fn slides_out_of_scope_are_absent() {
+    const KEY: &str = "a-key-of-the-tests-0123456789";
+    let folder = folder();
+    for (name, seed) in [("seen", 1), ("hidden", 2)] {
+        contain(folder.path(), &format!("{name}.mtm"), &format!("synthetic:300x200,seed={seed}"));
+    }
+    let open = Server::start(folder.path(), &[]);
+    let all: Vec<Value> = serde_json::from_slice(&open.get("/dicomweb/series").body).unwrap();
+    assert_eq!(all.len(), 2);
+    let server = Server::start(folder.path(), &["--signing-key", KEY]);
+    let url = succeed(["sign", "--signing-key", KEY, "--base-url", "http://localhost", "seen"]);
+    let query = url.trim_end().split_once('?').unwrap().1;
+    assert_eq!(server.get("/dicomweb/series").status, 401);
+    for listed in ["studies", "series", "instances?limit=1"] {
+        let mark = if listed.contains('?') { '&' } else { '?' };
+        let found = server.get(&format!("/dicomweb/{listed}{mark}{query}"));
+        let found: Vec<Value> = serde_json::from_slice(&found.body).unwrap();
+        assert_eq!(found.len(), 1, "{listed}");
+    }
+    let statuses: Vec<u16> = all
+        .iter()
+        .map(|one| {
+            let address = one["00081190"]["Value"][0].as_str().unwrap().split("/dicomweb").nth(1).unwrap();
+            server.get(&format!("/dicomweb{address}/metadata?{query}")).status
+        })
+        .collect();
+    assert!(statuses.contains(&200) && statuses.contains(&404), "{statuses:?}");
+}

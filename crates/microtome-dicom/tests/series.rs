@@ -117,6 +117,6 @@ fn a_series_has_levels_down_to_one_frame_and_says_what_was_lost() {
         assert!(ratio > 1.0, "{ratio}");
         assert!(dataset.get(tags::IMAGED_VOLUME_WIDTH).is_none(), "no scale is made up");
         let head = part10::head(&dataset, part10::OffsetTable::Empty);
-        assert!(head.len() % 2 == 0 && head.len() > 1000);
+        assert!(head.len().is_multiple_of(2) && head.len() > 1000);
     }
 }
