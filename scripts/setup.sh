@@ -23,6 +23,7 @@ want cmake cmake
 want nasm nasm
 if [ "$need" = test ]; then
     want python3 python3
+    want dciodvfy dicom3tools
     # Without it `python3 -m venv` finds no pip.
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     # Debian's names; on Ubuntu these are snap packages of other names.
@@ -53,8 +54,9 @@ if [ "$need" = test ]; then
     # A second opinion on slides, independent readers of what `export` writes, clients of what is served: no part of the
     # build. Without them the tests that compare skip, and say so.
     python=target/test-python
-    readers=(iiif-validator==1.0.5 imagecodecs openslide-bin==4.0.1.2 openslide-python schemathesis tifffile)
-    if ! "$python/bin/python" -c 'import iiif_validator, imagecodecs, openslide, schemathesis, tifffile' 2>/dev/null; then
+    readers=(dicomweb-client==0.59.3 iiif-validator==1.0.5 imagecodecs openslide-bin==4.0.1.2 openslide-python schemathesis
+        tifffile wsidicom==0.31.0)
+    if ! "$python/bin/python" -c 'import dicomweb_client, iiif_validator, imagecodecs, openslide, schemathesis, tifffile, wsidicom' 2>/dev/null; then
         echo "Installing ${readers[*]} into $python ..." >&2
         python3 -m venv "$python" && "$python/bin/pip" install -q "${readers[@]}" ||
             echo "They cannot be installed: tests with independent readers will skip." >&2

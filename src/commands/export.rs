@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_export::image::{self, Format};
 use microtome_export::tiff::{self, Dialect};
-use microtome_export::{Report, deepzoom};
+use microtome_export::{Report, deepzoom, dicom};
 use microtome_slide::deepzoom::Descriptor;
 use microtome_slide::{Rect, Slide};
 
@@ -23,7 +23,7 @@ use staging::Staging;
 pub(crate) struct Arguments {
     /// The container.
     file: PathBuf,
-    /// NAME.dzi (the tiles go to NAME_files beside it), NAME.tif, NAME.svs, or with --level or --associated NAME.jpg or
+    /// NAME.dzi (the tiles go to NAME_files beside it), NAME.tif, NAME.svs, NAME.dcm (a folder of DICOM files), or with --level or --associated NAME.jpg or
     /// NAME.png. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
@@ -54,6 +54,7 @@ fn region(text: &str) -> Result<Rect, String> {
 enum Target {
     DeepZoom,
     Tiff(Dialect),
+    Dicom,
     Picture(Format),
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     match target {
         Target::DeepZoom => deep_zoom(&slide, arguments),
+        Target::Dicom => dicom_series(&slide, arguments),
         Target::Tiff(dialect) => {
             let options = tiff::Options { dialect, quality: arguments.quality };
             // Everything goes under another name first: an export that fails leaves nothing half-made.
@@ -96,11 +98,12 @@ fn target(arguments: &Arguments) -> Result<Target, Failure> {
         "dzi" => Target::DeepZoom,
         "tif" | "tiff" => Target::Tiff(Dialect::Generic),
         "svs" => Target::Tiff(Dialect::Aperio),
+        "dcm" => Target::Dicom,
         "jpg" | "jpeg" => Target::Picture(Format::Jpeg { quality: arguments.quality }),
         "png" => Target::Picture(Format::Png),
         _ => {
             return Err(Failure::Usage(format!(
-                "{path}: OUT is to end in .dzi, .tif, .tiff or .svs, or for a picture in .jpg, .jpeg or .png"
+                "{path}: OUT is to end in .dzi, .tif, .tiff, .svs or .dcm, or for a picture in .jpg, .jpeg or .png"
             )));
         }
     };
@@ -162,6 +165,27 @@ fn deep_zoom(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     print(&format!("{}: {} tiles in {}", output.display(), table::count(report.tiles), files.display()))
 }
 
+fn dicom_series(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
+    let output = &arguments.output;
+    let staging = Staging::create(output)?;
+    let folder = staging.path().join("series");
+    fs::create_dir(&folder).map_err(|error| publish::unwritable(&folder, &error))?;
+    let report = dicom::write(slide, arguments.quality, &folder, stop_on_signals())?;
+    publish_folder(&folder, output)?;
+    complain_of(output, &report);
+    print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
+}
+
+/// Gives a folder its final name, which nothing has.
+fn publish_folder(folder: &Path, target: &Path) -> Result<(), Failure> {
+    // Making it fails if it has appeared meanwhile; renaming replaces ours as long as it is empty.
+    fs::create_dir(target).map_err(|error| publish::unwritable(target, &error))?;
+    fs::rename(folder, target).map_err(|error| {
+        let _ = fs::remove_dir(target);
+        publish::unwritable(target, &error)
+    })
+}
+
 /// Gives the tiles their final name, then writes the descriptor: who sees a .dzi finds its tiles.
 fn publish_both(
     staging: &Staging,
@@ -169,13 +193,7 @@ fn publish_both(
     output: &Path,
     descriptor: &Descriptor,
 ) -> Result<(), Failure> {
-    // Making the folder fails if it has appeared meanwhile; renaming replaces ours as long as it is empty.
-    fs::create_dir(files).map_err(|error| publish::unwritable(files, &error))?;
-    let renamed = fs::rename(staging.path().join("files"), files);
-    if let Err(error) = renamed {
-        let _ = fs::remove_dir(files);
-        return Err(publish::unwritable(files, &error));
-    }
+    publish_folder(&staging.path().join("files"), files)?;
     publish::file(output, staging.path(), descriptor.to_xml().as_bytes())
         .inspect_err(|_| _ = fs::remove_dir_all(files))
 }

@@ -10,6 +10,9 @@ pub enum Error {
     /// The container cannot be read, or a tile of it does not decode.
     #[error(transparent)]
     Slide(#[from] microtome_slide::Error),
+    /// The slide, or a tile of it, cannot be DICOM.
+    #[error(transparent)]
+    Dicom(#[from] microtome_dicom::Error),
     /// The slide is fine and the format has no place for it.
     #[error("{path}: {what}", path = path.display())]
     Unsupported {

@@ -1,12 +1,13 @@
 //! Containers back to files that need no Microtome: one module per format.
 //!
-//! [`tiff`] and [`deepzoom`] pass JPEG tiles on as they are wherever the format lets them; [`image`] writes a level or a part
+//! [`tiff`], [`deepzoom`] and [`dicom`] pass JPEG tiles on as they are wherever the format lets them; [`image`] writes a level or a part
 //! of one as a picture. What had to be made anew is part of each [`Report`].
 //!
 //! Not here: reading of these formats, names of files and their publishing, which are the caller's.
 
 mod batches;
 pub mod deepzoom;
+pub mod dicom;
 pub mod error;
 pub mod image;
 pub mod tiff;

@@ -16,6 +16,7 @@ use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
 use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
+use crate::protocols::dicomweb::Dicomweb;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     /// Titles of pages may name the slide.
     pub(crate) show_names: bool,
     access: Access,
+    pub(crate) dicomweb: Dicomweb,
     base_url: BaseUrl,
     timing_breakdown: bool,
 }
@@ -52,6 +54,7 @@ impl App {
             sources: Sources::new(config.source_root.clone()),
             show_names: config.show_names,
             access: Access::new(&config.access)?,
+            dicomweb: Dicomweb::new(config),
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,
         })
@@ -65,10 +68,15 @@ impl App {
     /// The slide that a request asks for. The one way to a slide: who may see which is decided here. One that a request may not
     /// see is absent, and nobody has looked whether it is there.
     pub(crate) async fn slide(&self, request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        match self.access.sees(request, id) {
+        match self.may_see(request, id) {
             true => self.catalog.slide(id).await,
             false => Err(Error::NoSuchSlide.into()),
         }
+    }
+
+    /// Whether a request may see a slide: what [`Self::slide`] asks, for lists of slides that are not opened.
+    pub(crate) fn may_see(&self, request: &Parts, id: &SlideId) -> bool {
+        self.access.sees(request, id)
     }
 
     /// What a request may see, for lists; `None` where everyone sees all.

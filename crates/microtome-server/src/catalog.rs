@@ -98,7 +98,7 @@ impl OpenSlide {
 
 /// What tells a file from the one that was under the same name before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FileIdentity {
+pub(crate) struct FileIdentity {
     length: u64,
     modified: Option<SystemTime>,
     #[cfg(unix)]
@@ -169,7 +169,7 @@ fn open(
 }
 
 /// Where `file` really is and which file it is, or `None` if it is no regular file below `root`.
-fn locate(root: &Path, file: &Path) -> std::io::Result<Option<(PathBuf, FileIdentity)>> {
+pub(crate) fn locate(root: &Path, file: &Path) -> std::io::Result<Option<(PathBuf, FileIdentity)>> {
     let located = || {
         let target = file.canonicalize()?;
         if !target.starts_with(root.canonicalize()?) {

@@ -24,6 +24,10 @@ pub(crate) enum Error {
     NoSuchTile,
     #[error("no such image")]
     NoSuchImage,
+    #[error("no such study, series, instance or frame")]
+    NoSuchInstance,
+    #[error("not acceptable: {0}")]
+    NotAcceptable(&'static str),
     #[error("only GET and HEAD are answered here")]
     MethodNotAllowed,
     #[error("the body is too long: requests need none here")]
@@ -50,6 +54,8 @@ pub(crate) enum Error {
     Unencodable(String),
     #[error("not implemented: {0}")]
     NotImplemented(&'static str),
+    #[error("slide {slide} cannot be given as DICOM")]
+    NoDicom { slide: SlideId, source: microtome_dicom::Error },
     #[error("slide {slide}: the file cannot be reached")]
     Unreachable { slide: SlideId, source: std::io::Error },
     #[error("the slides root cannot be listed")]
@@ -67,9 +73,12 @@ impl Error {
         match self {
             Self::Malformed(_) | Self::TooLarge { .. } | Self::Unencodable(_) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::NoSuchPage | Self::NoSuchSlide | Self::NoSuchTile | Self::NoSuchImage => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoSuchPage
+            | Self::NoSuchSlide
+            | Self::NoSuchTile
+            | Self::NoSuchImage
+            | Self::NoSuchInstance => StatusCode::NOT_FOUND,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -78,6 +87,7 @@ impl Error {
             | Self::BadRecord { .. }
             | Self::BadPicture { .. }
             | Self::BadProfile { .. }
+            | Self::NoDicom { .. }
             | Self::Unreachable { .. }
             | Self::Unlistable { .. }
             | Self::WorkerLost(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,6 +98,9 @@ impl Error {
         match self {
             Self::Unopenable { .. } | Self::Unreachable { .. } => {
                 "the slide cannot be opened; the server's log says why".to_owned()
+            }
+            Self::NoDicom { .. } => {
+                "the slide cannot be given as DICOM; the server's log says why".to_owned()
             }
             Self::BadRecord { .. } => "the tile is damaged; the server's log says where".to_owned(),
             Self::BadPicture { .. } => "the slide is damaged; the server's log says where".to_owned(),
@@ -104,6 +117,8 @@ impl Error {
             | Self::NoSuchSlide
             | Self::NoSuchTile
             | Self::NoSuchImage
+            | Self::NoSuchInstance
+            | Self::NotAcceptable(_)
             | Self::MethodNotAllowed
             | Self::AccessUndecided
             | Self::BodyTooLong

@@ -120,7 +120,8 @@ impl Listing {
     }
 }
 
-fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
+/// All slides below a root and the bytes of each, sorted by identifier. Blocks.
+pub(crate) fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
     let mut found = Vec::new();
     match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
         Ok(()) => {}

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::listing::Page;
 use crate::metrics::{self, Route};
-use crate::protocols::{deepzoom, iiif, xyz, zoomify};
+use crate::protocols::{deepzoom, dicomweb, iiif, xyz, zoomify};
 use crate::query::Query;
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
@@ -50,6 +50,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/iiif/2/{*request}", get(iiif::version_2))
         .route("/iiif/3/{*request}", get(iiif::version_3))
         .route("/iiif/presentation/3/{*manifest}", get(iiif::manifest))
+        .route("/dicomweb/{*resource}", get(dicomweb::resource))
         .fallback(async || Failure::from(Error::NoSuchPage))
         .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
         .with_state(app)

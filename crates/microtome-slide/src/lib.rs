@@ -3,11 +3,12 @@
 //!
 //! The two are different types so that whoever waits for disks never decodes, and whoever decodes never waits.
 //! Here too: which tiles a tile is predicted from ([`mod@reference`]), what the metadata says ([`metadata`]), cutting and
-//! joining tiles ([`mosaic`]), colours by ICC profiles ([`colour`]), and Deep Zoom's names for levels ([`deepzoom`]), the only place where levels are counted
+//! joining tiles ([`mosaic`]), colours by ICC profiles ([`colour`]), pixels of associated images ([`associated`]), and Deep Zoom's names for levels ([`deepzoom`]), the only place where levels are counted
 //! the other way round.
 //!
 //! Not here: HTTP, caches of tiles to be served, threads, reading of other slide formats.
 
+pub mod associated;
 mod buffers;
 mod caches;
 pub mod colour;

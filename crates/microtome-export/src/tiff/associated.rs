@@ -2,19 +2,16 @@
 //!
 //! Not here: what the pages are called.
 
-use std::io::{self, Cursor, Seek, Write};
+use std::io::{self, Seek, Write};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use microtome_codec::jpeg::{self, Colour};
-use microtome_codec::{Rgb, turbo};
+use microtome_slide::associated;
 
 use super::writer::{Directory, Value, Writer};
 use super::{ADOBE_DEFLATE, JPEG, image_fields};
 use crate::tiles::Form;
-
-/// Pixels of an associated image that is decoded.
-const MAX_PIXELS: u64 = 64 << 20;
 
 /// An associated image as a strip.
 pub(super) struct Strip {
@@ -31,19 +28,15 @@ impl Strip {
     /// # Errors
     /// Why it cannot be one, in words.
     pub(super) fn of(media_type: &str, bytes: Vec<u8>) -> Result<Self, String> {
-        let pixels = match media_type {
-            "image/jpeg" => {
-                let header = jpeg::inspect(&bytes).map_err(|e| e.to_string())?;
-                header.check_displayable().map_err(|e| e.to_string())?;
-                if let Some(form) = Form::of(&header, Colour::AsStored) {
-                    let (width, height) = (header.width, header.height);
-                    return Ok(Self { width, height, form, compression: JPEG, bytes });
-                }
-                turbo::decode(&bytes, MAX_PIXELS).map_err(|e| e.to_string())?
-            }
-            "image/png" => decode_png(&bytes)?,
-            other => return Err(format!("{other} is neither JPEG nor PNG")),
-        };
+        if media_type == "image/jpeg"
+            && let Ok(header) = jpeg::inspect(&bytes)
+            && header.check_displayable().is_ok()
+            && let Some(form) = Form::of(&header, Colour::AsStored)
+        {
+            let (width, height) = (header.width, header.height);
+            return Ok(Self { width, height, form, compression: JPEG, bytes });
+        }
+        let pixels = associated::decode(media_type, &bytes)?;
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(pixels.data()).map_err(|e| e.to_string())?;
         let bytes = encoder.finish().map_err(|e| e.to_string())?;
@@ -60,23 +53,4 @@ impl Strip {
         directory.push((279, Value::Offsets(vec![extent.length])));
         Ok(directory)
     }
-}
-
-fn decode_png(bytes: &[u8]) -> Result<Rgb, String> {
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
-    let (width, height) = (reader.info().width, reader.info().height);
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width} x {height} px (at most {MAX_PIXELS} px are taken)"));
-    }
-    let (colour, _) = reader.output_color_type();
-    let mut pixels = vec![0; width as usize * height as usize * colour.samples()];
-    reader.next_frame(&mut pixels).map_err(|e| e.to_string())?;
-    let pixels = match colour {
-        png::ColorType::Rgb => pixels,
-        png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        other => return Err(format!("a PNG of colour type {other:?} (grey and RGB are taken)")),
-    };
-    Rgb::from_vec(width, height, pixels).map_err(|e| e.to_string())
 }

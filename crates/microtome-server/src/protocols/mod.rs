@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::http::request::Parts;
 use axum::response::Response;
+use bytes::Bytes;
 use microtome_render::{Format, View};
 use microtome_slide::{Grid, TileId};
 
@@ -19,6 +20,7 @@ use crate::response::{Freshness, Representation, server_timing};
 use crate::tile_cache::TileKey;
 
 pub(crate) mod deepzoom;
+pub(crate) mod dicomweb;
 pub(crate) mod iiif;
 pub(crate) mod xyz;
 pub(crate) mod zoomify;
@@ -117,6 +119,22 @@ pub(crate) fn number(digits: &str) -> Result<u32, Error> {
         return Err(Error::Malformed("level, column and row are decimal numbers"));
     }
     Ok(digits.parse().unwrap_or(u32::MAX))
+}
+
+/// A tile of the slide as JPEG: from the cache, or made. For protocols that go on with it.
+pub(crate) async fn tile(app: &App, open: &Arc<OpenSlide>, tile: TileId) -> Result<Bytes, Failure> {
+    let start = Instant::now();
+    if !is_inside(open, tile) {
+        return Err(Error::NoSuchTile.into());
+    }
+    if let Some(jpeg) = app.pipeline.tiles.get(&TileKey { instance: open.instance, tile }) {
+        app.metrics.tile(Source::Cache, start.elapsed());
+        return Ok(jpeg);
+    }
+    let (jpeg, _stages) = app.pipeline.tile(open, tile).await?;
+    let source = if open.slide.is_derived(tile.level) { Source::Derived } else { Source::Stored };
+    app.metrics.tile(source, start.elapsed());
+    Ok(jpeg)
 }
 
 fn is_inside(open: &OpenSlide, tile: TileId) -> bool {

@@ -1,0 +1,128 @@
+//! DICOMweb: the addresses below `/dicomweb/`. A slide is a series of VL Whole Slide Microscopy images, one per level.
+//!
+//! PS3.18: searches (QIDO-RS), metadata, frames, pictures, files and bulk data (WADO-RS). What a slide is in DICOM is
+//! microtome-dicom's; nothing is stored here (no STOW-RS). Addresses name slides by identifiers of DICOM, which `index` knows.
+
+mod accept;
+mod address;
+mod described;
+mod frames;
+mod index;
+mod instance;
+mod metadata;
+mod query;
+mod rendered;
+mod search;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use microtome_dicom::{Identity, Series};
+
+use crate::app::App;
+use crate::catalog::OpenSlide;
+use crate::error::{Error, Failure};
+use address::{Scope, Wanted};
+use described::Described;
+pub(crate) use described::Dicomweb;
+
+/// The media type of the DICOM JSON model.
+const JSON: &str = "application/dicom+json";
+/// Series that one request for a whole study gets, at most.
+const MOST_SERIES: usize = 64;
+
+/// An instance that was found.
+#[derive(Clone)]
+struct Found {
+    open: Arc<OpenSlide>,
+    series: Arc<Series>,
+    /// Its place in the series.
+    place: usize,
+}
+
+impl Found {
+    async fn described(&self, app: &App) -> Result<Arc<Described>, Failure> {
+        app.dicomweb.described(&self.open, &self.series, self.place).await
+    }
+
+    /// Its address below that of the server.
+    fn address(&self, base: &str) -> String {
+        address_of(base, &self.series.identity, &self.series.instances[self.place].uid)
+    }
+}
+
+/// The address of an instance.
+fn address_of(base: &str, identity: &Identity, instance: &str) -> String {
+    format!("{base}/dicomweb/studies/{}/series/{}/instances/{instance}", identity.study, identity.series)
+}
+
+/// `GET /dicomweb/...`
+pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let (parts, _body) = request.into_parts();
+    let mut response = answer(app, parts).await?;
+    // Nearly all of it is to be had in several forms.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+async fn answer(app: Arc<App>, parts: Parts) -> Result<Response, Failure> {
+    let path = parts.uri.path();
+    let (scope, wanted) = address::parse(path.strip_prefix("/dicomweb/").unwrap_or(path))?;
+    if let Wanted::Search(listed) = wanted {
+        return search::answer(&app, parts, scope, listed).await;
+    }
+    let mut found = find(&app, &parts, &scope).await?;
+    let first = found[0].clone();
+    match wanted {
+        Wanted::Instances => instance::answer(&app, &parts, found).await,
+        Wanted::Metadata => metadata::answer(&app, &parts, found).await,
+        Wanted::Frames(numbers) => frames::answer(&app, &parts, found.swap_remove(0), numbers).await,
+        Wanted::RenderedFrame(number) => rendered::frame(&app, &parts, &first, number).await,
+        Wanted::Rendered => rendered::instance(&app, &parts, &first).await,
+        Wanted::Thumbnail(frame) => rendered::thumbnail(&app, &parts, &first, frame).await,
+        Wanted::Bulk(tag) => metadata::bulk(&app, &parts, &first, tag).await,
+        Wanted::Search(_) => Err(Error::NoSuchPage.into()),
+    }
+}
+
+/// The instances of a scope that the request may see, at least one.
+async fn find(app: &Arc<App>, request: &Parts, scope: &Scope) -> Result<Vec<Found>, Failure> {
+    let known = app.dicomweb.index.known().await?;
+    let study = scope.study.as_deref().unwrap_or_default();
+    let entries = known.study(study).iter();
+    let in_series = |series: &str| scope.series.as_ref().is_none_or(|wanted| wanted == series);
+    let entries = entries.filter(|entry| in_series(&entry.series) && app.may_see(request, &entry.slide));
+    let series = index::grouped(entries).remove(study).unwrap_or_default();
+    if series.len() > MOST_SERIES {
+        return Err(Error::Malformed("a study of more than 64 series: ask for them one by one").into());
+    }
+    let mut found = vec![];
+    for entry in series.values() {
+        let open = app.slide(request, &entry.slide).await?;
+        let series = app.dicomweb.series(&open);
+        // The file may have been replaced since the index was made.
+        if series.identity.series != entry.series || series.identity.study != study {
+            continue;
+        }
+        let wanted = |uid: &str| scope.instance.as_ref().is_none_or(|wanted| wanted == uid);
+        let places = series.instances.iter().enumerate().filter(|(_, instance)| wanted(&instance.uid));
+        found.extend(places.map(|(place, _)| Found {
+            open: Arc::clone(&open),
+            series: Arc::clone(&series),
+            place,
+        }));
+    }
+    match found.is_empty() {
+        true => Err(Error::NoSuchInstance.into()),
+        false => Ok(found),
+    }
+}
+
+/// What goes before a frame in an answer of many parts.
+fn jpeg_part(boundary: &str) -> bytes::Bytes {
+    stream::part_head(boundary, &frames::part_type()).into()
+}

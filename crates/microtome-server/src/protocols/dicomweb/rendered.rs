@@ -1,0 +1,313 @@
+//! Frames and instances as pictures, whole or in part, at a size that the client chooses.
+//!
+//! PS3.18 section 8.3.5 (`viewport`, `quality`, `iccprofile`), 10.4.1.1.3. Pictures of levels are made as those of all
+//! protocols; a frame that is wanted as it is, is its JPEG. Not here: how pictures are made.
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use axum::response::Response;
+use bytes::Bytes;
+use microtome_codec::{Rgb, turbo};
+use microtome_dicom::{Frames, Kind};
+use microtome_render::{Format, Tone, View};
+use microtome_slide::Rect;
+
+use super::{Found, accept, frames};
+use crate::app::App;
+use crate::error::{Error, Failure};
+use crate::pictures::{Icc, Picture, QUALITY, render_error};
+use crate::protocols::answer_picture;
+use crate::query::Query;
+use crate::response::{Freshness, Representation};
+
+/// Pixels of an associated image that is decoded.
+const MOST_DECODED: u64 = 64 << 20;
+/// Longest side of a thumbnail.
+const THUMBNAIL: u32 = 256;
+
+/// The part of an image that is to be seen, and the size of the picture, which has the same shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Window {
+    area: Rect,
+    size: [u32; 2],
+}
+
+impl Window {
+    /// All of an image of this size, or the part of it that the viewport wants, at the size that fits it.
+    fn of(viewport: Option<&str>, width: u32, height: u32) -> Result<Self, Error> {
+        let malformed =
+            Error::Malformed("viewport is WIDTH,HEIGHT or WIDTH,HEIGHT,X,Y,WIDTH,HEIGHT, within the image");
+        let whole = Rect { x: 0, y: 0, width, height };
+        let Some(viewport) = viewport else { return Ok(Self { area: whole, size: [width, height] }) };
+        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+        // An empty number is that of the whole.
+        let defaults = [None, None, Some(0.0), Some(0.0), Some(f64::from(width)), Some(f64::from(height))];
+        let texts: Vec<&str> = viewport.split(',').collect();
+        if texts.len() != 2 && texts.len() != 6 {
+            return Err(malformed);
+        }
+        let mut values = [0.0; 6];
+        for (i, value) in values.iter_mut().enumerate() {
+            let given = texts.get(i).filter(|text| !text.trim().is_empty());
+            let Some(found) = given.map_or(defaults[i], |text| number(text)) else { return Err(malformed) };
+            *value = found;
+        }
+        let [across, down, x, y, w, h] = values.map(|value| value.round().min(f64::from(u32::MAX)) as u32);
+        let inside = |start: u32, length: u32, all: u32| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= all)
+        };
+        if across == 0 || down == 0 || !inside(x, w, width) || !inside(y, h, height) {
+            return Err(malformed);
+        }
+        Ok(Self { area: Rect { x, y, width: w, height: h }, size: fitted([w, h], [across, down]) })
+    }
+}
+
+/// The largest size of this shape within `most`, larger than the original or not.
+fn fitted(size: [u32; 2], most: [u32; 2]) -> [u32; 2] {
+    let [w, h] = size.map(u64::from);
+    let [across, down] = most.map(u64::from);
+    let fitted = match across * h <= down * w {
+        true => [across, (across * h + w / 2) / w],
+        false => [(down * w + h / 2) / h, down],
+    };
+    fitted.map(|side| u32::try_from(side.max(1)).unwrap_or(u32::MAX))
+}
+
+/// What a request wants of a picture.
+struct Asked {
+    format: Format,
+    icc: Icc,
+    viewport: Option<String>,
+    /// Whether the stored JPEG will do.
+    as_stored: bool,
+}
+
+impl Asked {
+    fn of(request: &Parts) -> Result<Self, Error> {
+        let query = Query::read(request.uri.query())?;
+        let quality: Option<u8> = query.parsed("quality", "quality is 1 to 100")?;
+        if quality.is_some_and(|quality| !(1..=100).contains(&quality)) {
+            return Err(Error::Malformed("quality is 1 to 100"));
+        }
+        let icc = match query.get("iccprofile") {
+            None | Some("no") => Icc::None,
+            Some("yes") => Icc::Keep,
+            Some("srgb") => Icc::Srgb,
+            Some(_) => return Err(Error::Malformed("iccprofile is no, yes or srgb")),
+        };
+        let format = format(request, quality.unwrap_or(QUALITY))?;
+        let viewport = query.get("viewport").map(str::to_owned);
+        let as_stored = matches!(format, Format::Jpeg { .. })
+            && icc == Icc::None
+            && quality.is_none()
+            && viewport.is_none();
+        Ok(Self { format, icc, viewport, as_stored })
+    }
+}
+
+/// The format that the request takes, JPEG if it takes any.
+fn format(request: &Parts, quality: u8) -> Result<Format, Error> {
+    let formats = [Format::Jpeg { quality }, Format::Png, Format::WebP { quality }];
+    let matching =
+        |range: &accept::Range| formats.into_iter().find(|format| range.matches(format.media_type()));
+    let found = accept::ranges(&request.headers).iter().find_map(matching);
+    found.ok_or(Error::NotAcceptable("pictures are image/jpeg, image/png or image/webp"))
+}
+
+/// Answers with a frame as a picture: as it is with its padding, in any other form without it.
+pub(crate) async fn frame(
+    app: &Arc<App>,
+    request: &Parts,
+    found: &Found,
+    number: u64,
+) -> Result<Response, Failure> {
+    answer_frame(app, request, found, number, Asked::of(request)?).await
+}
+
+async fn answer_frame(
+    app: &Arc<App>,
+    request: &Parts,
+    found: &Found,
+    number: u64,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let described = found.described(app).await?;
+    if number > described.frames.count() {
+        return Err(Error::NoSuchInstance.into());
+    }
+    match &described.frames {
+        Frames::Level(frames) if !asked.as_stored => {
+            let tile = frames.tile_of(number).ok_or(Error::NoSuchInstance)?;
+            let rect = frames.grid().tile_rect(tile.column, tile.row).ok_or(Error::NoSuchInstance)?;
+            picture(app, request, found, tile.level, rect, &asked).await
+        }
+        Frames::Associated(frame) if !asked.as_stored => {
+            let (jpeg, format) = (frame.bytes().clone(), asked.format);
+            let pixels = size_of(found);
+            let window = Window::of(asked.viewport.as_deref(), pixels[0], pixels[1])?;
+            app.limits.check(window.size)?;
+            let open = Arc::clone(&found.open);
+            let work = move || {
+                let source = |source| Error::Unencodable(format!("the image does not decode: {source}"));
+                let pixels = turbo::decode(&jpeg, MOST_DECODED).map_err(source)?;
+                let Rect { x, y, width, height } = window.area;
+                let pixels = scaled(&pixels.crop(x, y, width, height), window.size);
+                let encoded = microtome_render::encode(&pixels, Tone::Colour, format, None);
+                encoded.map(Bytes::from).map_err(|source| render_error(&open, source))
+            };
+            let bytes = app.dicomweb.on_decoder(app, "rendering of an image", work).await?;
+            let etag = format!("\"{}-{}-{window:?}-{format:?}\"", found.open.content_id, found.place);
+            // Commas part validators in a list, and quotes end them.
+            let etag: String = etag.replace([',', ' '], "");
+            Ok(Representation {
+                etag: &etag,
+                content_type: format.media_type(),
+                freshness: Freshness::Immutable,
+            }
+            .full(bytes))
+        }
+        _ => {
+            let (content, place) = (&found.open.content_id, found.place);
+            let etag = format!("\"{content}-{place}-{number}-picture-{}\"", env!("CARGO_PKG_VERSION"));
+            let representation =
+                Representation { etag: &etag, content_type: "image/jpeg", freshness: Freshness::Immutable };
+            if let Some(not_modified) = representation.not_modified(&request.headers) {
+                return Ok(not_modified);
+            }
+            Ok(representation.full(frames::frame(app, found, &described, number).await?))
+        }
+    }
+}
+
+/// Width and height of the associated image that an instance shows.
+fn size_of(found: &Found) -> [u32; 2] {
+    let Kind::Associated(name) = &found.series.instances[found.place].kind else { return [1; 2] };
+    let images = &found.open.slide.metadata().associated;
+    images.iter().find(|image| image.name == *name).map_or([1; 2], |image| [image.width, image.height])
+}
+
+/// Answers with the image of an instance as a picture.
+pub(crate) async fn instance(app: &Arc<App>, request: &Parts, found: &Found) -> Result<Response, Failure> {
+    answer_instance(app, request, found, Asked::of(request)?).await
+}
+
+async fn answer_instance(
+    app: &Arc<App>,
+    request: &Parts,
+    found: &Found,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let Kind::Level(level) = found.series.instances[found.place].kind else {
+        return answer_frame(app, request, found, 1, asked).await;
+    };
+    let grid = found.open.slide.levels()[usize::from(level)];
+    let whole = Rect { x: 0, y: 0, width: grid.width, height: grid.height };
+    picture(app, request, found, level, whole, &asked).await
+}
+
+/// Answers with a part of a level as a picture.
+async fn picture(
+    app: &Arc<App>,
+    request: &Parts,
+    found: &Found,
+    level: u8,
+    part: Rect,
+    asked: &Asked,
+) -> Result<Response, Failure> {
+    let Window { area, size: [width, height] } =
+        Window::of(asked.viewport.as_deref(), part.width, part.height)?;
+    let full = found.open.slide.levels()[0];
+    let span = |start: u32, length: u32, all: u32| {
+        let start = (u64::from(start) << level).min(u64::from(all) - 1);
+        let end = (start + (u64::from(length) << level)).min(u64::from(all));
+        (start as u32, (end - start) as u32)
+    };
+    let (x, across) = span(part.x + area.x, area.width, full.width);
+    let (y, down) = span(part.y + area.y, area.height, full.height);
+    let region = Rect { x, y, width: across, height: down };
+    let view = View::scaled(region, width, height);
+    let picture = Picture { view, format: asked.format, icc: asked.icc };
+    answer_picture(app, request, &found.open, picture).await
+}
+
+/// Answers with a small picture: of a frame, of an instance, or of the whole slide.
+pub(crate) async fn thumbnail(
+    app: &Arc<App>,
+    request: &Parts,
+    found: &Found,
+    frame: Option<u64>,
+) -> Result<Response, Failure> {
+    let mut asked = Asked::of(request)?;
+    asked.as_stored = false;
+    asked.viewport.get_or_insert_with(|| format!("{THUMBNAIL},{THUMBNAIL}"));
+    match frame {
+        Some(number) => answer_frame(app, request, found, number, asked).await,
+        None => answer_instance(app, request, found, asked).await,
+    }
+}
+
+/// An associated image at another size: each pixel is the mean of those it covers, at least of one.
+fn scaled(pixels: &Rgb, [width, height]: [u32; 2]) -> Rgb {
+    let span = |at: u32, to: u32, from: u32| {
+        let start = (u64::from(at) * u64::from(from) / u64::from(to)) as u32;
+        let end = (u64::from(at + 1) * u64::from(from)).div_ceil(u64::from(to)) as u32;
+        start..end.clamp(start + 1, from)
+    };
+    let mut out = Rgb::filled(width, height, [0; 3]);
+    for y in 0..height {
+        let rows = span(y, height, pixels.height());
+        for x in 0..width {
+            let columns = span(x, width, pixels.width());
+            let mut sums = [0_u64; 3];
+            for (row, column) in rows.clone().flat_map(|row| columns.clone().map(move |column| (row, column)))
+            {
+                let pixel = pixels.pixel(column, row);
+                sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(sample));
+            }
+            let count = (rows.len() * columns.len()) as u64;
+            let at = 3 * (y as usize * width as usize + x as usize);
+            for (sample, sum) in out.data_mut()[at..at + 3].iter_mut().zip(sums) {
+                *sample = ((sum + count / 2) / count) as u8;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewport_keeps_the_shape_of_what_it_shows() {
+        let window = |text| Window::of(Some(text), 1000, 500).map(|window| (window.area, window.size));
+        let rect = |x, y, width, height| Rect { x, y, width, height };
+        assert_eq!(window("100,100").ok(), Some((rect(0, 0, 1000, 500), [100, 50])));
+        assert_eq!(window("100,100,200,100,100,400").ok(), Some((rect(200, 100, 100, 400), [25, 100])));
+        assert_eq!(window("4000,4000,,,,").ok(), Some((rect(0, 0, 1000, 500), [4000, 2000])));
+        for bad in [
+            "",
+            "100",
+            "0,100",
+            "100,100,1,1",
+            "100,100,900,0,101,1",
+            "a,b",
+            "NaN,1",
+            "1,1,-1,0,1,1",
+            "1,1,0,0,0,1",
+        ] {
+            assert!(window(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Window::of(None, 7, 5).ok(), Some(Window { area: rect(0, 0, 7, 5), size: [7, 5] }));
+    }
+
+    #[test]
+    fn scaling_takes_means_and_repeats() {
+        let pixels = Rgb::from_vec(4, 1, [[0; 3], [10; 3], [20; 3], [30; 3]].concat()).expect("sizes match");
+        assert_eq!(scaled(&pixels, [2, 1]).data(), [[5; 3], [25; 3]].concat());
+        assert_eq!(scaled(&pixels, [8, 2]).row(1)[..6], [0; 6]);
+        assert_eq!(scaled(&pixels, [1, 1]).data(), [15; 3]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Bodies that are made while they are sent, piece by piece: nobody holds all frames of a slide in memory.
+//!
+//! RFC 2387 (multipart/related), RFC 2046 section 5.1. Not here: what is sent.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::Frame;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Failure};
+
+/// Pieces that wait to be sent.
+const WAITING: usize = 4;
+
+/// Where pieces of a body go.
+#[derive(Clone)]
+pub(crate) struct Pieces(mpsc::Sender<Result<Bytes, std::io::Error>>);
+
+impl Pieces {
+    /// Sends a piece, once there is room.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    pub(crate) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), Failure> {
+        self.0.send(Ok(piece.into())).await.map_err(|_gone| Error::WorkerLost("client").into())
+    }
+}
+
+/// A body of what `produce` sends. If it fails, the connection breaks off: a client must not take a part for the whole.
+pub(crate) fn body<F: Future<Output = Result<(), Failure>> + Send + 'static>(
+    produce: impl FnOnce(Pieces) -> F,
+) -> Body {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let producing = produce(Pieces(sender.clone()));
+    tokio::spawn(async move {
+        if let Err(error) = producing.await
+            && !sender.is_closed()
+        {
+            tracing::error!(%error, "an answer was broken off");
+            let _ = sender.send(Err(std::io::Error::other("broken off"))).await;
+        }
+    });
+    Body::new(Received(receiver))
+}
+
+struct Received(mpsc::Receiver<Result<Bytes, std::io::Error>>);
+
+impl hyper::body::Body for Received {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+/// Things in the making, in their order; given up when dropped.
+pub(crate) struct Ahead<T>(VecDeque<JoinHandle<Result<T, Failure>>>);
+
+impl<T: Send + 'static> Ahead<T> {
+    pub(crate) fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn begin(&mut self, making: impl Future<Output = Result<T, Failure>> + Send + 'static) {
+        self.0.push_back(tokio::spawn(making));
+    }
+
+    /// The next one, once it is made.
+    pub(crate) async fn next(&mut self) -> Option<Result<T, Failure>> {
+        let made = self.0.front_mut()?.await;
+        self.0.pop_front();
+        Some(made.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of a frame").into())))
+    }
+}
+
+impl<T> Drop for Ahead<T> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The line between parts that no part holds: it is made of the hash of what they are made of.
+pub(crate) fn boundary(content_id: &str) -> String {
+    format!("microtome-{}", content_id.get(..32).unwrap_or(content_id))
+}
+
+/// What goes before a part.
+pub(crate) fn part_head(boundary: &str, content_type: &str) -> String {
+    format!("--{boundary}\r\nContent-Type: {content_type}\r\n\r\n")
+}
+
+/// What goes behind the last part.
+pub(crate) fn last(boundary: &str) -> String {
+    format!("--{boundary}--\r\n")
+}
