@@ -30,8 +30,8 @@ want() { # COMMAND PACKAGE
 background() { "$@" >>"$work/log" 2>&1 & started+=($!); }
 
 # wrk's figures of one round: requests/s, P50 and P99 in ms, answers that were no 200.
-round() { # CONNECTIONS URL PATH_PREFIX PATH_SUFFIX
-    wrk -t1 -c"$1" -d"$duration" --latency -s "$work/random.lua" "$2" -- "$3" "$4" | awk '
+round() { # CONNECTIONS URL SCRIPT ARGUMENTS_OF_IT
+    wrk -t1 -c"$1" -d"$duration" --latency -s "$work/$3.lua" "$2" -- "$4" "$5" | awk '
         function ms(time) { return time ~ /us$/ ? time / 1000 : time ~ /ms$/ ? time + 0 : 1000 * time }
         /^ +50%/ { p50 = ms($2) } /^ +99%/ { p99 = ms($2) } /^Requests\/sec/ { rate = $2 }
         /Non-2xx/ { errors = $NF }
@@ -39,7 +39,7 @@ round() { # CONNECTIONS URL PATH_PREFIX PATH_SUFFIX
 }
 
 # The middle round of several, by rate.
-measure() { # NAME CONNECTIONS URL PATH_PREFIX PATH_SUFFIX
+measure() { # NAME CONNECTIONS URL SCRIPT ARGUMENTS_OF_IT
     local name=$1
     shift
     for _ in $(seq "$rounds"); do round "$@"; done | sort -n | sed -n "$(((rounds + 1) / 2))p" >"$work/$name"
@@ -67,6 +67,27 @@ extension=$(ls "$tiles" | sed -n '1s/.*\.//p')
 columns=$(($(ls "$tiles" | cut -d_ -f1 | sort -n | tail -n 1) + 1))
 rows=$(($(ls "$tiles" | sed 's/.*_//; s/\..*//' | sort -n | tail -n 1) + 1))
 
+# Tiles of level 0; the same but for those at the edge, as an IIIF client asks for them; regions of 1024 px at half size.
+cat >"$work/iiif.lua" <<LUA
+function init(args) prefix, suffix = args[1], args[2] end
+function request()
+    local x, y = math.random(0, $columns - 2) * 256, math.random(0, $rows - 2) * 256
+    return wrk.format("GET", prefix .. x .. "," .. y .. ",256,256/256,256" .. suffix)
+end
+LUA
+cat >"$work/inner.lua" <<LUA
+function init(args) prefix, suffix = args[1], args[2] end
+function request()
+    return wrk.format("GET", prefix .. math.random(0, $columns - 2) .. "_" .. math.random(0, $rows - 2) .. suffix)
+end
+LUA
+cat >"$work/region.lua" <<LUA
+function init(args) prefix, suffix = args[1], args[2] end
+function request()
+    local x, y = math.random(0, ($columns - 5) * 256), math.random(0, ($rows - 5) * 256)
+    return wrk.format("GET", prefix .. x .. "," .. y .. ",1024,1024/512," .. suffix)
+end
+LUA
 cat >"$work/random.lua" <<LUA
 function init(args) prefix, suffix = args[1], args[2] end
 function request()
@@ -108,9 +129,13 @@ if want "$iipsrv" iipimage-server && want vips libvips-tools; then
 fi
 sleep 2
 
-hot=(/tiles/slide/"$level"/ .jpg)
-files=(/www_files/"$level"/ ".$extension")
-pyramid=("/iip?DeepZoom=slide.tif_files/$level/" .jpg)
+hot=(random /tiles/slide/"$level"/ .jpg)
+files=(random /www_files/"$level"/ ".$extension")
+pyramid=(random "/iip?DeepZoom=slide.tif_files/$level/" .jpg)
+inner=(inner /tiles/slide/"$level"/ .jpg)
+aligned=(iiif /iiif/3/slide/ /0/default.jpg)
+region=(region /iiif/2/slide/ /0/default.jpg)
+their_region=(region "/iip?IIIF=slide.tif/" /0/default.jpg)
 say "measuring, $rounds rounds of $duration for each row"
 measure warm 8 http://127.0.0.1:18080 "${hot[@]}"
 for connections in 64 1; do
@@ -122,9 +147,22 @@ for connections in 8 1; do
     [ ! -e "$work/slide.tif" ] || measure "iipsrv$connections" "$connections" http://127.0.0.1:18081 "${pyramid[@]}"
 done
 
+for connections in 64 1; do
+    measure "iiif$connections" "$connections" http://127.0.0.1:18080 "${aligned[@]}"
+    measure "tiles$connections" "$connections" http://127.0.0.1:18080 "${inner[@]}"
+done
+for connections in 8 1; do
+    measure "region$connections" "$connections" http://127.0.0.1:18082 "${region[@]}"
+    [ ! -e "$work/slide.tif" ] || measure "theirs$connections" "$connections" http://127.0.0.1:18081 "${their_region[@]}"
+done
+
 printf '%-22s %11s %8s %8s   %-7s %11s %8s %8s   %6s %7s %7s\n' "" microtome P50/ms P99/ms beside "" P50/ms P99/ms rate P50 P99
 row "hot, 64 connections" hot64 files64 nginx
 row "hot, 1 connection" hot1 files1 nginx
 row "cold, 8 connections" cold8 iipsrv8 iipsrv
 row "cold, 1 connection" cold1 iipsrv1 iipsrv
+row "IIIF tile, 64 conn." iiif64 tiles64 /tiles
+row "IIIF tile, 1 conn." iiif1 tiles1 /tiles
+row "1024 px by 2, 8 conn." region8 theirs8 iipsrv
+row "1024 px by 2, 1 conn." region1 theirs1 iipsrv
 [ -e "$work/slide.tif" ] || awk '{ printf "cold, 8 connections: %d/s, P50 %s ms, P99 %s ms\n", $1, $2, $3 }' "$work/cold8"

@@ -3,8 +3,9 @@
 //! Lanczos with three lobes, widened by the ratio where the picture becomes smaller: nothing finer than its own pixels
 //! gets into it, which is what keeps stained nuclei from sparkling.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use microtome_codec::Rgb;
 use microtome_slide::Rect;
 
@@ -54,10 +55,11 @@ impl Scale {
     pub(crate) fn run(&self, pixels: &Rgb, rect: Rect, first: u32, rows: &mut [u8]) {
         let [_, ratio] = self.ratio();
         let count = (rows.len() / (3 * self.width as usize)) as u32;
-        let source = ImageRef::new(pixels.width(), pixels.height(), pixels.data(), PixelType::U8x3)
+        // Typed: else code for all of the library's pixel formats would be made here.
+        let source = TypedImageRef::<U8x3>::from_buffer(pixels.width(), pixels.height(), pixels.data())
             .expect("three bytes a pixel");
         let mut target =
-            Image::from_slice_u8(self.width, count, rows, PixelType::U8x3).expect("three bytes a pixel");
+            TypedImage::<U8x3>::from_buffer(self.width, count, rows).expect("three bytes a pixel");
         let [left, width] = within(self.area.x - f64::from(rect.x), self.area.width, rect.width);
         let top = self.area.y + f64::from(first) * ratio - f64::from(rect.y);
         let [top, height] = within(top, f64::from(count) * ratio, rect.height);
@@ -65,7 +67,7 @@ impl Scale {
             .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
             .use_alpha(false)
             .crop(left, top, width, height);
-        Resizer::new().resize(&source, &mut target, &options).expect("the crop lies within the pixels");
+        Resizer::new().resize_typed(&source, &mut target, &options).expect("the crop lies within the pixels");
     }
 }
 

@@ -21,8 +21,8 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// Folders deeper than this below the root are not listed (their slides are served).
 const MAX_DEPTH: usize = 16;
 
-/// Longest text that is searched for, in bytes.
-const MAX_SEARCH: usize = 1024;
+/// Longest text that is searched for, in characters.
+const MAX_SEARCH: usize = 200;
 
 /// What a folder tree holds, at most a second old.
 pub(crate) struct Listing {
@@ -57,7 +57,7 @@ impl Page {
             return Err(Error::Malformed(WHAT));
         }
         let search = query.get("search").unwrap_or_default();
-        if search.len() > MAX_SEARCH {
+        if search.chars().count() > MAX_SEARCH {
             return Err(Error::Malformed("what is searched for is too long"));
         }
         let offset = query.parsed::<usize>("offset", WHAT)?.unwrap_or(0);
