@@ -103,8 +103,10 @@ http {
     types { image/jpeg jpeg jpg; }
     client_body_temp_path $work; proxy_temp_path $work; fastcgi_temp_path $work; uwsgi_temp_path $work; scgi_temp_path $work;
     upstream iipsrv { server 127.0.0.1:18091; server 127.0.0.1:18092; }
+    upstream caching { server 127.0.0.1:18093; server 127.0.0.1:18094; }
     server {
         listen 127.0.0.1:18081; root $work;
+        location /caching { fastcgi_pass caching; fastcgi_param QUERY_STRING \$query_string; fastcgi_param REQUEST_METHOD GET; }
         location /iip { fastcgi_pass iipsrv; fastcgi_param QUERY_STRING \$query_string; fastcgi_param REQUEST_METHOD GET; }
     }
 }
@@ -126,6 +128,10 @@ if want "$iipsrv" iipimage-server && want vips libvips-tools; then
         FILESYSTEM_PREFIX=$work/ JPEG_QUALITY=80 MAX_IMAGE_CACHE_SIZE=0 VERBOSITY=0 LOGFILE=/dev/null \
             background "$iipsrv" --bind "127.0.0.1:$port"
     done
+    # With its own default of a cache, for regions.
+    for port in 18093 18094; do
+        FILESYSTEM_PREFIX=$work/ JPEG_QUALITY=85 VERBOSITY=0 LOGFILE=/dev/null background "$iipsrv" --bind "127.0.0.1:$port"
+    done
 fi
 sleep 2
 
@@ -135,7 +141,8 @@ pyramid=(random "/iip?DeepZoom=slide.tif_files/$level/" .jpg)
 inner=(inner /tiles/slide/"$level"/ .jpg)
 aligned=(iiif /iiif/3/slide/ /0/default.jpg)
 region=(region /iiif/2/slide/ /0/default.jpg)
-their_region=(region "/iip?IIIF=slide.tif/" /0/default.jpg)
+their_region=(region "/caching?IIIF=slide.tif/" /0/default.jpg)
+their_cold_region=(region "/iip?IIIF=slide.tif/" /0/default.jpg)
 say "measuring, $rounds rounds of $duration for each row"
 measure warm 8 http://127.0.0.1:18080 "${hot[@]}"
 for connections in 64 1; do
@@ -152,9 +159,11 @@ for connections in 64 1; do
     measure "tiles$connections" "$connections" http://127.0.0.1:18080 "${inner[@]}"
 done
 for connections in 8 1; do
-    measure "region$connections" "$connections" http://127.0.0.1:18082 "${region[@]}"
+    measure "region$connections" "$connections" http://127.0.0.1:18080 "${region[@]}"
     [ ! -e "$work/slide.tif" ] || measure "theirs$connections" "$connections" http://127.0.0.1:18081 "${their_region[@]}"
 done
+measure cold_region8 8 http://127.0.0.1:18082 "${region[@]}"
+[ ! -e "$work/slide.tif" ] || measure cold_theirs8 8 http://127.0.0.1:18081 "${their_cold_region[@]}"
 
 printf '%-22s %11s %8s %8s   %-7s %11s %8s %8s   %6s %7s %7s\n' "" microtome P50/ms P99/ms beside "" P50/ms P99/ms rate P50 P99
 row "hot, 64 connections" hot64 files64 nginx
@@ -165,4 +174,5 @@ row "IIIF tile, 64 conn." iiif64 tiles64 /tiles
 row "IIIF tile, 1 conn." iiif1 tiles1 /tiles
 row "1024 px by 2, 8 conn." region8 theirs8 iipsrv
 row "1024 px by 2, 1 conn." region1 theirs1 iipsrv
+row "the same, no caches, 8" cold_region8 cold_theirs8 iipsrv
 [ -e "$work/slide.tif" ] || awk '{ printf "cold, 8 connections: %d/s, P50 %s ms, P99 %s ms\n", $1, $2, $3 }' "$work/cold8"

@@ -97,23 +97,27 @@ pub fn decode(stream: &[u8], max_pixels: u64) -> Result<Rgb, Error> {
 /// # Errors
 /// [`Error::InvalidArgument`] for a quality out of range or an image wider or higher than 65,500 px.
 pub fn encode(image: &Rgb, quality: u8, subsampling: Subsampling) -> Result<Vec<u8>, Error> {
-    let subsamp = match subsampling {
-        Subsampling::Chroma420 => Subsamp::Sub2x2,
-        Subsampling::Chroma444 => Subsamp::None,
-        Subsampling::Chroma422 => Subsamp::Sub2x1,
-    };
-    compress(image, quality, subsamp)
+    compress(image, quality, subsamp(subsampling), true)
 }
 
-/// As [`encode`], but luma alone.
+/// As [`encode`], with the Huffman tables of the standard, or luma alone if no subsampling is said: some percent larger, in
+/// half the time.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_grey(image: &Rgb, quality: u8) -> Result<Vec<u8>, Error> {
-    compress(image, quality, Subsamp::Gray)
+pub fn encode_at_once(image: &Rgb, quality: u8, subsampling: Option<Subsampling>) -> Result<Vec<u8>, Error> {
+    compress(image, quality, subsampling.map_or(Subsamp::Gray, subsamp), false)
 }
 
-fn compress(image: &Rgb, quality: u8, subsamp: Subsamp) -> Result<Vec<u8>, Error> {
+fn subsamp(subsampling: Subsampling) -> Subsamp {
+    match subsampling {
+        Subsampling::Chroma420 => Subsamp::Sub2x2,
+        Subsampling::Chroma444 => Subsamp::None,
+        Subsampling::Chroma422 => Subsamp::Sub2x1,
+    }
+}
+
+fn compress(image: &Rgb, quality: u8, subsamp: Subsamp, optimize: bool) -> Result<Vec<u8>, Error> {
     if !(1..=100).contains(&quality) {
         return Err(Error::InvalidArgument("JPEG quality is 1 to 100"));
     }
@@ -130,7 +134,7 @@ fn compress(image: &Rgb, quality: u8, subsamp: Subsamp) -> Result<Vec<u8>, Error
     let run = |c: &mut Compressor| {
         c.set_quality(i32::from(quality))?;
         c.set_subsamp(subsamp)?;
-        c.set_optimize(true)?;
+        c.set_optimize(optimize)?;
         c.compress_to_vec(input)
     };
     COMPRESSOR.with(|slot| with(slot, Compressor::new, run))

@@ -153,11 +153,11 @@ impl Picture<'_> {
     /// The pixels of a rectangle, decoded on all threads.
     fn pixels(&self, rect: Rect) -> Result<Rgb, Error> {
         let mut drawing = Drawing::new(self.slide, View::level(self.level, rect));
-        while drawing.fetch()? {
+        while drawing.fetch(&())? {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            drawing.advance()?;
+            drawing.advance(&())?;
         }
         Ok(drawing.finish())
     }

@@ -2,7 +2,10 @@
 //!
 //! What is held at a time is the picture, and of the level a strip as high as some rows of tiles and the filter's reach.
 
-use microtome_codec::Rgb;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use microtome_codec::{Rgb, turbo};
 use microtome_slide::{FetchedTile, Grid, Rect, Slide, TileId, mosaic};
 use rayon::prelude::*;
 
@@ -13,6 +16,40 @@ use crate::view::View;
 
 /// Pixels of the level that are read at once, unless one row of tiles has more.
 const PIXELS_AT_ONCE: u64 = 2 << 20;
+
+/// A tile that is drawn next.
+enum Tile {
+    Records(Box<FetchedTile>),
+    Jpeg(Bytes),
+    Pixels(Arc<Rgb>),
+}
+
+/// Where tiles are kept that were made before.
+pub trait Kept: Sync {
+    /// The pixels of a tile, if they are there.
+    fn pixels(&self, tile: TileId) -> Option<Arc<Rgb>>;
+    /// The tile as JPEG, if it is there.
+    fn jpeg(&self, tile: TileId) -> Option<Bytes>;
+    /// Takes the pixels of a tile that were not there.
+    fn keep_pixels(&self, tile: TileId, pixels: &Arc<Rgb>);
+    /// Takes a tile that was not there.
+    fn keep_jpeg(&self, tile: TileId, jpeg: &Bytes);
+}
+
+/// Keeps nothing.
+impl Kept for () {
+    fn pixels(&self, _tile: TileId) -> Option<Arc<Rgb>> {
+        None
+    }
+
+    fn jpeg(&self, _tile: TileId) -> Option<Bytes> {
+        None
+    }
+
+    fn keep_pixels(&self, _tile: TileId, _pixels: &Arc<Rgb>) {}
+
+    fn keep_jpeg(&self, _tile: TileId, _jpeg: &Bytes) {}
+}
 
 /// A view in the making: [`fetch`](Self::fetch) and [`advance`](Self::advance) by turns, then [`finish`](Self::finish).
 pub struct Drawing<'a> {
@@ -30,7 +67,7 @@ pub struct Drawing<'a> {
     undecoded: u32,
     /// The first row that was not read yet.
     unread: u32,
-    fetched: Vec<(TileId, FetchedTile)>,
+    fetched: Vec<(TileId, Tile)>,
     picture: Rgb,
     rows_done: u32,
 }
@@ -63,11 +100,11 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// Reads the tiles of the next rows; blocking I/O, no decoding. False if there are none left.
+    /// Reads the tiles of the next rows, unless they are kept; blocking I/O, no decoding. False if there are none left.
     ///
     /// # Errors
     /// [`Error::Slide`] naming the damaged record.
-    pub fn fetch(&mut self) -> Result<bool, Error> {
+    pub fn fetch(&mut self, kept: &impl Kept) -> Result<bool, Error> {
         let end = self.rect.y + self.rect.height;
         if self.unread >= end {
             return Ok(false);
@@ -82,7 +119,12 @@ impl<'a> Drawing<'a> {
         for row in rows {
             for column in columns.clone() {
                 let tile = TileId { level: self.level, column, row };
-                self.fetched.push((tile, self.slide.fetch(tile)?));
+                let next = kept.pixels(tile).map(Tile::Pixels);
+                let next = match next.or_else(|| kept.jpeg(tile).map(Tile::Jpeg)) {
+                    Some(next) => next,
+                    None => Tile::Records(Box::new(self.slide.fetch(tile)?)),
+                };
+                self.fetched.push((tile, next));
             }
         }
         self.unread = part.y + part.height;
@@ -92,14 +134,18 @@ impl<'a> Drawing<'a> {
     /// Bytes of the tiles that were read and wait to be decoded.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.fetched.iter().map(|(_, tile)| tile.bytes_read()).sum()
+        let read = |tile: &Tile| match tile {
+            Tile::Records(fetched) => fetched.bytes_read(),
+            Tile::Jpeg(_) | Tile::Pixels(_) => 0,
+        };
+        self.fetched.iter().map(|(_, tile)| read(tile)).sum()
     }
 
     /// Decodes what was read, on all threads of the current pool, and draws what can be drawn of it.
     ///
     /// # Errors
     /// [`Error::Slide`] naming a tile that does not decode.
-    pub fn advance(&mut self) -> Result<(), Error> {
+    pub fn advance(&mut self, kept: &impl Kept) -> Result<(), Error> {
         let top = match &self.scale {
             Some(scale) => scale.first_row_of(self.rows_done).clamp(self.rect.y, self.undecoded),
             None => self.undecoded,
@@ -109,15 +155,14 @@ impl<'a> Drawing<'a> {
         if let Some((first, before)) = self.strip.take().filter(|_| top < self.undecoded) {
             strip.blit(&before, 0, top - first, before.width(), self.undecoded - top, 0, 0);
         }
-        let (grid, fetched) = (self.grid, std::mem::take(&mut self.fetched));
-        let decoded = fetched.into_par_iter().map(|(tile, fetched)| {
-            let pixels = fetched.decode_pixels()?;
+        let (slide, grid, fetched) = (self.slide, self.grid, std::mem::take(&mut self.fetched));
+        let decoded =
+            fetched.into_par_iter().map(|(tile, next)| Ok((tile, pixels(slide, tile, next, kept, &grid)?)));
+        for (tile, pixels) in decoded.collect::<Result<Vec<_>, microtome_slide::Error>>()? {
             let own = own_area(&grid, tile, rect);
             let covered = grid.tile_rect(tile.column, tile.row).expect("it was fetched");
-            Ok((own, pixels.crop(own.x - covered.x, own.y - covered.y, own.width, own.height)))
-        });
-        for (own, pixels) in decoded.collect::<Result<Vec<_>, microtome_slide::Error>>()? {
-            strip.blit(&pixels, 0, 0, own.width, own.height, own.x - rect.x, own.y - rect.y);
+            let (from_x, from_y) = (own.x - covered.x, own.y - covered.y);
+            strip.blit(&pixels, from_x, from_y, own.width, own.height, own.x - rect.x, own.y - rect.y);
         }
         self.draw(&strip, rect);
         self.undecoded = self.unread;
@@ -153,6 +198,34 @@ impl<'a> Drawing<'a> {
         let turned = turn::turned(self.picture, self.view.mirrored, self.view.quarter_turns);
         turn::toned(turned, self.view.tone)
     }
+}
+
+/// The pixels of a tile as its JPEG has them: the same whether it was kept or not.
+fn pixels(
+    slide: &Slide,
+    tile: TileId,
+    next: Tile,
+    kept: &impl Kept,
+    grid: &Grid,
+) -> Result<Arc<Rgb>, microtome_slide::Error> {
+    let jpeg = match next {
+        Tile::Pixels(pixels) => return Ok(pixels),
+        Tile::Jpeg(jpeg) => jpeg,
+        Tile::Records(fetched) => {
+            let jpeg = fetched.decode()?;
+            kept.keep_jpeg(tile, &jpeg);
+            jpeg
+        }
+    };
+    let covered = grid.tile_rect(tile.column, tile.row).ok_or(microtome_slide::Error::OutsideSlide(tile))?;
+    let pixels =
+        turbo::decode(&jpeg, u64::from(covered.width) * u64::from(covered.height)).map_err(|cause| {
+            let path = slide.container().path().to_owned();
+            microtome_slide::Error::Undecodable { path, tile, cause }
+        })?;
+    let pixels = Arc::new(pixels);
+    kept.keep_pixels(tile, &pixels);
+    Ok(pixels)
 }
 
 /// What a tile covers of `rect` without its overlap.

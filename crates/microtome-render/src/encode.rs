@@ -129,11 +129,12 @@ pub fn encode(pixels: &Rgb, tone: Tone, format: Format, profile: Option<&[u8]>) 
 }
 
 fn jpeg(pixels: &Rgb, tone: Tone, quality: u8, profile: Option<&[u8]>) -> Result<Vec<u8>, String> {
-    let jpeg = match tone {
-        Tone::Colour if quality >= FULL_CHROMA_FROM => turbo::encode(pixels, quality, Subsampling::Chroma444),
-        Tone::Colour => turbo::encode(pixels, quality, Subsampling::Chroma420),
-        Tone::Grey | Tone::Bitonal => turbo::encode_grey(pixels, quality),
+    let subsampling = match tone {
+        Tone::Colour if quality >= FULL_CHROMA_FROM => Some(Subsampling::Chroma444),
+        Tone::Colour => Some(Subsampling::Chroma420),
+        Tone::Grey | Tone::Bitonal => None,
     };
+    let jpeg = turbo::encode_at_once(pixels, quality, subsampling);
     let jpeg = jpeg.map_err(|error| error.to_string())?;
     let Some(profile) = profile else { return Ok(jpeg) };
     jpeg_with_profile(&jpeg, profile)

@@ -15,7 +15,7 @@ mod tests;
 mod turn;
 mod view;
 
-pub use drawing::Drawing;
+pub use drawing::{Drawing, Kept};
 pub use encode::{EXTENSIONS, Format, encode};
 pub use error::Error;
 pub use turn::luma;

@@ -24,8 +24,8 @@ fn slide(folder: &Path, source: &str) -> Slide {
 
 fn draw(slide: &Slide, view: View) -> Rgb {
     let mut drawing = Drawing::new(slide, view);
-    while drawing.fetch().expect("reads") {
-        drawing.advance().expect("draws");
+    while drawing.fetch(&()).expect("reads") {
+        drawing.advance(&()).expect("draws");
     }
     drawing.finish()
 }

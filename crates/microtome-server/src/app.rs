@@ -48,7 +48,7 @@ impl App {
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
-            pictures: Arc::new(Pictures::new()),
+            pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20))),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
             sources: Sources::new(config.source_root.clone()),

@@ -8,6 +8,10 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, header};
 
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
 /// How this server is called.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseUrl {
@@ -29,12 +33,11 @@ impl BaseUrl {
             return fixed.clone();
         }
         let headers = &request.headers;
-        let proto = forwarded(headers, "proto").or_else(|| first(headers, "x-forwarded-proto"));
+        let proto = forwarded(headers, "proto").or_else(|| first(headers, &PROTO));
         let scheme = proto.filter(|scheme| is_one_of(scheme, &["http", "https"]));
-        let said = forwarded(headers, "host").or_else(|| first(headers, "x-forwarded-host"));
+        let said = forwarded(headers, "host").or_else(|| first(headers, &HOST));
         let host = said.filter(|host| is_authority(host)).or_else(|| own_host(request));
-        let prefix =
-            first(headers, "x-forwarded-prefix").filter(|prefix| is_path(prefix)).unwrap_or_default();
+        let prefix = first(headers, &PREFIX).filter(|prefix| is_path(prefix)).unwrap_or_default();
         let scheme = scheme.map_or_else(|| self.scheme.to_owned(), |scheme| scheme.to_ascii_lowercase());
         format!(
             "{scheme}://{}{}",
@@ -55,12 +58,11 @@ impl BaseUrl {
 /// The host that the request was sent to: HTTP/2 has it in the address, HTTP/1.1 in a header.
 fn own_host(request: &Parts) -> Option<String> {
     let authority = request.uri.authority().map(|authority| authority.as_str().to_owned());
-    authority.or_else(|| first(&request.headers, header::HOST.as_str())).filter(|host| is_authority(host))
+    authority.or_else(|| first(&request.headers, &header::HOST)).filter(|host| is_authority(host))
 }
 
 /// The first value of a header that may be a list: what the outermost proxy wrote.
-fn first(headers: &HeaderMap, name: &str) -> Option<String> {
-    let name = HeaderName::try_from(name).ok()?;
+fn first(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     let first = value.split(',').next()?.trim();
     (!first.is_empty()).then(|| first.to_owned())
@@ -68,7 +70,7 @@ fn first(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// A parameter of the first element of `Forwarded`.
 fn forwarded(headers: &HeaderMap, parameter: &str) -> Option<String> {
-    let element = first(headers, header::FORWARDED.as_str())?;
+    let element = first(headers, &header::FORWARDED)?;
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         name.trim().eq_ignore_ascii_case(parameter).then(|| value.trim().trim_matches('"').to_owned())

@@ -13,7 +13,8 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use bytes::Bytes;
 use microtome_codec::Rgb;
-use microtome_render::{Drawing, Format, View};
+use microtome_render::{Drawing, Format, Kept, View};
+use microtome_slide::TileId;
 use microtome_slide::colour::ToSrgb;
 use moka::sync::Cache;
 use tokio::sync::{Semaphore, oneshot};
@@ -22,6 +23,7 @@ use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
+use crate::tile_cache::{TileCache, TileKey};
 
 /// Megapixels of pictures that are made at the same time. Each takes up to ten megabytes in the making.
 const MEGAPIXELS: u32 = 32;
@@ -29,6 +31,8 @@ const MEGAPIXELS: u32 = 32;
 const MAX_WAITING: usize = 256;
 /// Longest wait for a picture.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// So much less memory is for tiles' pixels than for tiles: at 256 MiB of these, 160 tiles of 256 px.
+const PIXELS_SHARE: u64 = 8;
 /// Profiles kept ready.
 const MAX_PROFILES: u64 = 64;
 /// Quality of JPEG and WebP pictures unless asked for.
@@ -119,14 +123,21 @@ pub(crate) struct Pictures {
     waiting: AtomicUsize,
     /// By the number of the slide's opening.
     to_srgb: Cache<u64, Option<ToSrgb>>,
+    /// Pixels of tiles that pictures were made of.
+    pixels: Cache<TileKey, Arc<Rgb>>,
 }
 
 impl Pictures {
-    pub(crate) fn new() -> Self {
+    /// With `cache_bytes` of tiles beside them.
+    pub(crate) fn new(cache_bytes: u64) -> Self {
         Self {
             memory: Arc::new(Semaphore::new(MEGAPIXELS as usize)),
             waiting: AtomicUsize::new(0),
             to_srgb: Cache::new(MAX_PROFILES),
+            pixels: Cache::builder()
+                .max_capacity(cache_bytes / PIXELS_SHARE)
+                .weigher(|_, pixels: &Arc<Rgb>| u32::try_from(pixels.data().len()).unwrap_or(u32::MAX))
+                .build(),
         }
     }
 
@@ -191,9 +202,10 @@ impl Pictures {
             let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await;
             let reader = Arc::clone(&pipeline.readers).acquire_owned().await;
             let (sender, made) = oneshot::channel();
-            let (pipeline, open) = (Arc::clone(pipeline), Arc::clone(open));
+            let (pipeline, open, pixels) = (Arc::clone(pipeline), Arc::clone(open), self.pixels.clone());
             tokio::task::spawn_blocking(move || {
-                let made = work(&|finish| draw(&pipeline, &open, view, finish, || sender.is_closed()));
+                let made =
+                    work(&|finish| draw(&pipeline, &pixels, &open, view, finish, || sender.is_closed()));
                 drop((memory, reader));
                 let _ = sender.send(made);
             });
@@ -219,26 +231,60 @@ impl Pictures {
     }
 }
 
+/// What is kept of a slide, for its pictures: what viewers looked at need not be decoded again, and neighbouring regions
+/// share tiles.
+struct KeptTiles<'a> {
+    tiles: &'a TileCache,
+    pixels: &'a Cache<TileKey, Arc<Rgb>>,
+    instance: u64,
+}
+
+impl KeptTiles<'_> {
+    fn key(&self, tile: TileId) -> TileKey {
+        TileKey { instance: self.instance, tile }
+    }
+}
+
+impl Kept for KeptTiles<'_> {
+    fn pixels(&self, tile: TileId) -> Option<Arc<Rgb>> {
+        self.pixels.get(&self.key(tile))
+    }
+
+    fn jpeg(&self, tile: TileId) -> Option<Bytes> {
+        self.tiles.get(&self.key(tile))
+    }
+
+    fn keep_pixels(&self, tile: TileId, pixels: &Arc<Rgb>) {
+        self.pixels.insert(self.key(tile), Arc::clone(pixels));
+    }
+
+    fn keep_jpeg(&self, tile: TileId, jpeg: &Bytes) {
+        self.tiles.insert(self.key(tile), jpeg.clone());
+    }
+}
+
 /// Turns pixels into what is wanted of them.
 type Finish<'a> = &'a mut (dyn FnMut(Rgb) -> Result<Vec<u8>, Error> + Send);
 
 /// Reads here, and decodes, draws and finishes on decoding threads.
 fn draw(
     pipeline: &Pipeline,
+    pixels: &Cache<TileKey, Arc<Rgb>>,
     open: &OpenSlide,
     view: View,
     finish: Finish<'_>,
     is_unwanted: impl Fn() -> bool,
 ) -> Result<Vec<u8>, Error> {
     let failed = |source| render_error(open, source);
+    let kept = KeptTiles { tiles: &pipeline.tiles, pixels, instance: open.instance };
     let mut drawing = Drawing::new(&open.slide, view);
-    while drawing.fetch().map_err(failed)? {
+    while drawing.fetch(&kept).map_err(failed)? {
         if is_unwanted() {
             pipeline.metrics.dropped(Dropped::Unwanted);
             return Err(Error::Overloaded);
         }
         pipeline.metrics.read(drawing.bytes_read());
-        pipeline.on_decoder_now(|| drawing.advance()).map_err(failed)?;
+        pipeline.on_decoder_now(|| drawing.advance(&kept)).map_err(failed)?;
     }
     pipeline.on_decoder_now(|| finish(drawing.finish()))
 }
