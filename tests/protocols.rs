@@ -10,8 +10,9 @@ mod webdriver;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use microtome_slide::Slide;
 use serde_json::{Value, json};
-use support::{Server, folder, skipped, succeed};
+use support::{Server, folder, shared_data, skipped, succeed};
 use webdriver::Browser;
 
 /// Python with the clients, where `scripts/setup.sh test` puts it.
@@ -149,4 +150,60 @@ fn openseadragon_shows_the_same_by_every_protocol() {
         let mean = sum as f64 / first.len() as f64;
         assert!(mean < 2.0, "{name} looks otherwise: {mean}");
     }
+}
+
+#[test]
+fn labels_are_given_out_only_where_the_operator_says_so() {
+    let Some(source) = shared_data("wsi/svs/small_HE.svs") else { return };
+    let folder = folder();
+    let path = folder.path().join("a.mtm");
+    succeed(["ingest", source.to_str().unwrap(), "-o", path.to_str().unwrap()]);
+    let slide = Slide::open(&path).unwrap();
+    for (flags, shown) in [(&[][..], false), (&["--serve-labels"][..], true)] {
+        let server = Server::start(folder.path(), flags);
+        let about: Value = serde_json::from_str(server.get("/slides/a").text()).unwrap();
+        for (name, is_shown) in [("thumbnail", true), ("label", shown), ("macro", shown)] {
+            let address = format!("/associated/a/{name}");
+            let answer = server.get(&address);
+            assert_eq!(answer.status, if is_shown { 200 } else { 404 }, "{name} {flags:?}");
+            if is_shown {
+                assert_eq!(answer.body, slide.associated(name).unwrap().unwrap(), "{name}, as it is stored");
+            }
+            let images = about["associated"].as_array().unwrap();
+            let image =
+                images.iter().find(|image| image["name"] == name).expect("it is said that there is one");
+            assert_eq!(image["url"], if is_shown { json!(address) } else { Value::Null }, "{name} {flags:?}");
+        }
+    }
+}
+
+#[test]
+fn colours_are_kept_described_or_converted() {
+    let Some(source) = shared_data("wsi/svs/tcga-cr-7395-01a-01-ts1.svs") else { return };
+    let folder = folder();
+    let path = folder.path().join("a.mtm");
+    succeed(["ingest", source.to_str().unwrap(), "-o", path.to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    let profile = Slide::open(&path).unwrap().icc_profile().unwrap().expect("this slide has a profile");
+    let pixels = |icc: &str| {
+        let answer = server.get(&format!("/region/a.png?x=1000&y=1000&w=300&h=300&icc={icc}"));
+        assert_eq!(answer.status, 200);
+        let mut reader = png::Decoder::new(std::io::Cursor::new(answer.body)).read_info().unwrap();
+        let profile = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        (profile, pixels)
+    };
+    let (none, kept, srgb) = (pixels("none"), pixels("keep"), pixels("srgb"));
+    assert_eq!((none.0.as_ref(), srgb.0.as_ref()), (None, None));
+    assert_eq!(kept.0, Some(profile));
+    assert_eq!(none.1, kept.1, "a description changes no pixel");
+    let differences = none.1.iter().zip(&srgb.1).filter(|(a, b)| a != b).count();
+    assert!(differences > none.1.len() / 10, "{differences} of {} bytes were converted", none.1.len());
+    // A tile with its profile is a picture, no longer the stored one.
+    let tile = server.get("/iiif/3/a/0,0,256,256/max/0/default.jpg");
+    let described = server.get("/iiif/3/a/0,0,256,256/max/0/default.jpg?icc=keep");
+    let has_profile = |body: &[u8]| body.windows(12).any(|window| window == b"ICC_PROFILE\0");
+    assert!(!has_profile(&tile.body) && has_profile(&described.body));
+    assert_ne!(tile.header("etag"), described.header("etag"));
 }

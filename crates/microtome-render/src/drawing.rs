@@ -34,6 +34,9 @@ pub trait Kept: Sync {
     fn keep_pixels(&self, tile: TileId, pixels: &Arc<Rgb>);
     /// Takes a tile that was not there.
     fn keep_jpeg(&self, tile: TileId, jpeg: &Bytes);
+    /// Whether pictures are made of tiles as viewers get them, so that they are the same whether a tile was kept or not; else
+    /// of their pixels, which for some derived tiles are those before they are encoded.
+    fn is_of_jpeg(&self) -> bool;
 }
 
 /// Keeps nothing.
@@ -49,6 +52,10 @@ impl Kept for () {
     fn keep_pixels(&self, _tile: TileId, _pixels: &Arc<Rgb>) {}
 
     fn keep_jpeg(&self, _tile: TileId, _jpeg: &Bytes) {}
+
+    fn is_of_jpeg(&self) -> bool {
+        false
+    }
 }
 
 /// A view in the making: [`fetch`](Self::fetch) and [`advance`](Self::advance) by turns, then [`finish`](Self::finish).
@@ -200,7 +207,7 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// The pixels of a tile as its JPEG has them: the same whether it was kept or not.
+/// The pixels of a tile.
 fn pixels(
     slide: &Slide,
     tile: TileId,
@@ -211,6 +218,7 @@ fn pixels(
     let jpeg = match next {
         Tile::Pixels(pixels) => return Ok(pixels),
         Tile::Jpeg(jpeg) => jpeg,
+        Tile::Records(fetched) if !kept.is_of_jpeg() => return fetched.decode_pixels().map(Arc::new),
         Tile::Records(fetched) => {
             let jpeg = fetched.decode()?;
             kept.keep_jpeg(tile, &jpeg);

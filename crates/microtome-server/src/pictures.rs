@@ -261,6 +261,10 @@ impl Kept for KeptTiles<'_> {
     fn keep_jpeg(&self, tile: TileId, jpeg: &Bytes) {
         self.tiles.insert(self.key(tile), jpeg.clone());
     }
+
+    fn is_of_jpeg(&self) -> bool {
+        true
+    }
 }
 
 /// Turns pixels into what is wanted of them.
