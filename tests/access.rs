@@ -62,7 +62,7 @@ fn beyond_loopback_someone_must_say_who_may_see_the_slides() {
         &["--auth-token", TOKEN],
         &["--signing-key", KEY],
         &["--previous-signing-key", KEY],
-        &["--forward-auth", "http://127.0.0.1:9/"],
+        &["--forward-auth", "http://127.0.0.1:9/", "--base-url", "http://wsi.example"],
     ] {
         let mut server = command();
         server.args(["--slides-root", root, "--port", "0", "--host", "0.0.0.0"]).args(more);

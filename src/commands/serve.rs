@@ -153,6 +153,11 @@ impl Arguments {
                 "--public lets in everyone, and the other settings of access do not: leave one of them out";
             return Err(Failure::Usage(what.to_owned()));
         }
+        if self.forward_auth.is_some() && self.base_url.is_none() {
+            let what = "--forward-auth needs --base-url: the other service decides by the address that it is told, and what \
+                        requests call this server anyone can write";
+            return Err(Failure::Usage(what.to_owned()));
+        }
         if !guarded && !self.public && !is_this_machine(self.host) {
             return Err(Failure::Usage(format!(
                 "--host {} can be reached from other machines, and nothing says who may see the slides: give --auth-token, \

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_codec::Rgb;
-use microtome_render::Format::Jpeg;
-use microtome_render::{Drawing, Tone, View};
+use microtome_codec::turbo::{self, Subsampling};
+use microtome_render::{Drawing, View};
 use microtome_slide::{Rect, Slide};
 
 use crate::Error;
@@ -27,7 +27,7 @@ const BAND: u64 = 32 << 20;
 /// The kind of picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JPEG of this quality, 1 to 100; 4:2:0, or 4:4:4 from quality 90 on.
+    /// JPEG, 4:2:0, of this quality, 1 to 100.
     Jpeg {
         /// As libjpeg counts.
         quality: u8,
@@ -107,9 +107,15 @@ struct Picture<'a> {
 impl Picture<'_> {
     fn write_jpeg(&self, rect: Rect, quality: u8, path: &Path, mut out: impl Write) -> Result<(), Error> {
         let pixels = self.pixels(rect)?;
-        let profile = self.slide.icc_profile()?;
-        let jpeg = microtome_render::encode(&pixels, Tone::Colour, Jpeg { quality }, profile.as_deref())
+        // Written once and kept: worth the tables of its own that `microtome-render` does without.
+        let jpeg = turbo::encode(&pixels, quality, Subsampling::Chroma420)
             .map_err(|error| self.unsupported(&error))?;
+        let jpeg = match self.slide.icc_profile()? {
+            Some(profile) => microtome_render::jpeg_with_profile(&jpeg, &profile).ok_or_else(|| {
+                self.unsupported(&format!("its ICC profile of {} bytes is too long for JPEG", profile.len()))
+            })?,
+            None => jpeg,
+        };
         out.write_all(&jpeg).map_err(|cause| Error::Write { path: path.to_owned(), cause })
     }
 

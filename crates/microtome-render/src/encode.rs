@@ -142,7 +142,8 @@ fn jpeg(pixels: &Rgb, tone: Tone, quality: u8, profile: Option<&[u8]>) -> Result
 }
 
 /// A JFIF stream with an ICC profile behind its first segment; `None` if it takes more than 255 segments.
-fn jpeg_with_profile(jpeg: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn jpeg_with_profile(jpeg: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
     const CHUNK: usize = 65_533 - 14;
     let chunks = profile.chunks(CHUNK);
     let count = u8::try_from(chunks.len()).ok()?;

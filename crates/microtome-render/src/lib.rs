@@ -16,7 +16,7 @@ mod turn;
 mod view;
 
 pub use drawing::{Drawing, Kept};
-pub use encode::{EXTENSIONS, Format, encode};
+pub use encode::{EXTENSIONS, Format, encode, jpeg_with_profile};
 pub use error::Error;
 pub use turn::luma;
 pub use view::{Tone, View};

@@ -53,22 +53,35 @@ impl Scale {
 
     /// Makes `rows` of the picture, three bytes a pixel, of the pixels of `rect` of the level.
     pub(crate) fn run(&self, pixels: &Rgb, rect: Rect, first: u32, rows: &mut [u8]) {
-        let [_, ratio] = self.ratio();
+        let [ratio_x, ratio] = self.ratio();
         let count = (rows.len() / (3 * self.width as usize)) as u32;
-        // Typed: else code for all of the library's pixel formats would be made here.
-        let source = TypedImageRef::<U8x3>::from_buffer(pixels.width(), pixels.height(), pixels.data())
-            .expect("three bytes a pixel");
-        let mut target =
-            TypedImage::<U8x3>::from_buffer(self.width, count, rows).expect("three bytes a pixel");
         let [left, width] = within(self.area.x - f64::from(rect.x), self.area.width, rect.width);
         let top = self.area.y + f64::from(first) * ratio - f64::from(rect.y);
         let [top, height] = within(top, f64::from(count) * ratio, rect.height);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
-            .use_alpha(false)
-            .crop(left, top, width, height);
-        Resizer::new().resize_typed(&source, &mut target, &options).expect("the crop lies within the pixels");
+        if ratio_x > 1.0 && ratio < 1.0 {
+            // Narrower and higher: the library would first make as many rows as the picture has, each as wide as the level's.
+            let mut narrow = Rgb::filled(self.width, pixels.height(), [0; 3]);
+            let all = f64::from(pixels.height());
+            resize(pixels, [left, 0.0, width, all], self.width, narrow.data_mut());
+            resize(&narrow, [0.0, top, f64::from(self.width), height], self.width, rows);
+        } else {
+            resize(pixels, [left, top, width, height], self.width, rows);
+        }
     }
+}
+
+/// Makes rows of `width` pixels of a part of others: left, top, width, height.
+fn resize(pixels: &Rgb, [left, top, part_width, part_height]: [f64; 4], width: u32, rows: &mut [u8]) {
+    // Typed: else code for all of the library's pixel formats would be made here.
+    let source = TypedImageRef::<U8x3>::from_buffer(pixels.width(), pixels.height(), pixels.data())
+        .expect("three bytes a pixel");
+    let height = (rows.len() / (3 * width as usize)) as u32;
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, rows).expect("three bytes a pixel");
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .use_alpha(false)
+        .crop(left, top, part_width, part_height);
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("the part lies within the pixels");
 }
 
 /// A span within `limit` pixels, however its ends were rounded.

@@ -70,6 +70,7 @@ fn a_picture_made_in_bands_is_the_one_made_at_once() {
         (Rect { x: 17, y: 33, width: 2900, height: 1901 }, 2500, 11),
         (Rect { x: 3000, y: 2002, width: 1, height: 1 }, 40, 30),
         (Rect { x: 5, y: 5, width: 1, height: 1998 }, 3, 700),
+        (Rect { x: 5, y: 700, width: 2990, height: 3 }, 700, 900),
     ] {
         let view = View::scaled(region, width, height);
         let (level, area) = view.source(slide.levels());
@@ -102,4 +103,20 @@ fn pictures_of_any_size_show_the_same_place() {
             assert!((a - b).abs() < 8.0, "{size}: part {x} {y}: {a} {b}");
         }
     }
+}
+
+#[test]
+fn a_level_is_seen_as_it_is_where_it_is_rounded_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slide = slide(folder.path(), "synthetic:3001x2003,seed=3");
+    for level in 0..5 {
+        let grid = slide.levels()[level];
+        let rect = Rect { x: 0, y: 0, width: grid.width, height: grid.height };
+        let pixels = slide.read_region(level as u8, rect).expect("a region");
+        assert_eq!(draw(&slide, View::scaled(WHOLE, grid.width, grid.height)), pixels, "level {level}");
+    }
+    // The last tile of level 2, 239 px wide, of which the last pixel stands for one of level 0.
+    let region = Rect { x: 2048, y: 1024, width: 953, height: 979 };
+    let pixels = slide.read_region(2, Rect { x: 512, y: 256, width: 239, height: 245 }).expect("a region");
+    assert_eq!(draw(&slide, View::scaled(region, 239, 245)), pixels);
 }

@@ -83,7 +83,11 @@ impl View {
                 (level, area)
             }
             Part::Scaled { x, y, width, height } => {
-                let level = self.nearest_finer(levels.len(), width, height);
+                let region = Rect { x, y, width, height };
+                let level = self.nearest_finer(levels, region);
+                if let Some(area) = self.pixels_of(&levels[0], level, region) {
+                    return (level, area);
+                }
                 let factor = f64::from(level).exp2();
                 let [x, y, width, height] = [x, y, width, height].map(|length| f64::from(length) / factor);
                 (level, Area { x, y, width, height })
@@ -91,18 +95,34 @@ impl View {
         }
     }
 
+    /// The part as whole pixels of a level, if the picture is just those: at the slide's right and lower edge a level's last
+    /// ones may stand for fewer of level 0.
+    fn pixels_of(&self, full: &Grid, level: u8, region: Rect) -> Option<Area> {
+        let span = |start: u32, length: u32, full: u32, size: u32| {
+            let step = 1_u32.checked_shl(u32::from(level))?;
+            let ends = length.is_multiple_of(step) || start.checked_add(length)? == full;
+            let fits = start.is_multiple_of(step) && ends && length.div_ceil(step) == size;
+            fits.then_some(f64::from(start / step))
+        };
+        let x = span(region.x, region.width, full.width, self.width)?;
+        let y = span(region.y, region.height, full.height, self.height)?;
+        Some(Area { x, y, width: self.width.into(), height: self.height.into() })
+    }
+
     /// The coarsest level that has at least as many pixels each way; a coarser one for pictures so narrow that it would
     /// have hundreds for each of theirs.
-    fn nearest_finer(&self, levels: usize, width: u32, height: u32) -> u8 {
+    fn nearest_finer(&self, levels: &[Grid], region: Rect) -> u8 {
+        let Rect { width, height, .. } = region;
         let picture = u64::from(self.width) * u64::from(self.height);
         let most = FEW_PIXELS.max(MAX_PIXELS_READ * picture);
         let length = |length: u32, level: u8| (u64::from(length) >> level).max(1);
         let pixels = |level| length(width, level) * length(height, level);
         let is_fine = |level: u8| {
-            u64::from(width) >= u64::from(self.width) << level
-                && u64::from(height) >= u64::from(self.height) << level
+            let has_enough = u64::from(width) >= u64::from(self.width) << level
+                && u64::from(height) >= u64::from(self.height) << level;
+            has_enough || self.pixels_of(&levels[0], level, region).is_some()
         };
-        let coarsest = levels.saturating_sub(1).min(31) as u8;
+        let coarsest = levels.len().saturating_sub(1).min(31) as u8;
         let finest = (0..=coarsest).rev().find(|&level| is_fine(level)).unwrap_or(0);
         (finest..=coarsest).find(|&level| pixels(level) <= most).unwrap_or(coarsest)
     }
@@ -166,7 +186,8 @@ mod tests {
             (rect(0, 0, 1024, 1024), [512, 256], 1),
             (rect(0, 0, 1024, 1024), [100, 100], 3),
             (rect(0, 0, 1024, 1024), [4096, 4096], 0),
-            (rect(0, 0, 10_001, 7003), [1, 1], 12),
+            (rect(0, 0, 10_001, 7003), [1, 1], 14),
+            (rect(0, 0, 10_001, 7003), [626, 438], 4),
             (rect(9999, 7001, 1, 1), [1, 1], 0),
             // All of the slide in one column of pixels: not 70 million of them.
             (rect(0, 0, 10_001, 7003), [1, 7003], 4),

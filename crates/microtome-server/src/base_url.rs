@@ -46,6 +46,17 @@ impl BaseUrl {
         )
     }
 
+    /// The same for those who decide by it: what the operator says, else where the request was sent to. What clients may
+    /// write as well as proxies does not count.
+    pub(crate) fn beyond_doubt(&self, request: &Parts) -> String {
+        match &self.fixed {
+            Some(fixed) => fixed.clone(),
+            None => {
+                format!("{}://{}", self.scheme, own_host(request).unwrap_or_else(|| "localhost".to_owned()))
+            }
+        }
+    }
+
     /// The path of this server's `/` as the client sees it, without the slash: for addresses in pages, which need no
     /// host.
     pub(crate) fn path_of(&self, request: &Parts) -> String {

@@ -17,7 +17,7 @@ use microtome_render::{Drawing, Format, Kept, View};
 use microtome_slide::TileId;
 use microtome_slide::colour::ToSrgb;
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
@@ -25,8 +25,12 @@ use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
 use crate::tile_cache::{TileCache, TileKey};
 
-/// Megapixels of pictures that are made at the same time. Each takes up to ten megabytes in the making.
+/// Megapixels of pictures that are made at the same time, or made and not sent yet.
 const MEGAPIXELS: u32 = 32;
+/// What a megapixel takes in the making.
+const BYTES_OF_A_MEGAPIXEL: usize = 10_000_000;
+/// Pictures of fewer bytes count only while they are made.
+const SMALL: usize = 1 << 20;
 /// Pictures that may wait for their memory.
 const MAX_WAITING: usize = 256;
 /// Longest wait for a picture.
@@ -83,9 +87,13 @@ impl Picture {
 /// `Vary: Accept`.
 pub(crate) fn format_accepted(headers: &HeaderMap, quality: u8) -> Format {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let mut types = lines.flat_map(|line| line.split(',')).map(|item| item.split(';').map(str::trim));
-    let webp =
-        types.any(|mut item| item.next() == Some("image/webp") && item.all(|parameter| parameter != "q=0"));
+    let webp = lines.flat_map(|line| line.split(',')).any(|item| {
+        let mut item = item.split(';').map(str::trim);
+        let is_webp = item.next().is_some_and(|name| name.eq_ignore_ascii_case("image/webp"));
+        let weight =
+            |parameter: &str| parameter.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        is_webp && item.all(|parameter| weight(parameter) != Some(0.0))
+    });
     if webp { Format::WebP { quality } } else { Format::Jpeg { quality } }
 }
 
@@ -206,13 +214,13 @@ impl Pictures {
             tokio::task::spawn_blocking(move || {
                 let made =
                     work(&|finish| draw(&pipeline, &pixels, &open, view, finish, || sender.is_closed()));
-                drop((memory, reader));
-                let _ = sender.send(made);
+                drop(reader);
+                let _ = sender.send(made.map(|made| on_its_way(made, memory)));
             });
             made.await
         };
         match tokio::time::timeout(LONGEST_WAIT, making).await {
-            Ok(Ok(made)) => Ok(Bytes::from(made?)),
+            Ok(Ok(made)) => Ok(made?),
             Ok(Err(_lost)) => Err(Error::WorkerLost("making of a picture").into()),
             Err(_elapsed) => Err(Error::Overloaded.into()),
         }
@@ -228,6 +236,26 @@ impl Pictures {
         let to_srgb = to_srgb.map_err(|what| Error::BadProfile { slide: open.id.clone(), what })?;
         self.to_srgb.insert(open.instance, to_srgb.clone());
         Ok(to_srgb)
+    }
+}
+
+/// The picture as a body that holds its share of the memory until it is sent, if it is one of those that matter.
+fn on_its_way(mut picture: Vec<u8>, memory: Result<OwnedSemaphorePermit, AcquireError>) -> Bytes {
+    picture.shrink_to_fit();
+    let held = memory.ok().filter(|_| picture.len() > SMALL);
+    let held = held.and_then(|mut memory| memory.split(picture.len().div_ceil(BYTES_OF_A_MEGAPIXEL)));
+    Bytes::from_owner(OnItsWay { picture, _held: held })
+}
+
+/// The bytes of a picture and their share of the memory.
+struct OnItsWay {
+    picture: Vec<u8>,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for OnItsWay {
+    fn as_ref(&self) -> &[u8] {
+        &self.picture
     }
 }
 
@@ -277,18 +305,20 @@ fn draw(
     open: &OpenSlide,
     view: View,
     finish: Finish<'_>,
-    is_unwanted: impl Fn() -> bool,
+    is_unwanted: impl Fn() -> bool + Sync,
 ) -> Result<Vec<u8>, Error> {
     let failed = |source| render_error(open, source);
     let kept = KeptTiles { tiles: &pipeline.tiles, pixels, instance: open.instance };
     let mut drawing = Drawing::new(&open.slide, view);
     while drawing.fetch(&kept).map_err(failed)? {
-        if is_unwanted() {
+        pipeline.metrics.read(drawing.bytes_read());
+        // Asked when its turn has come: it may have waited for others.
+        let advanced = pipeline.on_decoder_now(|| (!is_unwanted()).then(|| drawing.advance(&kept)));
+        let Some(advanced) = advanced else {
             pipeline.metrics.dropped(Dropped::Unwanted);
             return Err(Error::Overloaded);
-        }
-        pipeline.metrics.read(drawing.bytes_read());
-        pipeline.on_decoder_now(|| drawing.advance(&kept)).map_err(failed)?;
+        };
+        advanced.map_err(failed)?;
     }
     pipeline.on_decoder_now(|| finish(drawing.finish()))
 }
@@ -352,7 +382,7 @@ mod tests {
         };
         assert_eq!(format("image/avif,image/webp,*/*;q=0.8"), Format::WebP { quality: 80 });
         assert_eq!(format("text/html, image/webp ; q=0.5"), Format::WebP { quality: 80 });
-        for accept in ["*/*", "image/*", "image/jpeg", "image/webp;q=0", ""] {
+        for accept in ["*/*", "image/*", "image/jpeg", "image/webp;q=0", "image/webp; q=0.0", ""] {
             assert_eq!(format(accept), Format::Jpeg { quality: 80 }, "{accept}");
         }
     }

@@ -1,5 +1,6 @@
 //! Addresses as someone else is asked about them: in one spelling, and without what does not matter for the answer.
 
+use microtome_render::Format;
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::slide_id::ESCAPED;
@@ -26,16 +27,21 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
 /// All else stands for itself. Two paths with one place are read here as the same slide and the same kind of picture.
 pub(crate) fn place<'a>(path: &'a str, raw: &str) -> &'a str {
     let below = |prefix: &str| path.starts_with(prefix);
-    let tail = if ["/tiles/", "/dzi/", "/dzi254/", "/source/"].into_iter().any(below) {
+    let tail = if below("/tiles/") {
         let [name, level, ..] = last(path);
-        (number(level) && numbers(stem(name), '_', 2)).then_some(2)
+        (is_picture(name) && number(level) && numbers(stem(name), '_', 2)).then_some(2)
+    } else if ["/dzi/", "/dzi254/", "/source/"].into_iter().any(below) {
+        // Else it may be the descriptor of a slide named so, in a folder of numbers.
+        let [name, level, files, _] = last(path);
+        let is_tile = is_picture(name) && number(level) && numbers(stem(name), '_', 2);
+        (is_tile && files.ends_with("_files")).then_some(2)
     } else if below("/xyz/") {
         let [y, x, z, _] = last(path);
-        (number(stem(y)) && number(x) && number(z)).then_some(3)
+        (is_picture(y) && number(stem(y)) && number(x) && number(z)).then_some(3)
     } else if below("/zoomify/") {
         let [name, group, ..] = last(path);
         let group = group.strip_prefix("TileGroup").is_some_and(number);
-        (group && numbers(stem(name), '-', 3)).then_some(2)
+        (group && is_picture(name) && numbers(stem(name), '-', 3)).then_some(2)
     } else if below("/iiif/2/") || below("/iiif/3/") {
         let [quality, rotation, ..] = last(path);
         // Without a dot it may be a slide's name.
@@ -54,7 +60,14 @@ pub(crate) fn place<'a>(path: &'a str, raw: &str) -> &'a str {
         tail.all(|segment| !segment.to_ascii_lowercase().contains("%2f"))
     };
     let cut = tail.filter(separate).and_then(|segments| path.rmatch_indices('/').nth(segments - 1));
-    cut.map_or(path, |(at, _)| &path[..at])
+    // What is left is a slide below the protocol's name, or the address was read wrongly.
+    let names_a_slide = |at: usize| path[..at].matches('/').count() > if below("/iiif/") { 2 } else { 1 };
+    cut.filter(|&(at, _)| names_a_slide(at)).map_or(path, |(at, _)| &path[..at])
+}
+
+/// Whether a name ends as pictures do: a slide's name may hold all else that a tile's does.
+fn is_picture(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| Format::with_extension(extension, 1).is_some())
 }
 
 /// The last segments, the very last first.
@@ -148,9 +161,15 @@ mod tests {
             "/zoomify/a/ImageProperties.xml",
             "/unknown/a/3/1_2.jpg",
             "/tiles/3/1_2.jpg",
+            "/dzi/2024/17_3.dzi",
+            "/dzi254/2024/17_3.dzi",
+            "/source/2024/17_3.dzi",
+            "/dzi/2024/17_3.jpg",
+            "/tiles/a/2024/17_3.dzi",
+            "/iiif/3/pub/x/0/default.jpg",
+            "/iiif/3/full/max/0/default.jpg",
         ] {
-            let expected = if path == "/tiles/3/1_2.jpg" { "/tiles" } else { path };
-            assert_eq!(place(path, path), expected, "{path}");
+            assert_eq!(place(path, path), path, "{path}");
         }
         for raw in [
             "/tiles/a%2F3/1_2.jpg",

@@ -193,7 +193,7 @@ impl Gate {
         };
         if let Some(forward) = &self.forward {
             // In a box: else every request would carry the room for it.
-            return match Box::pin(forward.ask(request, &base.of(request))).await {
+            return match Box::pin(forward.ask(request, &base.beyond_doubt(request))).await {
                 Ok(()) => Ok(Grant::everything()),
                 Err(Answer::Said(response)) => Err(response),
                 Err(Answer::Fault(error)) => Err(Failure::from(error).into_response()),

@@ -145,7 +145,7 @@ fn content_type(request: &HeaderMap, linked_data: &'static str) -> &'static str 
 /// A document that names the server as the client does: its bytes follow from that too.
 fn document(request: &Parts, open: &OpenSlide, value: &Value, content_type: &'static str) -> Response {
     let body = value.to_string();
-    let etag = format!("\"{}-{}\"", open.content_id, version_of(body.as_bytes()));
+    let etag = format!("\"{}-{}\"", open.content_id, version_of(format!("{content_type} {body}").as_bytes()));
     let representation = Representation { etag: &etag, content_type, freshness: Freshness::Revalidate };
     let not_modified = representation.not_modified(&request.headers);
     let mut response = not_modified.unwrap_or_else(|| representation.full(Bytes::from(body)));
@@ -173,6 +173,10 @@ async fn image(
             answer_picture(app, request, open, picture).await?
         }
     };
+    // What is kept for ever must not hold what this client calls the server.
+    if Freshness::of_version(request.uri.query(), &open.content_id) == Freshness::Immutable {
+        return Ok(response);
+    }
     let id = id(app, request, slide, version);
     let links = format!(
         "<{id}/{}>;rel=\"canonical\",<http://iiif.io/api/image/{}/level2.json>;rel=\"profile\"",
