@@ -198,8 +198,8 @@ fn colours_are_kept_described_or_converted() {
     assert_eq!((none.0.as_ref(), srgb.0.as_ref()), (None, None));
     assert_eq!(kept.0, Some(profile));
     assert_eq!(none.1, kept.1, "a description changes no pixel");
-    let differences = none.1.iter().zip(&srgb.1).filter(|(a, b)| a != b).count();
-    assert!(differences > none.1.len() / 10, "{differences} of {} bytes were converted", none.1.len());
+    // This slide's profile is that of sRGB (`microtome-ingest` has the test with a wider one).
+    assert!(none.1.iter().zip(&srgb.1).all(|(a, b)| a.abs_diff(*b) <= 1), "sRGB is sRGB");
     // A tile with its profile is a picture, no longer the stored one.
     let tile = server.get("/iiif/3/a/0,0,256,256/max/0/default.jpg");
     let described = server.get("/iiif/3/a/0,0,256,256/max/0/default.jpg?icc=keep");
