@@ -30,8 +30,8 @@ want() { # COMMAND PACKAGE
 background() { "$@" >>"$work/log" 2>&1 & started+=($!); }
 
 # wrk's figures of one round: requests/s, P50 and P99 in ms, answers that were no 200.
-round() { # CONNECTIONS URL SCRIPT ARGUMENTS_OF_IT
-    wrk -t1 -c"$1" -d"$duration" --latency -s "$work/$3.lua" "$2" -- "$4" "$5" | awk '
+round() { # CONNECTIONS URL KIND PATH_PREFIX PATH_SUFFIX
+    wrk -t1 -c"$1" -d"$duration" --latency -s "$work/requests.lua" "$2" -- "$3" "$4" "$5" | awk '
         function ms(time) { return time ~ /us$/ ? time / 1000 : time ~ /ms$/ ? time + 0 : 1000 * time }
         /^ +50%/ { p50 = ms($2) } /^ +99%/ { p99 = ms($2) } /^Requests\/sec/ { rate = $2 }
         /Non-2xx/ { errors = $NF }
@@ -39,7 +39,7 @@ round() { # CONNECTIONS URL SCRIPT ARGUMENTS_OF_IT
 }
 
 # The middle round of several, by rate.
-measure() { # NAME CONNECTIONS URL SCRIPT ARGUMENTS_OF_IT
+measure() { # NAME CONNECTIONS URL KIND PATH_PREFIX PATH_SUFFIX
     local name=$1
     shift
     for _ in $(seq "$rounds"); do round "$@"; done | sort -n | sed -n "$(((rounds + 1) / 2))p" >"$work/$name"
@@ -67,31 +67,17 @@ extension=$(ls "$tiles" | sed -n '1s/.*\.//p')
 columns=$(($(ls "$tiles" | cut -d_ -f1 | sort -n | tail -n 1) + 1))
 rows=$(($(ls "$tiles" | sed 's/.*_//; s/\..*//' | sort -n | tail -n 1) + 1))
 
-# Tiles of level 0; the same but for those at the edge, as an IIIF client asks for them; regions of 1024 px at half size.
-cat >"$work/iiif.lua" <<LUA
-function init(args) prefix, suffix = args[1], args[2] end
+# Requests at random: tiles of level 0; of these the inner ones, by Deep Zoom and by IIIF; regions of 1024 px at half size.
+cat >"$work/requests.lua" <<LUA
+function init(args) kind, prefix, suffix = args[1], args[2], args[3] end
 function request()
-    local x, y = math.random(0, $columns - 2) * 256, math.random(0, $rows - 2) * 256
-    return wrk.format("GET", prefix .. x .. "," .. y .. ",256,256/256,256" .. suffix)
-end
-LUA
-cat >"$work/inner.lua" <<LUA
-function init(args) prefix, suffix = args[1], args[2] end
-function request()
-    return wrk.format("GET", prefix .. math.random(0, $columns - 2) .. "_" .. math.random(0, $rows - 2) .. suffix)
-end
-LUA
-cat >"$work/region.lua" <<LUA
-function init(args) prefix, suffix = args[1], args[2] end
-function request()
-    local x, y = math.random(0, ($columns - 5) * 256), math.random(0, ($rows - 5) * 256)
-    return wrk.format("GET", prefix .. x .. "," .. y .. ",1024,1024/512," .. suffix)
-end
-LUA
-cat >"$work/random.lua" <<LUA
-function init(args) prefix, suffix = args[1], args[2] end
-function request()
-    return wrk.format("GET", prefix .. math.random(0, $columns - 1) .. "_" .. math.random(0, $rows - 1) .. suffix)
+    local inner = kind == "tile" and 1 or kind == "region" and 5 or 2
+    local x, y = math.random(0, $columns - inner), math.random(0, $rows - inner)
+    local what
+    if kind == "tile" or kind == "inner" then what = x .. "_" .. y
+    elseif kind == "iiif" then what = x * 256 .. "," .. y * 256 .. ",256,256/256,256"
+    else what = x * 256 + math.random(0, 255) .. "," .. y * 256 + math.random(0, 255) .. ",1024,1024/512," end
+    return wrk.format("GET", prefix .. what .. suffix)
 end
 LUA
 
@@ -135,9 +121,9 @@ if want "$iipsrv" iipimage-server && want vips libvips-tools; then
 fi
 sleep 2
 
-hot=(random /tiles/slide/"$level"/ .jpg)
-files=(random /www_files/"$level"/ ".$extension")
-pyramid=(random "/iip?DeepZoom=slide.tif_files/$level/" .jpg)
+hot=(tile /tiles/slide/"$level"/ .jpg)
+files=(tile /www_files/"$level"/ ".$extension")
+pyramid=(tile "/iip?DeepZoom=slide.tif_files/$level/" .jpg)
 inner=(inner /tiles/slide/"$level"/ .jpg)
 aligned=(iiif /iiif/3/slide/ /0/default.jpg)
 region=(region /iiif/2/slide/ /0/default.jpg)

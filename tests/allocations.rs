@@ -1,5 +1,5 @@
 //! What a cold tile asks of the allocator, from the file to JPEG: its own bytes and nothing else, once all threads have had
-//! their first tiles.
+//! their first tiles. Alone in its program: others would take the spare buffers.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

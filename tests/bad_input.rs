@@ -7,11 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use support::{SmallDisk, fail, folder, names, picture, succeed, write_deep_zoom, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{SmallDisk, fail, folder, names, path, picture, succeed, write_deep_zoom, write_png};
 
 /// Ingests `source` into an empty folder, demands failure with all of `words` in the line, and an empty folder after.
 fn refused(source: &Path, words: &[&str]) {

@@ -10,11 +10,7 @@ use std::time::Duration;
 
 use microtome_codec::turbo::Subsampling;
 use serde_json::Value;
-use support::{command, folder, microtome, picture, signal, succeed, write_deep_zoom, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{command, folder, microtome, path, picture, signal, succeed, write_deep_zoom, write_png};
 
 /// An archive of three slides, one of which is none.
 fn archive(folder: &Path) -> PathBuf {

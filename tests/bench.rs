@@ -8,11 +8,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_codec::Rgb;
 use serde_json::Value;
-use support::{fail, folder, microtome, picture, succeed, write_deep_zoom, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{fail, folder, microtome, path, picture, succeed, write_deep_zoom, write_png};
 
 /// Waves with grain: pure waves would leave the metrics nothing to see.
 fn grainy(width: u32, height: u32) -> Rgb {

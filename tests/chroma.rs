@@ -10,11 +10,7 @@ use std::path::{Path, PathBuf};
 use microtome_codec::jpeg;
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_slide::{Slide, TileId};
-use support::{fail, folder, microtome, names, succeed, tissue, write_deep_zoom, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{fail, folder, microtome, names, path, succeed, tissue, write_deep_zoom, write_png};
 
 /// Ingests with more arguments; gives the report and the slide.
 fn ingest(source: &Path, container: &Path, more: &[&str]) -> (serde_json::Value, Slide) {

@@ -16,11 +16,7 @@ use microtome_container::geometry::{coarsest_level, level_length};
 use microtome_container::header::{Level, SectionKind, SlideId};
 use microtome_container::{NewSection, Writer};
 use microtome_slide::{Metadata, Rect, Slide, TileId};
-use support::{SmallDisk, command, fail, folder, microtome, names, picture, succeed, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{SmallDisk, command, fail, folder, microtome, names, path, picture, succeed, write_png};
 
 /// A small container.
 fn make(folder: &Path, name: &str) -> PathBuf {

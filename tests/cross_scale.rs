@@ -11,11 +11,7 @@ use std::path::{Path, PathBuf};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_container::reader::Reading;
 use microtome_slide::{Grid, Rect, Slide, TileId};
-use support::{folder, microtome, names, psnr, succeed, tissue, write_deep_zoom, write_png};
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{folder, microtome, names, path, psnr, succeed, tissue, write_deep_zoom, write_png};
 
 /// Ingests with more arguments; gives the report.
 fn ingest(source: &Path, container: &Path, more: &[&str]) -> serde_json::Value {

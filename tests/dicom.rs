@@ -13,31 +13,9 @@ use microtome_codec::{Rgb, turbo};
 use microtome_slide::{Rect, Slide, TileId};
 use serde_json::{Value, json};
 use support::{
-    Server, fail, folder, microtome, names, psnr, shared_data, skipped, succeed, tissue, write_deep_zoom,
+    Server, contain, fail, folder, microtome, names, path, psnr, python, shared_data, skipped, succeed,
+    tissue, write_deep_zoom,
 };
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
-
-fn contain(folder: &Path, name: &str, source: &str) -> PathBuf {
-    let target = folder.join(name);
-    succeed(["ingest", source, "-o", path(&target)]);
-    target
-}
-
-/// Python with wsidicom and dicomweb-client: `MICROTOME_TEST_PYTHON`, or what `scripts/setup.sh test` has made.
-fn python() -> Option<PathBuf> {
-    let made = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python");
-    let python = std::env::var_os("MICROTOME_TEST_PYTHON").map_or_else(made, PathBuf::from);
-    let ready = Command::new(&python).args(["-c", "import dicomweb_client, wsidicom"]).output();
-    if !ready.is_ok_and(|output| output.status.success()) {
-        let python = python.display();
-        skipped(&format!("{python} does not have wsidicom and dicomweb-client (scripts/setup.sh test)"));
-        return None;
-    }
-    Some(python)
-}
 
 /// Demands that dciodvfy finds no error in the files of a folder.
 fn validate(folder: &Path) {
@@ -137,7 +115,7 @@ fn slides(folder: &Path) -> Vec<(&'static str, PathBuf)> {
 #[test]
 fn an_exported_series_is_valid_and_shows_the_slide() {
     let folder = folder();
-    let python = python();
+    let python = python("dicomweb_client, wsidicom");
     for (name, container) in slides(folder.path()) {
         let slide = Slide::open(&container).unwrap();
         let series = folder.path().join(format!("{name}.dcm"));
@@ -244,7 +222,7 @@ fn first_instance(server: &Server, name: &str) -> String {
 
 #[test]
 fn clients_open_a_slide_on_the_web() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("dicomweb_client, wsidicom") else { return };
     let folder = folder();
     for (name, container) in slides(folder.path()) {
         let root = folder.path().join(format!("of-{name}"));

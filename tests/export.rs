@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use microtome_codec::{Rgb, turbo};
@@ -14,34 +14,9 @@ use microtome_ingest::source::{self, Content};
 use microtome_slide::{Rect, Slide};
 use serde_json::{Value, json};
 use support::{
-    command, fail, folder, microtome, names, psnr, shared_data, skipped, succeed, tissue, write_deep_zoom,
+    command, contain, fail, folder, microtome, names, path, psnr, python, shared_data, skipped, succeed,
+    tissue, write_deep_zoom,
 };
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
-
-/// A container of a source in a folder.
-fn contain(folder: &Path, name: &str, source: &str) -> PathBuf {
-    let target = folder.join(name);
-    succeed(["ingest", source, "-o", path(&target)]);
-    target
-}
-
-/// Python with independent readers: `MICROTOME_TEST_PYTHON`, or what `scripts/setup.sh test` has made.
-fn python() -> Option<PathBuf> {
-    let made = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python");
-    let python = std::env::var_os("MICROTOME_TEST_PYTHON").map_or_else(made, PathBuf::from);
-    let ready = Command::new(&python).args(["-c", "import imagecodecs, openslide, tifffile"]).output();
-    if !ready.is_ok_and(|output| output.status.success()) {
-        skipped(&format!(
-            "{} does not have tifffile and OpenSlide (scripts/setup.sh test)",
-            python.display()
-        ));
-        return None;
-    }
-    Some(python)
-}
 
 /// What the independent readers say of a file, and the pixels that they see in it.
 struct Seen {
@@ -94,7 +69,7 @@ impl Seen {
 
 #[test]
 fn other_readers_see_the_slides_pixels() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("imagecodecs, openslide, tifffile") else { return };
     let folder = folder();
     // Edge tiles of their own size; pixels that were quantised.
     let dzi = write_deep_zoom(folder.path(), &tissue(900, 700, 5), 256, 0, "jpg");
@@ -121,7 +96,11 @@ fn other_readers_see_the_slides_pixels() {
 
 #[test]
 fn an_svs_goes_through_and_comes_out_as_one() {
-    let (Some(python), Some(source)) = (python(), shared_data("wsi/svs/small_HE.svs")) else { return };
+    let (Some(python), Some(source)) =
+        (python("imagecodecs, openslide, tifffile"), shared_data("wsi/svs/small_HE.svs"))
+    else {
+        return;
+    };
     let folder = folder();
     let container = contain(folder.path(), "a.mtm", path(&source));
     let slide = Slide::open(&container).unwrap();
@@ -161,7 +140,7 @@ fn an_svs_goes_through_and_comes_out_as_one() {
 
 #[test]
 fn tiles_that_do_not_fit_are_made_anew_and_said_so() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("imagecodecs, openslide, tifffile") else { return };
     let folder = folder();
     let dzi = write_deep_zoom(folder.path(), &tissue(900, 700, 6), 254, 1, "jpg");
     let container = contain(folder.path(), "a.mtm", path(&dzi));

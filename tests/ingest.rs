@@ -6,11 +6,7 @@ mod support;
 
 use microtome_codec::turbo;
 use microtome_slide::{Rect, Slide, TileId};
-use support::{folder, names, picture, succeed, write_deep_zoom, write_png};
-
-fn path(path: &std::path::Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{folder, names, path, picture, succeed, write_deep_zoom, write_png};
 
 #[test]
 fn a_deep_zoom_folder_goes_in_and_comes_out_byte_for_byte_on_any_grid() {

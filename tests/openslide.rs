@@ -14,11 +14,9 @@ use microtome_ingest::source::{self, Content, Source};
 use microtome_slide::{Rect, Slide};
 use mirax::{BACKGROUND, IMAGES, MISSING, Mirax, SIDE};
 use sha2::{Digest, Sha256};
-use support::{command, fail, folder, names, openslide, psnr, shared_data, skipped, succeed, tissue};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("test paths are UTF-8")
-}
+use support::{
+    command, fail, folder, names, openslide, path as text, psnr, shared_data, skipped, succeed, tissue,
+};
 
 fn picture() -> Rgb {
     tissue(IMAGES.0 * SIDE, IMAGES.1 * SIDE, 3)

@@ -12,19 +12,8 @@ use std::process::{Command, Output};
 
 use microtome_slide::Slide;
 use serde_json::{Value, json};
-use support::{Server, folder, shared_data, skipped, succeed};
+use support::{Server, contain, folder, path, python, shared_data, succeed};
 use webdriver::Browser;
-
-/// Python with the clients, where `scripts/setup.sh test` puts it.
-fn python(module: &str) -> Option<PathBuf> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python");
-    let has = Command::new(&python).args(["-c", &format!("import {module}")]).output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        skipped(&format!("Python has no {module} (scripts/setup.sh test installs it)"));
-        return None;
-    }
-    Some(python)
-}
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
@@ -156,8 +145,7 @@ fn openseadragon_shows_the_same_by_every_protocol() {
 fn labels_are_given_out_only_where_the_operator_says_so() {
     let Some(source) = shared_data("wsi/svs/small_HE.svs") else { return };
     let folder = folder();
-    let path = folder.path().join("a.mtm");
-    succeed(["ingest", source.to_str().unwrap(), "-o", path.to_str().unwrap()]);
+    let path = contain(folder.path(), "a.mtm", path(&source));
     let slide = Slide::open(&path).unwrap();
     for (flags, shown) in [(&[][..], false), (&["--serve-labels"][..], true)] {
         let server = Server::start(folder.path(), flags);
@@ -181,8 +169,7 @@ fn labels_are_given_out_only_where_the_operator_says_so() {
 fn colours_are_kept_described_or_converted() {
     let Some(source) = shared_data("wsi/svs/tcga-cr-7395-01a-01-ts1.svs") else { return };
     let folder = folder();
-    let path = folder.path().join("a.mtm");
-    succeed(["ingest", source.to_str().unwrap(), "-o", path.to_str().unwrap()]);
+    let path = contain(folder.path(), "a.mtm", path(&source));
     let server = Server::start(folder.path(), &[]);
     let profile = Slide::open(&path).unwrap().icc_profile().unwrap().expect("this slide has a profile");
     let pixels = |icc: &str| {

@@ -235,28 +235,3 @@ fn fingers_zoom() {
     let factor = zoom() / before;
     assert!((1.7..2.3).contains(&factor), "twice as far apart: {factor}");
 }
-
-/// A measurement, not a test: `cargo test --release --test viewer -- --ignored --nocapture`.
-#[test]
-#[allow(clippy::print_stdout, reason = "the figure is what it is for")]
-#[ignore = "prints how long the first screen takes; nothing is demanded of it"]
-fn first_screen_of_a_cold_server() {
-    let folder = folder();
-    let Some(source) = shared_data("slide/melanosiscoli_HE_20x/HE.dzi") else { return };
-    succeed(["ingest", source.to_str().unwrap(), "-o", folder.path().join("HE.mtm").to_str().unwrap()]);
-    for place in ["", "#at=7112,5588&zoom=0.5"] {
-        let mut milliseconds: Vec<f64> = (0..7)
-            .map(|_| {
-                // A new server has no tile in its cache, a new profile none in the browser's.
-                let server = Server::start(folder.path(), &[]);
-                let browser = Browser::open(1920, 1080);
-                browser.go("about:blank");
-                browser.go(&format!("http://localhost:{}/viewer/HE{place}", server.port));
-                browser.wait_until("performance.getEntriesByName('painted').length === 1");
-                browser.evaluate("performance.getEntriesByName('painted')[0].startTime").as_f64().unwrap()
-            })
-            .collect();
-        milliseconds.sort_by(f64::total_cmp);
-        println!("first full screen, {place:?}: median {:.0} ms of {milliseconds:.0?}", milliseconds[3]);
-    }
-}

@@ -147,6 +147,12 @@ impl Arguments {
             let what = "--slides-root is to be a folder of .mtm files, this is a file";
             return Err(Failure::Usage(format!("{}: {what}", root.display())));
         }
+        if let Some(root) = self.source_root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(Failure::Usage(format!(
+                "{}: --source-root is to be a folder that is there",
+                root.display()
+            )));
+        }
         let guarded = self.access()?.is_on();
         if guarded && self.public {
             let what =
@@ -186,7 +192,7 @@ impl Arguments {
             return Err(Failure::Usage(what.to_owned()));
         }
         Ok(AccessConfig {
-            auth_token: secret("--auth-token", &self.auth_token, Secret::read)?,
+            auth_token: secret("--auth-token", &self.auth_token, Secret::read_key)?,
             signing_keys: current.into_iter().chain(previous).collect(),
             jwt,
             forward_auth: self.forward_auth.clone(),

@@ -126,6 +126,30 @@ pub(crate) fn openslide() -> Option<PathBuf> {
     Some(path)
 }
 
+/// A path as an argument.
+pub(crate) fn path(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+/// A container of a source in a folder.
+pub(crate) fn contain(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let target = folder.join(name);
+    succeed(["ingest", source, "-o", path(&target)]);
+    target
+}
+
+/// Python with these modules (`a, b`): `MICROTOME_TEST_PYTHON`, or what `scripts/setup.sh test` has made.
+pub(crate) fn python(modules: &str) -> Option<PathBuf> {
+    let made = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python");
+    let python = std::env::var_os("MICROTOME_TEST_PYTHON").map_or_else(made, PathBuf::from);
+    let ready = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    if !ready.is_ok_and(|output| output.status.success()) {
+        skipped(&format!("{} does not have {modules} (scripts/setup.sh test)", python.display()));
+        return None;
+    }
+    Some(python)
+}
+
 /// A picture of smooth waves, each channel in another direction: every place looks different, and JPEG likes it.
 pub(crate) fn picture(width: u32, height: u32) -> Rgb {
     let wave = |at: u32, length: u32| (40 + 160 * (at % length).min(length - at % length) / length) as u8;

@@ -18,5 +18,6 @@ mod view;
 pub use drawing::{Drawing, Kept};
 pub use encode::{EXTENSIONS, Format, encode, jpeg_with_profile};
 pub use error::Error;
+pub use scale::resized;
 pub use turn::luma;
 pub use view::{Tone, View};

@@ -70,6 +70,17 @@ impl Scale {
     }
 }
 
+/// A picture at another size.
+#[must_use]
+pub fn resized(pixels: &Rgb, [width, height]: [u32; 2]) -> Rgb {
+    let [own_width, own_height] = [pixels.width(), pixels.height()];
+    let area = Area { x: 0.0, y: 0.0, width: own_width.into(), height: own_height.into() };
+    let mut out = Rgb::filled(width, height, [0; 3]);
+    let all = Rect { x: 0, y: 0, width: own_width, height: own_height };
+    Scale::new(area, width, height).run(pixels, all, 0, out.data_mut());
+    out
+}
+
 /// Makes rows of `width` pixels of a part of others: left, top, width, height.
 fn resize(pixels: &Rgb, [left, top, part_width, part_height]: [f64; 4], width: u32, rows: &mut [u8]) {
     // Typed: else code for all of the library's pixel formats would be made here.
@@ -88,4 +99,21 @@ fn resize(pixels: &Rgb, [left, top, part_width, part_height]: [f64; 4], width: u
 fn within(start: f64, length: f64, limit: u32) -> [f64; 2] {
     let start = start.max(0.0);
     [start, length.min(f64::from(limit) - start)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_colour_stays_one_colour_at_any_size() {
+        let pixels = Rgb::filled(40, 30, [200, 80, 160]);
+        for size in [[1, 1], [40, 30], [13, 7], [100, 2], [2, 100], [81, 77]] {
+            let resized = resized(&pixels, size);
+            assert_eq!(
+                ([resized.width(), resized.height()], resized.uniform()),
+                (size, Some([200, 80, 160]))
+            );
+        }
+    }
 }

@@ -38,7 +38,7 @@ struct Found {
 }
 
 /// Which of the slides are asked for.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Page {
     /// What is in their identifiers, in small letters.
     search: String,
@@ -97,8 +97,13 @@ impl Listing {
         if grant.is_none() && *page == Page::default() {
             return Ok(json);
         }
-        let is_seen = |id: &SlideId| grant.is_none_or(|grant| grant.covers(id)) && page.has(id);
-        to_json(slides.iter().filter(|(id, _)| is_seen(id)), page)
+        // Of ten thousands of slides that takes long enough to keep others waiting.
+        let (grant, page) = (grant.cloned(), page.clone());
+        let choosing = tokio::task::spawn_blocking(move || {
+            let is_seen = |id: &SlideId| grant.as_ref().is_none_or(|grant| grant.covers(id)) && page.has(id);
+            to_json(slides.iter().filter(|(id, _)| is_seen(id)), &page)
+        });
+        choosing.await.map_err(|_lost| Error::WorkerLost("list of slides"))?
     }
 
     /// What there is. Requests that come during a walk wait for it, even if who began it has gone: there is one walk at a time.

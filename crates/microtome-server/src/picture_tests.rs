@@ -1,8 +1,11 @@
 //! The contract of the addresses that give pictures, on a synthetic slide and without sockets: 1000 x 700 px, 256 px tiles.
 
+use std::collections::BTreeSet;
+
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use microtome_codec::{Rgb, turbo};
+use microtome_container::header::SectionKind;
 use microtome_slide::{Rect, TileId};
 use serde_json::Value;
 
@@ -272,12 +275,36 @@ async fn a_damaged_tile_makes_no_picture() {
     let fixture = Fixture::new();
     let path = fixture.root.path().join("damaged.mtm");
     ingest("synthetic:600x500,seed=5", &path);
+    let slide = microtome_slide::Slide::open(&path).expect("a slide");
+    let record =
+        slide.container().header().sections.iter().find(|s| s.kind == SectionKind::TILES).expect("tiles");
+    // In the middle of the records: nothing else is damaged.
+    let middle = (record.offset + record.length / 2) as usize;
     let mut bytes = std::fs::read(&path).expect("a file");
-    // Somewhere within the records, which are most of the file, and the last thing but the index.
-    let middle = bytes.len() * 2 / 3;
     bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0x55);
     std::fs::write(&path, bytes).expect("a file");
+    assert_eq!(fixture.get("/slides/damaged").await.0, OK, "the slide opens");
     let (status, _, body) = fixture.get("/region/damaged.jpg").await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{body:?}");
     assert!(body.len() < 200 && !body.starts_with(&[0xFF, 0xD8]));
+}
+
+/// Addresses that no program asks for, or that another document describes.
+const UNDESCRIBED: [&str; 6] = ["", "viewer", "assets", "source", "openapi.json", "dicomweb"];
+
+#[test]
+fn every_route_is_described_and_every_description_has_a_route() {
+    let first =
+        |path: &str| path.trim_start_matches('/').split(['/', '"']).next().unwrap_or_default().to_owned();
+    let routes: BTreeSet<_> = include_str!("routes.rs")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(".route(\""))
+        .map(first)
+        .collect();
+    let document: Value = serde_json::from_str(include_str!("openapi.json")).expect("JSON");
+    let described: BTreeSet<_> =
+        document["paths"].as_object().expect("paths").keys().map(|path| first(path)).collect();
+    let undescribed: BTreeSet<_> = UNDESCRIBED.map(str::to_owned).into();
+    assert_eq!(routes, described.union(&undescribed).cloned().collect());
+    assert!(described.is_disjoint(&undescribed));
 }

@@ -375,6 +375,32 @@ mod tests {
     }
 
     #[test]
+    fn a_large_picture_holds_its_share_of_the_memory_until_it_is_sent() {
+        for (bytes, held) in [(SMALL, 0), (SMALL + 1, 1), (BYTES_OF_A_MEGAPIXEL + 1, 2)] {
+            let memory = Arc::new(Semaphore::new(MEGAPIXELS as usize));
+            let permits = Arc::clone(&memory).try_acquire_many_owned(17);
+            let mut picture = Vec::with_capacity(3 * bytes);
+            picture.resize(bytes, 1_u8);
+            let body = on_its_way(picture, Ok(permits.expect("permits")));
+            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "{bytes}");
+            let part = body.slice(..10);
+            drop(body);
+            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "a part is still to be sent");
+            drop(part);
+            assert_eq!(memory.available_permits(), MEGAPIXELS as usize, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn no_more_wait_than_there_are_places() {
+        let pictures = Pictures::new(0);
+        let places: Vec<_> = (0..MAX_WAITING).map(|_| Place::take(&pictures).expect("a place")).collect();
+        assert!(Place::take(&pictures).is_none());
+        drop(places);
+        assert!(Place::take(&pictures).is_some());
+    }
+
+    #[test]
     fn webp_is_for_those_who_list_it() {
         let format = |accept: &'static str| {
             let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);

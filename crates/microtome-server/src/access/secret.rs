@@ -51,7 +51,8 @@ impl Secret {
         }
     }
 
-    /// As [`Secret::read`], for keys: whoever has something that was signed can try keys as fast as a computer can.
+    /// As [`Secret::read`], for keys and tokens: whoever has a link or a cookie that was signed with one can try others as fast
+    /// as a computer can.
     ///
     /// # Errors
     ///

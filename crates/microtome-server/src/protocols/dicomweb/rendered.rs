@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
-use microtome_codec::{Rgb, turbo};
+use microtome_codec::turbo;
 use microtome_dicom::{Frames, Kind};
 use microtome_render::{Format, Tone, View};
 use microtome_slide::Rect;
@@ -19,7 +19,7 @@ use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Picture, QUALITY, render_error};
 use crate::protocols::answer_picture;
 use crate::query::Query;
-use crate::response::{Freshness, Representation};
+use crate::response::{Freshness, Representation, version_of};
 
 /// Pixels of an associated image that is decoded.
 const MOST_DECODED: u64 = 64 << 20;
@@ -148,25 +148,23 @@ async fn answer_frame(
             let pixels = size_of(found);
             let window = Window::of(asked.viewport.as_deref(), pixels[0], pixels[1])?;
             app.limits.check(window.size)?;
+            let what = format!("{} {window:?} {format:?} {}", found.place, env!("CARGO_PKG_VERSION"));
+            let etag = format!("\"{}-a{}\"", found.open.content_id, version_of(what.as_bytes()));
+            let (content_type, freshness) = (format.media_type(), Freshness::Immutable);
+            let representation = Representation { etag: &etag, content_type, freshness };
+            if let Some(not_modified) = representation.not_modified(&request.headers) {
+                return Ok(not_modified);
+            }
             let open = Arc::clone(&found.open);
             let work = move || {
                 let source = |source| Error::Unencodable(format!("the image does not decode: {source}"));
                 let pixels = turbo::decode(&jpeg, MOST_DECODED).map_err(source)?;
                 let Rect { x, y, width, height } = window.area;
-                let pixels = scaled(&pixels.crop(x, y, width, height), window.size);
+                let pixels = microtome_render::resized(&pixels.crop(x, y, width, height), window.size);
                 let encoded = microtome_render::encode(&pixels, Tone::Colour, format, None);
                 encoded.map(Bytes::from).map_err(|source| render_error(&open, source))
             };
-            let bytes = app.dicomweb.on_decoder(app, "rendering of an image", work).await?;
-            let etag = format!("\"{}-{}-{window:?}-{format:?}\"", found.open.content_id, found.place);
-            // Commas part validators in a list, and quotes end them.
-            let etag: String = etag.replace([',', ' '], "");
-            Ok(Representation {
-                etag: &etag,
-                content_type: format.media_type(),
-                freshness: Freshness::Immutable,
-            }
-            .full(bytes))
+            Ok(representation.full(app.dicomweb.on_decoder(app, "rendering of an image", work).await?))
         }
         _ => {
             let (content, place) = (&found.open.content_id, found.place);
@@ -248,34 +246,6 @@ pub(crate) async fn thumbnail(
     }
 }
 
-/// An associated image at another size: each pixel is the mean of those it covers, at least of one.
-fn scaled(pixels: &Rgb, [width, height]: [u32; 2]) -> Rgb {
-    let span = |at: u32, to: u32, from: u32| {
-        let start = (u64::from(at) * u64::from(from) / u64::from(to)) as u32;
-        let end = (u64::from(at + 1) * u64::from(from)).div_ceil(u64::from(to)) as u32;
-        start..end.clamp(start + 1, from)
-    };
-    let mut out = Rgb::filled(width, height, [0; 3]);
-    for y in 0..height {
-        let rows = span(y, height, pixels.height());
-        for x in 0..width {
-            let columns = span(x, width, pixels.width());
-            let mut sums = [0_u64; 3];
-            for (row, column) in rows.clone().flat_map(|row| columns.clone().map(move |column| (row, column)))
-            {
-                let pixel = pixels.pixel(column, row);
-                sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(sample));
-            }
-            let count = (rows.len() * columns.len()) as u64;
-            let at = 3 * (y as usize * width as usize + x as usize);
-            for (sample, sum) in out.data_mut()[at..at + 3].iter_mut().zip(sums) {
-                *sample = ((sum + count / 2) / count) as u8;
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,13 +271,5 @@ mod tests {
             assert!(window(bad).is_err(), "{bad}");
         }
         assert_eq!(Window::of(None, 7, 5).ok(), Some(Window { area: rect(0, 0, 7, 5), size: [7, 5] }));
-    }
-
-    #[test]
-    fn scaling_takes_means_and_repeats() {
-        let pixels = Rgb::from_vec(4, 1, [[0; 3], [10; 3], [20; 3], [30; 3]].concat()).expect("sizes match");
-        assert_eq!(scaled(&pixels, [2, 1]).data(), [[5; 3], [25; 3]].concat());
-        assert_eq!(scaled(&pixels, [8, 2]).row(1)[..6], [0; 6]);
-        assert_eq!(scaled(&pixels, [1, 1]).data(), [15; 3]);
     }
 }
