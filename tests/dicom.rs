@@ -14,7 +14,7 @@ use microtome_slide::{Rect, Slide, TileId};
 use serde_json::{Value, json};
 use support::{
     Server, contain, fail, folder, microtome, names, path, psnr, python, shared_data, skipped, succeed,
-    tissue, write_deep_zoom,
+    tissue, write_deep_zoom, write_png,
 };
 
 /// Demands that dciodvfy finds no error in the files of a folder.
@@ -100,9 +100,13 @@ fn check_tiles(ours: &Slide, theirs: &Slide, levels: std::ops::Range<u8>) {
     }
 }
 
-/// A slide with a scale: a generated one, and where it is there a scanner's with label and macro.
+/// A slide with a scale: a generated one, one whose scale was stated, and where it is there a scanner's with label and macro.
 fn slides(folder: &Path) -> Vec<(&'static str, PathBuf)> {
-    let mut slides = vec![("made", contain(folder, "made.mtm", "synthetic:1100x900,seed=3"))];
+    let (image, stated) = (folder.join("image.png"), folder.join("stated.mtm"));
+    write_png(&image, &tissue(600, 500, 8));
+    succeed(["ingest", path(&image), "-o", path(&stated), "--mpp", "0.46"]);
+    let mut slides =
+        vec![("made", contain(folder, "made.mtm", "synthetic:1100x900,seed=3")), ("stated", stated)];
     if let Some(svs) = shared_data("wsi/svs/small_HE.svs") {
         slides.push(("kept", contain(folder, "kept.mtm", path(&svs))));
     }

@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// The slide's ICC profile: keep it beside the pixels, or convert them to sRGB by it, once.
     #[arg(long, value_enum, default_value = "keep")]
     icc: Icc,
+    /// Micrometres per pixel of level 0, over whatever the source says: for images that say nothing, or not the truth.
+    #[arg(long, value_name = "UM")]
+    mpp: Option<f64>,
     /// Leave out what may identify the patient: label, macro image, file name, and every property that is not known to be
     /// harmless; say what that was.
     #[arg(long)]
@@ -123,6 +126,7 @@ impl Arguments {
             jobs: self.jobs,
             to_srgb: self.icc == Icc::Srgb,
             deidentify: self.deidentify,
+            mpp: self.mpp,
         }
     }
 }

@@ -53,7 +53,7 @@ pub enum DerivedLevels {
 }
 
 /// How to ingest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Options {
     /// How level 0 goes in.
     pub mode: Mode,
@@ -68,6 +68,8 @@ pub struct Options {
     pub to_srgb: bool,
     /// Whether what may identify a patient is left out, see [`Removed`].
     pub deidentify: bool,
+    /// Micrometres per pixel, in both directions, over whatever the source says: 0.05 to 50.
+    pub mpp: Option<f64>,
 }
 
 /// What a stage counts.
@@ -208,6 +210,10 @@ impl Opened {
         if options.to_srgb && source.icc_profile.is_some() {
             source = source.into_srgb(spec)?;
             mode += ", in sRGB";
+        }
+        if let Some(mpp) = options.mpp {
+            source = source.with_mpp(mpp)?;
+            mode += &format!(", {mpp} um/px stated");
         }
         let mut removed = None;
         if options.deidentify {
@@ -421,6 +427,31 @@ mod tests {
         let error = ingested(&source, Options::default(), || fs::write(&source, &longer).expect("writes"));
         assert!(error.expect_err("another file").to_string().contains("written to while they were read"));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "the source alone");
+    }
+
+    #[test]
+    fn a_stated_scale_is_the_slides_and_another_one_is_another_slide() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = image(folder.path());
+        let stated = |mpp| Options { mpp: Some(mpp), ..Options::default() };
+        for absurd in [0.0, -0.25, 72.0, f64::NAN] {
+            let error = ingested(&source, stated(absurd), || {}).expect_err("no microscope has that");
+            assert!(matches!(error, Error::Usage(_)), "{error}");
+        }
+        let report = ingested(&source, stated(0.25), || {}).expect("ingests");
+        let Report { metadata, .. } = &report;
+        assert_eq!(metadata.mpp, Some([0.25; 2]));
+        assert_eq!(metadata.properties.get("openslide.mpp-y").map(String::as_str), Some("0.25"));
+        assert!(
+            metadata.notices.iter().any(|notice| notice.contains("stated at ingest")),
+            "{:?}",
+            metadata.notices
+        );
+        let done = |options| {
+            already_ingested(source.to_str().expect("UTF-8"), &source.with_extension("mtm"), options)
+        };
+        assert!(done(stated(0.25)).expect("compares"));
+        assert!(!done(stated(0.5)).expect("compares") && !done(Options::default()).expect("compares"));
     }
 
     #[test]

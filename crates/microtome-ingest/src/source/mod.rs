@@ -80,6 +80,9 @@ pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
+/// Micrometres per pixel that a microscope can mean; screen resolutions such as 72 dpi are beyond.
+pub(crate) const PLAUSIBLE_MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
+
 /// An opened source slide.
 pub struct Source {
     /// Width of level 0 in pixels, at least 1.
@@ -114,7 +117,34 @@ impl Source {
         };
         self
     }
+
+    /// States the micrometres per pixel, in both directions, over whatever the source says, and leaves a notice of it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what no microscope can mean.
+    pub(crate) fn with_mpp(mut self, mpp: f64) -> Result<Self, Error> {
+        if !PLAUSIBLE_MPP.contains(&mpp) {
+            let (least, most) = PLAUSIBLE_MPP.into_inner();
+            return Err(Error::Usage(format!(
+                "{mpp} micrometres per pixel are not {least} to {most}; a scan at 40x has about 0.25, one at 20x about 0.5"
+            )));
+        }
+        let instead = match self.mpp {
+            Some([x, y]) => format!("in place of {x} x {y} in the source"),
+            None => "the source says nothing of it".to_owned(),
+        };
+        self.notices.push(format!("{mpp} micrometres per pixel were stated at ingest; {instead}"));
+        for name in MPP_PROPERTIES {
+            self.properties.retain(|(other, _)| other != name);
+            self.properties.push((name.to_owned(), mpp.to_string()));
+        }
+        self.mpp = Some([mpp; 2]);
+        Ok(self)
+    }
 }
+
+/// What OpenSlide calls micrometres per pixel, horizontal and vertical.
+const MPP_PROPERTIES: [&str; 2] = ["openslide.mpp-x", "openslide.mpp-y"];
 
 /// An associated image, encoded.
 pub struct Associated {

@@ -12,13 +12,12 @@ use super::tag::{
 };
 use super::turned::Orientation;
 use crate::Error;
+use crate::source::PLAUSIBLE_MPP;
 
 /// Longest ICC profile that is read.
 const MAX_ICC_BYTES: u64 = 16 << 20;
 /// Longest text that becomes a property. OME-XML is kept whole up to here.
 const MAX_PROPERTY_BYTES: usize = 1 << 20;
-/// Micrometres per pixel that a microscope can mean; screen resolutions such as 72 dpi are beyond.
-const PLAUSIBLE_MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
 
 const TEXTS: [Tag; 9] =
     [IMAGE_DESCRIPTION, MAKE, MODEL, SOFTWARE, DATE_TIME, ARTIST, HOST_COMPUTER, COPYRIGHT, DOCUMENT_NAME];
