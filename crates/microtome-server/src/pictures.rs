@@ -1,12 +1,14 @@
 //! Pictures made on request: parts of a slide at any size, in any format.
 //!
 //! One that is made holds its memory from a budget that all share, so that no mixture of sizes takes more than that; who
-//! finds it taken waits, and if too many wait already is refused. A thread that may wait reads rows of tiles by turns with
-//! the decode pool, which decodes them, makes them smaller and encodes the picture. Not here: addresses, tiles as they are.
+//! finds it taken waits, and if too many wait already is refused. Small ones have a lane of their own. A thread that may wait
+//! reads rows of tiles by turns with the decode pool, which decodes them, makes them smaller and encodes the picture. Not
+//! here: addresses, tiles as they are.
+
+mod lane;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -17,22 +19,15 @@ use microtome_render::{Drawing, Format, Kept, View};
 use microtome_slide::TileId;
 use microtome_slide::colour::ToSrgb;
 use moka::sync::Cache;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
 use crate::tile_cache::{TileCache, TileKey};
+use lane::{Lanes, Place, on_its_way};
 
-/// Megapixels of pictures that are made at the same time, or made and not sent yet.
-const MEGAPIXELS: u32 = 32;
-/// What a megapixel takes in the making.
-const BYTES_OF_A_MEGAPIXEL: usize = 10_000_000;
-/// Pictures of fewer bytes count only while they are made.
-const SMALL: usize = 1 << 20;
-/// Pictures that may wait for their memory.
-const MAX_WAITING: usize = 256;
 /// Longest wait for a picture.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// So much less memory is for tiles' pixels than for tiles: at 256 MiB of these, 160 tiles of 256 px.
@@ -127,8 +122,7 @@ impl Limits {
 
 /// What all pictures share.
 pub(crate) struct Pictures {
-    memory: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    lanes: Lanes,
     /// By the number of the slide's opening.
     to_srgb: Cache<u64, Option<ToSrgb>>,
     /// Pixels of tiles that pictures were made of.
@@ -139,8 +133,7 @@ impl Pictures {
     /// With `cache_bytes` of tiles beside them.
     pub(crate) fn new(cache_bytes: u64) -> Self {
         Self {
-            memory: Arc::new(Semaphore::new(MEGAPIXELS as usize)),
-            waiting: AtomicUsize::new(0),
+            lanes: Lanes::new(),
             to_srgb: Cache::new(MAX_PROFILES),
             pixels: Cache::builder()
                 .max_capacity(cache_bytes / PIXELS_SHARE)
@@ -198,16 +191,14 @@ impl Pictures {
         + Send
         + 'static,
     ) -> Result<Bytes, Failure> {
-        let Some(_place) = Place::take(self) else {
+        let (lane, permits) = self.lanes.of(view.size());
+        let Some(_place) = Place::take(lane) else {
             pipeline.metrics.dropped(Dropped::Full);
             return Err(Error::Overloaded.into());
         };
         let making = async {
-            let [width, height] = view.size();
-            let megapixels = (u64::from(width) * u64::from(height)).div_ceil(1_000_000).max(1);
-            let permits = u32::try_from(megapixels).unwrap_or(MEGAPIXELS).min(MEGAPIXELS);
             // Neither is ever closed.
-            let memory = Arc::clone(&self.memory).acquire_many_owned(permits).await;
+            let memory = Arc::clone(&lane.memory).acquire_many_owned(permits).await;
             let reader = Arc::clone(&pipeline.readers).acquire_owned().await;
             let (sender, made) = oneshot::channel();
             let (pipeline, open, pixels) = (Arc::clone(pipeline), Arc::clone(open), self.pixels.clone());
@@ -236,26 +227,6 @@ impl Pictures {
         let to_srgb = to_srgb.map_err(|what| Error::BadProfile { slide: open.id.clone(), what })?;
         self.to_srgb.insert(open.instance, to_srgb.clone());
         Ok(to_srgb)
-    }
-}
-
-/// The picture as a body that holds its share of the memory until it is sent, if it is one of those that matter.
-fn on_its_way(mut picture: Vec<u8>, memory: Result<OwnedSemaphorePermit, AcquireError>) -> Bytes {
-    picture.shrink_to_fit();
-    let held = memory.ok().filter(|_| picture.len() > SMALL);
-    let held = held.and_then(|mut memory| memory.split(picture.len().div_ceil(BYTES_OF_A_MEGAPIXEL)));
-    Bytes::from_owner(OnItsWay { picture, _held: held })
-}
-
-/// The bytes of a picture and their share of the memory.
-struct OnItsWay {
-    picture: Vec<u8>,
-    _held: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for OnItsWay {
-    fn as_ref(&self) -> &[u8] {
-        &self.picture
     }
 }
 
@@ -337,28 +308,16 @@ pub(crate) fn render_error(open: &OpenSlide, source: microtome_render::Error) ->
     }
 }
 
-/// One of those that wait or are made.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(pictures: &'a Pictures) -> Option<Self> {
-        let before = pictures.waiting.fetch_add(1, Ordering::Relaxed);
-        // From here on dropping it gives it back.
-        let place = Self(&pictures.waiting);
-        (before < MAX_WAITING).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use axum::http::HeaderValue;
+    use microtome_slide::Rect;
+
+    use super::lane::MEGAPIXELS;
+    use super::*;
+    use crate::app::App;
+    use crate::config::ServerConfig;
+    use crate::slide_id::SlideId;
 
     #[test]
     fn limits_are_of_sides_and_of_area() {
@@ -374,30 +333,23 @@ mod tests {
         assert_eq!(limits.fit(u32::MAX, 1), [1000, 1]);
     }
 
-    #[test]
-    fn a_large_picture_holds_its_share_of_the_memory_until_it_is_sent() {
-        for (bytes, held) in [(SMALL, 0), (SMALL + 1, 1), (BYTES_OF_A_MEGAPIXEL + 1, 2)] {
-            let memory = Arc::new(Semaphore::new(MEGAPIXELS as usize));
-            let permits = Arc::clone(&memory).try_acquire_many_owned(17);
-            let mut picture = Vec::with_capacity(3 * bytes);
-            picture.resize(bytes, 1_u8);
-            let body = on_its_way(picture, Ok(permits.expect("permits")));
-            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "{bytes}");
-            let part = body.slice(..10);
-            drop(body);
-            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "a part is still to be sent");
-            drop(part);
-            assert_eq!(memory.available_permits(), MEGAPIXELS as usize, "{bytes}");
-        }
-    }
-
-    #[test]
-    fn no_more_wait_than_there_are_places() {
-        let pictures = Pictures::new(0);
-        let places: Vec<_> = (0..MAX_WAITING).map(|_| Place::take(&pictures).expect("a place")).collect();
-        assert!(Place::take(&pictures).is_none());
-        drop(places);
-        assert!(Place::take(&pictures).is_some());
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_small_picture_does_not_wait_behind_large_ones() {
+        let root = tempfile::tempdir().expect("a folder");
+        crate::http_tests::ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
+        let config = ServerConfig { slides_root: root.path().to_owned(), ..ServerConfig::default() };
+        let app = App::new(&config).expect("threads");
+        let (request, ()) = axum::http::Request::new(()).into_parts();
+        let open = app.slide(&request, &SlideId::from_path("a").expect("an id")).await.expect("a slide");
+        let _taken = app.pictures.lanes.large.memory.try_acquire_many(MEGAPIXELS).expect("all of it");
+        let whole = Rect { x: 0, y: 0, width: 1500, height: 1100 };
+        let draw = |[width, height]: [u32; 2]| {
+            let view = View::scaled(whole, width, height);
+            app.pictures.draw(&app.pipeline, &open, view, |pixels| pixels.data().to_vec())
+        };
+        assert_eq!(draw([1000, 1000]).await.map(|pixels| pixels.len()).ok(), Some(3_000_000));
+        let waits = tokio::time::timeout(Duration::from_millis(50), draw([1001, 1000])).await;
+        assert!(waits.is_err(), "there is no memory for a larger one");
     }
 
     #[test]
