@@ -74,9 +74,12 @@ fn part(slide: &Slide, level: u8, region: Option<Rect>) -> Result<Rect, Error> {
         return Ok(rect);
     }
     let Rect { x, y, width: w, height: h } = rect;
-    Err(Error::Usage(format!(
-        "region {x},{y},{w},{h} is empty or outside level {level}, which has {width} x {height} px"
-    )))
+    Err(Error::Usage(match w == 0 || h == 0 {
+        true => format!("region {x},{y},{w},{h} is empty; it is X,Y,WIDTH,HEIGHT"),
+        false => {
+            format!("region {x},{y},{w},{h} reaches beyond level {level}, which has {width} x {height} px")
+        }
+    }))
 }
 
 fn check_size(rect: Rect, format: Format) -> Result<(), Error> {
