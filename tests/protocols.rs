@@ -65,13 +65,15 @@ fn the_validator_of_iiif_finds_nothing_wrong() {
 #[test]
 fn schemathesis_finds_nothing_wrong() {
     let Some(python) = python("schemathesis") else { return };
-    let folder = folder();
+    let (folder, sources) = (folder(), folder());
     std::fs::create_dir(folder.path().join("case 1")).unwrap();
     for (name, source) in [("case 1/a", "synthetic:700x500,seed=1"), ("b", "synthetic:100x90,seed=2")] {
         let path = folder.path().join(format!("{name}.mtm"));
         succeed(["ingest", source, "-o", path.to_str().unwrap()]);
     }
-    let server = Server::start(folder.path(), &[]);
+    let (slide, source) = (folder.path().join("b.mtm"), sources.path().join("b.dzi"));
+    succeed(["export", slide.to_str().unwrap(), "-o", source.to_str().unwrap()]);
+    let server = Server::start(folder.path(), &["--source-root", sources.path().to_str().unwrap()]);
     let address = format!("http://localhost:{}", server.port);
     let output = Command::new(&python)
         .arg(script("openapi.py"))

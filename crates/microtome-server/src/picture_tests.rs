@@ -290,7 +290,7 @@ async fn a_damaged_tile_makes_no_picture() {
 }
 
 /// Addresses that no program asks for, or that another document describes.
-const UNDESCRIBED: [&str; 6] = ["", "viewer", "assets", "source", "openapi.json", "dicomweb"];
+const UNDESCRIBED: [&str; 5] = ["", "viewer", "assets", "openapi.json", "dicomweb"];
 
 #[test]
 fn every_route_is_described_and_every_description_has_a_route() {
