@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 
 use crate::access::address::{canonical, place};
 use crate::access::client::{Client, ClientError};
@@ -19,11 +20,21 @@ use crate::error::Error;
 const REMEMBERED: Duration = Duration::from_secs(5);
 const MAX_REMEMBERED: u64 = 16_384;
 
+/// How long credentials are known that a yes was given to.
+const KNOWN: Duration = Duration::from_secs(600);
+
+/// Questions at once about others: half of what is asked at once in all. Who is let in does not wait behind a crowd at the
+/// door.
+const MAX_STRANGERS: usize = 32;
+
 /// Longest wait for an answer, a turn to ask included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest page that comes with a refusal, in bytes.
 const MAX_BODY: usize = 64 << 10;
+
+/// What says who is asking.
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// What the service is told of a request, besides `X-Forwarded-*`.
 const TOLD: [HeaderName; 3] =
@@ -52,12 +63,21 @@ pub(crate) struct ForwardAuth {
     client: Client,
     /// Who may do what, by a hash of both.
     passed: Cache<[u8; 32], ()>,
+    /// Credentials that may do something, by a hash.
+    known: Cache<[u8; 32], ()>,
+    strangers: Semaphore,
 }
 
 impl ForwardAuth {
     pub(crate) fn new(url: &str) -> Result<Self, ClientError> {
-        let passed = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
-        Ok(Self { url: url.to_owned(), client: Client::new(url, PATIENCE)?, passed })
+        let remembered = |time| Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(time).build();
+        Ok(Self {
+            url: url.to_owned(),
+            client: Client::new(url, PATIENCE)?,
+            passed: remembered(REMEMBERED),
+            known: remembered(KNOWN),
+            strangers: Semaphore::new(MAX_STRANGERS),
+        })
     }
 
     /// Lets a request pass, or gives the answer to it. `base` is this server's address as the client knows it. Requests
@@ -69,16 +89,18 @@ impl ForwardAuth {
         let query = if question == path { request.uri.query().unwrap_or_default() } else { "" };
         let key = key(&request.headers, &[base, question, query]);
         let told = told(request, base, &path).map_err(Answer::Fault)?;
+        let who = CREDENTIALS.iter().any(|name| request.headers.contains_key(name));
+        let who = who.then(|| self::key(&request.headers, &[]));
         let mut asked = false;
         let yes = self.passed.try_get_with(key, async {
             asked = true;
-            self.question(&told).await
+            self.question(&told, who).await
         });
         let refused = match yes.await {
             Ok(()) => return Ok(()),
             Err(shared) if asked => shared,
             // A refusal may hold what is for one client alone, such as the cookie of a login that has begun.
-            Err(_of_another) => match self.question(&told).await {
+            Err(_of_another) => match self.question(&told, who).await {
                 Ok(()) => return Ok(()),
                 Err(refused) => Arc::new(refused),
             },
@@ -86,7 +108,27 @@ impl ForwardAuth {
         Err(answer(&refused))
     }
 
-    async fn question(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Asks about somebody, or nobody in particular, when it is their turn.
+    async fn question(&self, headers: &HeaderMap, who: Option<[u8; 32]>) -> Result<(), Refused> {
+        let asking = async {
+            let _turn = match who.is_some_and(|who| self.known.contains_key(&who)) {
+                true => None,
+                // It is never closed.
+                false => self.strangers.acquire().await.ok(),
+            };
+            self.put(headers).await
+        };
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(answer) => answer?,
+            Err(_elapsed) => return Err(Refused::Silent(ClientError::TooSlow(self.url.clone()))),
+        }
+        if let Some(who) = who {
+            self.known.insert(who, ()).await;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let mut request = Request::get(self.url.as_str());
         if let Some(own) = request.headers_mut() {
             own.clone_from(headers);
@@ -163,8 +205,7 @@ fn answer(refused: &Refused) -> Answer {
 
 /// A name for who asks for what. Every part has its length before it, so that none can reach into the next.
 fn key(headers: &HeaderMap, what: &[&str]) -> [u8; 32] {
-    let credentials = [header::AUTHORIZATION, header::COOKIE];
-    let values: Vec<&[u8]> = credentials
+    let values: Vec<&[u8]> = CREDENTIALS
         .iter()
         .flat_map(|name| {
             // Which header a value is of matters too.

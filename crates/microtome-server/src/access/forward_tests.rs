@@ -13,7 +13,7 @@ use crate::access::jwt::JwtConfig;
 use crate::access::secret::Secret;
 use crate::access::tests::Guarded;
 
-/// A server that gives every request to a function, and its answer back as it is.
+/// A server that gives every request to a function, and its answer back as it is; an empty one never.
 struct Service {
     url: String,
     /// Heads of requests, in small letters.
@@ -37,6 +37,9 @@ impl Service {
                     let head = String::from_utf8_lossy(&head).to_lowercase();
                     let answer = answer(&head);
                     seen.lock().expect("the heads").push(head);
+                    if answer.is_empty() {
+                        std::future::pending::<()>().await;
+                    }
                     // Some are not waited for.
                     let _ = stream.write_all(answer.as_bytes()).await;
                 });
@@ -239,6 +242,29 @@ async fn who_has_a_token_is_not_asked_about() {
     assert_eq!(service.asked(), 0);
     assert_eq!(guarded.status("/slides", &[("authorization", "Bearer another"), ANN]).await, 200);
     assert_eq!(guarded.status("/slides", &[("authorization", "Bearer another")]).await, 302);
+}
+
+#[tokio::test]
+async fn who_was_let_in_does_not_wait_behind_a_crowd_of_strangers() {
+    let service = Service::start(|head| match head.contains("user=ann") {
+        true => answer("204 No Content", "", ""),
+        false => String::new(),
+    });
+    let service = service.await;
+    let guarded = Arc::new(service.guarded());
+    assert_eq!(guarded.status("/slides", &[ANN]).await, 200);
+    let strangers: Vec<_> = (0..100)
+        .map(|i| {
+            let guarded = Arc::clone(&guarded);
+            tokio::spawn(async move { guarded.status(&format!("/tiles/{i}/0/0_0.jpg"), &[]).await })
+        })
+        .collect();
+    while service.asked() < 33 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(guarded.status("/tiles/case/a/9/0_0.jpg", &[ANN]).await, 200);
+    assert!(strangers.iter().all(|stranger| !stranger.is_finished()), "nobody had to give up first");
+    strangers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
