@@ -1,5 +1,6 @@
 //! The name by which a request is found again: in the answer, and in the log if something went wrong.
 
+use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Carries the id, of requests (from a client or a proxy that has one already) and of answers.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Room for an id of ours.
+const LENGTH: usize = 25;
 
 /// Longest id that is taken over.
 const MAX_LENGTH: usize = 128;
@@ -31,7 +35,9 @@ impl RequestId {
     }
 
     fn new() -> Self {
-        let id = format!("{:08x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut id = String::with_capacity(LENGTH);
+        // A String takes whatever is written.
+        let _ = write!(id, "{:08x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
         // Hexadecimal digits always are a header's value.
         Self(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-")))
     }

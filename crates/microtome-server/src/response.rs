@@ -95,8 +95,12 @@ pub(crate) fn momentary(content_type: &'static str, body: impl Into<Bytes>) -> R
     response
 }
 
+/// Room for the headers that an answer has when it leaves.
+const HEADERS: usize = 12;
+
 fn content(content_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
+    response.headers_mut().reserve(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

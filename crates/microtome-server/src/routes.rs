@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -60,20 +60,30 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. `*` leaves out what a
 /// browser would add by itself: a page elsewhere sees what it has a token or a signed address for. (Fetch standard, "CORS
 /// protocol".)
-const COMMON: [(&str, &str); 5] = [
-    ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "etag,content-length,link,retry-after,server-timing,x-request-id"),
-    ("cross-origin-resource-policy", "cross-origin"),
-    ("timing-allow-origin", "*"),
-    ("x-content-type-options", "nosniff"),
+const COMMON: [Constant; 5] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, value("*")),
+    (
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        value("etag,content-length,link,retry-after,server-timing,x-request-id"),
+    ),
+    (HeaderName::from_static("cross-origin-resource-policy"), value("cross-origin")),
+    (HeaderName::from_static("timing-allow-origin"), value("*")),
+    (header::X_CONTENT_TYPE_OPTIONS, value("nosniff")),
 ];
 
 /// What a browser is told that asks whether it may ask. It may remember that for a day. `Authorization` is not among `*`.
-const PREFLIGHT: [(&str, &str); 3] = [
-    ("access-control-allow-methods", "GET,HEAD,OPTIONS"),
-    ("access-control-allow-headers", "*,authorization"),
-    ("access-control-max-age", "86400"),
+const PREFLIGHT: [Constant; 3] = [
+    (header::ACCESS_CONTROL_ALLOW_METHODS, value("GET,HEAD,OPTIONS")),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, value("*,authorization")),
+    (header::ACCESS_CONTROL_MAX_AGE, value("86400")),
 ];
+
+/// A header that is always the same.
+type Constant = (HeaderName, HeaderValue);
+
+const fn value(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
+}
 
 /// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for
 /// all that: each costs every tile as much as its headers.
@@ -85,7 +95,7 @@ async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let mut response = answer(&app, request, next).await;
     app.metrics.request(route, response.status());
     log(&id, &method, &uri, &response, start);
-    add(&mut response, &COMMON);
+    add(&mut response, COMMON);
     app.keep_private(uri.path(), response.headers_mut());
     response.headers_mut().insert(request_id::HEADER, id.into_value());
     response
@@ -94,7 +104,7 @@ async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
-        add(&mut response, &PREFLIGHT);
+        add(&mut response, PREFLIGHT);
         return response;
     }
     if let Err(response) = app.admit(&mut request).await {
@@ -106,10 +116,8 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     }
 }
 
-fn add(response: &mut Response, headers: &[(&'static str, &'static str)]) {
-    for &(name, value) in headers {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
+fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
+    response.headers_mut().extend(constants);
 }
 
 /// What is our fault is an error; everything else is for who looks closely, and never a line per tile.
@@ -119,8 +127,9 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: I
         let error = response.extensions().get::<Failure>().map(tracing::field::display);
         tracing::error!(request_id, %method, path, error, "not answered");
     }
-    let ms = start.elapsed().as_secs_f64() * 1e3;
-    tracing::debug!(request_id, %method, path, status = status.as_u16(), ms, "answered");
+    // Looked at where the line is written only.
+    let ms = || start.elapsed().as_secs_f64() * 1e3;
+    tracing::debug!(request_id, %method, path, status = status.as_u16(), ms = ms(), "answered");
 }
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
