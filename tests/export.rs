@@ -235,6 +235,21 @@ fn associated_images_come_out_as_they_are_stored() {
         assert!(Some(fs::read(at(end)).unwrap()) == slide.associated(&image.name).unwrap());
         assert!(fail(2, export(other)).contains(&image.media_type));
     }
+    // And go in again from what was exported: JPEG to the byte, others as the pixels that they are.
+    for end in ["tif", "svs"] {
+        let file = folder.path().join(format!("whole.{end}"));
+        succeed(["export", path(&container), "-o", path(&file)]);
+        let again = Slide::open(&contain(folder.path(), &format!("{end}.mtm"), path(&file))).unwrap();
+        for image in &slide.metadata().associated {
+            let same = again.metadata().associated.iter().find(|other| other.name == image.name).unwrap();
+            assert_eq!((same.width, same.height), (image.width, image.height), "{end}: {}", image.name);
+            if image.media_type == "image/jpeg" {
+                let stored = |slide: &Slide| slide.associated(&image.name).unwrap();
+                assert!(stored(&again) == stored(&slide), "{end}: {}", image.name);
+            }
+        }
+        assert_eq!(again.metadata().associated.len(), 3, "{end}");
+    }
 }
 
 #[test]

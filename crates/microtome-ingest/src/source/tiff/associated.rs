@@ -1,4 +1,5 @@
-//! Associated images of an Aperio slide: its striped pages.
+//! Associated images of an Aperio slide: its striped pages. Those of other files whose PageName says so, as our own export
+//! writes them.
 //!
 //! A line of a page's ImageDescription begins with `label` or `macro`, or NewSubfileType says so; the thumbnail's has sizes. Not here:
 //! other vendors' associated images.
@@ -9,12 +10,19 @@ use microtome_codec::turbo;
 use super::ifd::{Directory, Tiff};
 use super::page::{Compression, Page, Photometric};
 use super::pixels;
-use super::tag::{IMAGE_DESCRIPTION, NEW_SUBFILE_TYPE};
+use super::tag::{IMAGE_DESCRIPTION, NEW_SUBFILE_TYPE, PAGE_NAME};
 use crate::Error;
 use crate::source::Associated;
 
 /// Pixels of an associated image, which is decoded whole.
 const MAX_PIXELS: u64 = 64 << 20;
+
+/// The name of the associated image in a page that is named so.
+pub(super) fn page_name(tiff: &Tiff, directory: &Directory) -> Result<Option<&'static str>, Error> {
+    let named = tiff.text(directory, PAGE_NAME)?.unwrap_or_default();
+    let known = ["label", "macro", "thumbnail"];
+    Ok(known.into_iter().find(|name| named.trim().eq_ignore_ascii_case(name)))
+}
 
 /// The name of the associated image in a striped page of an Aperio slide.
 pub(super) fn name(tiff: &Tiff, directory: &Directory) -> Result<&'static str, Error> {

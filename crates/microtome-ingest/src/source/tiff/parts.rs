@@ -116,9 +116,10 @@ fn associated_in(
         let other = ome.others.iter().find(|other| directory.place == place_of(other.page));
         return Ok(other.and_then(|other| other.associated));
     }
-    match aperio && !directory.has(TILE_WIDTH) {
+    match aperio {
+        true if directory.has(TILE_WIDTH) => Ok(None),
         true => associated::name(tiff, directory).map(Some),
-        false => Ok(None),
+        false => associated::page_name(tiff, directory),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) const STRIP_BYTE_COUNTS: Tag = Tag(279, "StripByteCounts");
 pub(super) const X_RESOLUTION: Tag = Tag(282, "XResolution");
 pub(super) const Y_RESOLUTION: Tag = Tag(283, "YResolution");
 pub(super) const PLANAR_CONFIGURATION: Tag = Tag(284, "PlanarConfiguration");
+pub(super) const PAGE_NAME: Tag = Tag(285, "PageName");
 pub(super) const RESOLUTION_UNIT: Tag = Tag(296, "ResolutionUnit");
 pub(super) const SOFTWARE: Tag = Tag(305, "Software");
 pub(super) const DATE_TIME: Tag = Tag(306, "DateTime");
