@@ -88,7 +88,7 @@ impl<'a> Drawing<'a> {
     pub fn new(slide: &'a Slide, view: View) -> Self {
         let (level, area) = view.source(slide.levels());
         let grid = slide.levels()[usize::from(level)];
-        let is_exact = area.is_exactly(view.width, view.height);
+        let is_exact = area.is_exactly(view.width, view.height, &grid);
         let scale = (!is_exact).then(|| Scale::new(area, view.width, view.height));
         let rect = area.pixels(scale.map_or([0.0; 2], |scale| scale.margin()), &grid);
         Self {

@@ -95,10 +95,11 @@ fn resize(pixels: &Rgb, [left, top, part_width, part_height]: [f64; 4], width: u
     Resizer::new().resize_typed(&source, &mut target, &options).expect("the part lies within the pixels");
 }
 
-/// A span within `limit` pixels, however its ends were rounded.
+/// A span within `limit` pixels, however its ends were rounded; the last pixel, if it begins behind that.
 fn within(start: f64, length: f64, limit: u32) -> [f64; 2] {
-    let start = start.max(0.0);
-    [start, length.min(f64::from(limit) - start)]
+    let limit = f64::from(limit);
+    let start = if start < limit { start.max(0.0) } else { limit - 1.0 };
+    [start, length.min(limit - start)]
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! Views of synthetic slides against their pixels.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use microtome_codec::Rgb;
-use microtome_slide::{Rect, Slide};
+use microtome_codec::payload::VerbatimParams;
+use microtome_codec::turbo::{self, Subsampling};
+use microtome_container::{Level, NewSection, SectionKind, SlideId, Writer};
+use microtome_slide::{Grid, Rect, Slide, TileId};
 
 use crate::{Drawing, View};
 
@@ -19,6 +23,33 @@ fn slide(folder: &Path, source: &str) -> Slide {
     let path = folder.join("a.mtm");
     let options = microtome_ingest::Options::default();
     microtome_ingest::ingest(source, &path, options, &Quiet, &AtomicBool::new(false)).expect("an ingest");
+    Slide::open(&path).expect("a slide")
+}
+
+/// A slide of 222 x 299 px whose levels were rounded down, as pyramids in TIFF and DICOM mostly are: 111 x 149, 55 x 74, ...
+fn rounded_down(folder: &Path) -> Slide {
+    let mut pixels = Rgb::filled(222, 299, [0; 3]);
+    for (i, pixel) in pixels.data_mut().as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        *pixel = [(i % 222) as u8, (i / 222 * 255 / 299) as u8, 128];
+    }
+    let sizes: Vec<_> = (0..=9).map(|level| ((222_u32 >> level).max(1), (299_u32 >> level).max(1))).collect();
+    let levels = sizes.iter().map(|&(width, height)| Level { width, height, stored: true }).collect();
+    let path = folder.join("down.mtm");
+    let writer = Writer::create(&path, 0, 64, 0, levels).expect("a writer");
+    for (level, &(width, height)) in (0..).zip(&sizes) {
+        let whole = crate::scale::resized(&pixels, [width, height]);
+        let grid = Grid { width, height, tile_size: 64, overlap: 0 };
+        for (row, column) in (0..grid.rows()).flat_map(|row| (0..grid.columns()).map(move |c| (row, c))) {
+            let Rect { x, y, width, height } = grid.tile_rect(column, row).expect("within the level");
+            let jpeg = turbo::encode(&whole.crop(x, y, width, height), 95, Subsampling::Chroma444);
+            writer.put(TileId { level, column, row }, &jpeg.expect("a tile")).expect("room for it");
+        }
+    }
+    let parameters =
+        VerbatimParams { derived_quality: 85, derived_subsampling: Subsampling::Chroma444, streams: vec![] };
+    let section = |kind, critical, bytes| NewSection { kind: SectionKind(kind), critical, codec: 0, bytes };
+    let sections = [section(*b"CPAR", true, parameters.to_bytes()), section(*b"META", false, b"{}".to_vec())];
+    writer.finish(SlideId([7; 16]), &sections, &mut |_| ControlFlow::Continue(())).expect("a container");
     Slide::open(&path).expect("a slide")
 }
 
@@ -119,4 +150,53 @@ fn a_level_is_seen_as_it_is_where_it_is_rounded_up() {
     let region = Rect { x: 2048, y: 1024, width: 953, height: 979 };
     let pixels = slide.read_region(2, Rect { x: 512, y: 256, width: 239, height: 245 }).expect("a region");
     assert_eq!(draw(&slide, View::scaled(region, 239, 245)), pixels);
+}
+
+#[test]
+fn levels_that_were_rounded_down_are_seen_to_their_edges() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slide = rounded_down(folder.path());
+    let whole = Rect { x: 0, y: 0, width: 222, height: 299 };
+    for (level, grid) in slide.levels().iter().enumerate() {
+        let own = Rect { x: 0, y: 0, width: grid.width, height: grid.height };
+        let pixels = slide.read_region(level as u8, own).expect("a region");
+        assert!(draw(&slide, View::scaled(whole, grid.width, grid.height)) == pixels, "level {level}");
+    }
+    // All parts that viewers ask for which know tiles by IIIF, sizes rounded up and down; and parts between them.
+    for level in 0..9 {
+        let side = 64 << level;
+        for (x, y) in (0..299).step_by(side).flat_map(|y| (0..222).step_by(side).map(move |x| (x, y))) {
+            let (x, y) = (x as u32, y as u32);
+            let region = Rect { x, y, width: (222 - x).min(side as u32), height: (299 - y).min(side as u32) };
+            let up = [region.width, region.height].map(|length| length.div_ceil(1 << level));
+            let down = [region.width, region.height].map(|length| (length >> level).max(1));
+            for [width, height] in [up, down, [up[0], down[1]], [down[0], up[1]]] {
+                check_place(&slide, region, [width, height]);
+            }
+        }
+    }
+    for (x, y) in (0..299).step_by(23).flat_map(|y| (0..222).step_by(19).map(move |x| (x, y))) {
+        let region = Rect { x, y, width: 222 - x, height: 299 - y };
+        for size in [[1, 1], [3, 17], [27, 37], [28, 38], [55, 75], [111, 150], [223, 299]] {
+            check_place(&slide, region, size);
+        }
+    }
+}
+
+/// Demands that the middle of a picture has the colour that the slide has there: red tells the column, green the row.
+fn check_place(slide: &Slide, region: Rect, [width, height]: [u32; 2]) {
+    let picture = draw(slide, View::scaled(region, width, height));
+    assert_eq!([picture.width(), picture.height()], [width, height]);
+    let at = |length: u32, size: u32| f64::from(length) * (f64::from(size / 2) + 0.5) / f64::from(size);
+    let x = f64::from(region.x) + at(region.width, width) - 0.5;
+    let y = f64::from(region.y) + at(region.height, height) - 0.5;
+    let pixel = ((height / 2 * width + width / 2) * 3) as usize;
+    let found = [picture.data()[pixel], picture.data()[pixel + 1]].map(f64::from);
+    let coarse = f64::from((region.width / width).max(region.height / height));
+    for (found, expected) in found.into_iter().zip([x, y * 255.0 / 299.0]) {
+        assert!(
+            (found - expected).abs() < 3.0 + coarse,
+            "{region:?} to {width} x {height}: {found}, not {expected}"
+        );
+    }
 }

@@ -85,7 +85,7 @@ impl View {
             Part::Scaled { x, y, width, height } => {
                 let region = Rect { x, y, width, height };
                 let level = self.nearest_finer(levels, region);
-                if let Some(area) = self.pixels_of(&levels[0], level, region) {
+                if let Some(area) = self.pixels_of(levels, level, region) {
                     return (level, area);
                 }
                 let factor = f64::from(level).exp2();
@@ -95,17 +95,22 @@ impl View {
         }
     }
 
-    /// The part as whole pixels of a level, if the picture is just those: at the slide's right and lower edge a level's last
-    /// ones may stand for fewer of level 0.
-    fn pixels_of(&self, full: &Grid, level: u8, region: Rect) -> Option<Area> {
-        let span = |start: u32, length: u32, full: u32, size: u32| {
+    /// The part as whole pixels of a level, if the picture is just those. At the slide's right and lower edge a level's last
+    /// ones may stand for fewer pixels of level 0 than others, or, where the source rounded its size down, for more.
+    fn pixels_of(&self, levels: &[Grid], level: u8, region: Rect) -> Option<Area> {
+        let (full, own) = (&levels[0], &levels[usize::from(level)]);
+        let span = |start: u32, length: u32, full: u32, own: u32, size: u32| {
             let step = 1_u32.checked_shl(u32::from(level))?;
-            let ends = length.is_multiple_of(step) || start.checked_add(length)? == full;
-            let fits = start.is_multiple_of(step) && ends && length.div_ceil(step) == size;
+            let end = start.checked_add(length)?;
+            let own_end = match end == full {
+                true => own,
+                false => end.is_multiple_of(step).then_some(end / step)?,
+            };
+            let fits = start.is_multiple_of(step) && own_end.checked_sub(start / step) == Some(size);
             fits.then_some(f64::from(start / step))
         };
-        let x = span(region.x, region.width, full.width, self.width)?;
-        let y = span(region.y, region.height, full.height, self.height)?;
+        let x = span(region.x, region.width, full.width, own.width, self.width)?;
+        let y = span(region.y, region.height, full.height, own.height, self.height)?;
         Some(Area { x, y, width: self.width.into(), height: self.height.into() })
     }
 
@@ -120,7 +125,7 @@ impl View {
         let is_fine = |level: u8| {
             let has_enough = u64::from(width) >= u64::from(self.width) << level
                 && u64::from(height) >= u64::from(self.height) << level;
-            has_enough || self.pixels_of(&levels[0], level, region).is_some()
+            has_enough || self.pixels_of(levels, level, region).is_some()
         };
         let coarsest = levels.len().saturating_sub(1).min(31) as u8;
         let finest = (0..=coarsest).rev().find(|&level| is_fine(level)).unwrap_or(0);
@@ -138,12 +143,14 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// Whether it is whole pixels, as many as these.
-    pub(crate) fn is_exactly(&self, width: u32, height: u32) -> bool {
+    /// Whether it is whole pixels of a level, as many as these.
+    pub(crate) fn is_exactly(&self, width: u32, height: u32, grid: &Grid) -> bool {
+        let Rect { width: own_width, height: own_height, .. } = self.pixels([0.0; 2], grid);
         self.x.fract() == 0.0
             && self.y.fract() == 0.0
             && self.width == f64::from(width)
             && self.height == f64::from(height)
+            && [own_width, own_height] == [width, height]
     }
 
     /// The pixels that it touches and `margin` more each way, within a level.
@@ -197,7 +204,27 @@ mod tests {
         }
         let (level, area) = View::scaled(rect(3, 5, 1000, 1000), 500, 500).source(&levels);
         assert_eq!((level, area), (1, Area { x: 1.5, y: 2.5, width: 500.0, height: 500.0 }));
-        assert!(!area.is_exactly(500, 500));
+        assert!(!area.is_exactly(500, 500, &levels[1]));
+    }
+
+    #[test]
+    fn levels_that_were_rounded_down_are_taken_as_they_are() {
+        let sizes = [(2220, 2967), (1110, 1483), (555, 741), (277, 370)];
+        let levels = sizes.map(|(width, height)| Grid { width, height, tile_size: 500, overlap: 0 });
+        let whole = Rect { x: 0, y: 0, width: 2220, height: 2967 };
+        for ((width, height), level) in sizes.into_iter().zip(0..) {
+            let (found, area) = View::scaled(whole, width, height).source(&levels);
+            assert_eq!((found, area.is_exactly(width, height, &levels[usize::from(level)])), (level, true));
+        }
+        // What IIIF viewers ask for at the lower edge, rounded up, is made of what is there.
+        let edge = Rect { x: 1000, y: 2000, width: 1000, height: 967 };
+        let (level, area) = View::scaled(edge, 500, 484).source(&levels);
+        assert!(!area.is_exactly(500, 484, &levels[usize::from(level)]));
+        let (level, area) = View::scaled(edge, 500, 483).source(&levels);
+        assert_eq!(area, Area { x: 500.0, y: 1000.0, width: 500.0, height: 483.0 });
+        assert_eq!(level, 1);
+        // Beyond the level there is nothing to take.
+        assert!(!Area { x: 0.0, y: 1000.0, width: 500.0, height: 484.0 }.is_exactly(500, 484, &levels[1]));
     }
 
     #[test]

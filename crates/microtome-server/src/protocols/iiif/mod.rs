@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use microtome_render::{Format, Tone};
-use microtome_slide::{Grid, Slide, TileId};
+use microtome_slide::{Slide, TileId};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -197,8 +197,11 @@ fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<TileId> {
     }
     let full = slide.levels()[0];
     (0_u8..).zip(slide.levels()).find_map(|(level, grid)| {
-        let (column, width) = span_of(grid, level, region.x, region.width, full.width, size[0])?;
-        let (row, height) = span_of(grid, level, region.y, region.height, full.height, size[1])?;
+        let side = grid.tile_size;
+        let (column, width) =
+            span_of([side, grid.width], level, region.x, region.width, full.width, size[0])?;
+        let (row, height) =
+            span_of([side, grid.height], level, region.y, region.height, full.height, size[1])?;
         // One with overlap shows more than was asked for.
         let rect = grid.tile_rect(column, row)?;
         ([rect.width, rect.height] == [width, height]).then_some(TileId { level, column, row })
@@ -206,16 +209,26 @@ fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<TileId> {
 }
 
 /// The column (or row) of a level that covers just `length` pixels of level 0 from `start` on, and how many pixels it has
-/// of its own. Viewers round the size of the last one up or down.
-fn span_of(grid: &Grid, level: u8, start: u32, length: u32, full: u32, size: u32) -> Option<(u32, u32)> {
-    let side = u64::from(grid.tile_size) << level;
+/// of its own: `side`, or what is left of the level's `own`. Viewers round the size of the last one up or down, and so do
+/// sources.
+fn span_of(
+    [side, own]: [u32; 2],
+    level: u8,
+    start: u32,
+    length: u32,
+    full: u32,
+    size: u32,
+) -> Option<(u32, u32)> {
+    let covered = u64::from(side) << level;
     let (start, length, full) = (u64::from(start), u64::from(length), u64::from(full));
-    if start % side != 0 || length != side.min(full - start) {
+    if start % covered != 0 || length != covered.min(full - start) {
         return None;
     }
     let (up, down) = (length.div_ceil(1 << level), (length >> level).max(1));
+    let column = (start / covered) as u32;
+    let left = own.checked_sub(column.checked_mul(side)?).filter(|&left| left > 0)?;
     let fits = u64::from(size) == up || u64::from(size) == down;
-    fits.then_some(((start / side) as u32, up as u32))
+    fits.then_some((column, left.min(side)))
 }
 
 /// The still encoded path of a request below `prefix`.
@@ -234,10 +247,6 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn grid(width: u32, level: u8) -> Grid {
-        Grid { width: width.div_ceil(1 << level), height: 1, tile_size: 256, overlap: 0 }
-    }
 
     #[test]
     fn tiles_are_told_by_what_they_cover() {
@@ -258,8 +267,27 @@ mod tests {
             (1, 256, 512, 256, None),
             (10, 0, 1000, 1, Some((0, 1))),
         ] {
-            let found = span_of(&grid(1000, level), level, start, length, 1000, size);
+            let own = 1000_u32.div_ceil(1 << level);
+            let found = span_of([256, own], level, start, length, 1000, size);
             assert_eq!(found, expected, "{level} {start} {length} {size}");
+        }
+    }
+
+    #[test]
+    fn tiles_of_levels_that_were_rounded_down_are_their_own_size() {
+        // 2967 px: levels of 2967, 1483, 741 px, in tiles of 500 px.
+        for (full, own, level, start, length, size, expected) in [
+            (2967, 1483, 1, 2000, 967, 484, Some((2, 483))),
+            (2967, 1483, 1, 2000, 967, 483, Some((2, 483))),
+            (2967, 1483, 1, 2000, 967, 482, None),
+            (2967, 741, 2, 2000, 967, 242, Some((1, 241))),
+            (2967, 741, 2, 2000, 967, 241, Some((1, 241))),
+            (2967, 741, 2, 0, 2000, 500, Some((0, 500))),
+            // A last pixel that fell away.
+            (1001, 500, 1, 1000, 1, 1, None),
+        ] {
+            let found = span_of([500, own], level, start, length, full, size);
+            assert_eq!(found, expected, "{own} {start} {length} {size}");
         }
     }
 }
