@@ -181,14 +181,14 @@ fn what_openslide_does_not_take_for_what_it_is_named_is_refused() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    for name in ["text.bif", "text.vms", "text.vmu", "text.svslide"] {
+    for name in ["text.vms", "text.vmu", "text.svslide"] {
         refused(&write(name, b"this is no slide"), &library, &[name, "does not know it"]);
     }
-    refused(&write("LOUD.BIF", b"II*\0"), &library, &["small letters"]);
+    refused(&write("LOUD.VMS", b"[Unc"), &library, &["small letters"]);
     refused(&write("head.czi", b"ZISRAWFILE"), &library, &["head.czi"]);
     if let Some(tiff) = shared_data("wsi/tiff/openslide-python_boxes.tiff") {
-        let path = write("boxes.bif", &std::fs::read(tiff).unwrap());
-        refused(&path, &library, &["boxes.bif", "Ventana BIF", "takes it for generic-tiff"]);
+        let path = write("boxes.svslide", &std::fs::read(tiff).unwrap());
+        refused(&path, &library, &["boxes.svslide", "Sakura svslide", "takes it for generic-tiff"]);
     }
     if let Some(czi) = shared_data("wsi/czi/newCZI_compressed.czi") {
         refused(&czi, &library, &["newCZI_compressed.czi: opening: OpenSlide 4.", "Z"]);

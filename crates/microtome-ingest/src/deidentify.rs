@@ -30,7 +30,7 @@ pub struct Removed {
 const MAX_VALUE: usize = 80;
 /// Properties that are kept if their value is made of numbers no further from zero than this: a longer one may be anybody's
 /// number.
-const NUMBERS: [(&str, f64); 20] = [
+const NUMBERS: [(&str, f64); 22] = [
     ("aperio.AppMag", 1e3),
     ("aperio.Left", 1e3),
     ("aperio.LineAreaXOffset", 1e3),
@@ -51,6 +51,8 @@ const NUMBERS: [(&str, f64); 20] = [
     ("openslide.objective-power", 1e3),
     ("tiff.XResolution", 1e6),
     ("tiff.YResolution", 1e6),
+    ("ventana.Magnification", 1e3),
+    ("ventana.ScanRes", 1e3),
 ];
 /// Properties that are kept if their value is one of these words.
 const WORDS: [(&str, &[&str]); 2] = [

@@ -2,9 +2,10 @@
 
 use microtome_codec::coefficients::{ScanHeader, Tile, Writer};
 
-/// A white tile that is stored like the complete `stream` of another: in its tables, sampling and colours.
-pub(super) fn white_like(
+/// A tile of one shade of grey that is stored like the complete `stream` of another: in its tables, sampling and colours.
+pub(super) fn blank_like(
     stream: &[u8],
+    shade: u8,
     rgb: bool,
     (width, height): (u32, u32),
 ) -> Result<Vec<u8>, microtome_codec::Error> {
@@ -15,8 +16,11 @@ pub(super) fn white_like(
         if number > 0 && !rgb {
             continue;
         }
-        // A mean of 255 is 127 beyond the middle, 8 times that in a DC coefficient; what is more is clipped.
-        let dc = (8 * 127_u16).div_ceil(plane.table[0]) as i16;
+        // The mean's distance from the middle, 8 times, is the DC coefficient. White is not to be grey: what is more is clipped.
+        let (mean, step) = (8 * (i32::from(shade) - 128), i32::from(plane.table[0].max(1)));
+        let dc =
+            if shade == 255 { (mean + step - 1) / step } else { (mean + mean.signum() * step / 2) / step };
+        let dc = dc as i16;
         plane.coefficients.iter_mut().step_by(64).for_each(|coefficient| *coefficient = dc);
     }
     let mut blank = Vec::new();

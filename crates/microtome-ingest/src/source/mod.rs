@@ -90,7 +90,7 @@ pub struct Source {
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
     /// Kind of source in a word: `deep-zoom`, `dicom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`,
-    /// `ome-tiff`, `png`, `jpeg`, `synthetic`, `openslide-mirax` and others that OpenSlide reads.
+    /// `ventana-bif`, `ome-tiff`, `png`, `jpeg`, `synthetic`, `openslide-mirax` and others that OpenSlide reads.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,

@@ -32,7 +32,14 @@ pub(crate) fn tell(path: &Path, start: &[u8]) -> Result<Option<Unread>, Error> {
         Some("vms") => ("Hamamatsu VMS", Some("hamamatsu")),
         Some("vmu") => ("Hamamatsu VMU", Some("hamamatsu")),
         Some("vsi" | "ets") => ("Olympus VSI", None),
-        Some("bif") => ("Ventana BIF", Some("ventana")),
+        Some("bif") if !matches!(start, [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..]) => {
+            let what =
+                "named as a Ventana BIF, and it does not begin as a TIFF file, which these are".to_owned();
+            return Err(Error::Unsupported {
+                path: path.display().to_string(),
+                what: format!("{what}; it is damaged, or another extension is its own"),
+            });
+        }
         Some("svslide") => ("Sakura svslide", Some("sakura")),
         Some("mtm") if start.starts_with(b"\x89MTM") => {
             let what = "this is a Microtome container already; export it first".to_owned();
@@ -63,6 +70,7 @@ mod tests {
             ("a.svslide", b"SQLi", Some("sakura")),
             ("a", b"ZISRAWFILE", Some("zeiss")),
             ("a.svs", b"II*\0", None),
+            ("a.bif", b"II+\0", None),
         ] {
             let told = tell(Path::new(name), start).expect(name);
             assert_eq!(told.map(|format| format.vendor), vendor, "{name}");
@@ -70,6 +78,7 @@ mod tests {
         for (name, start, format) in [
             ("a.vsi", &b"II*\0"[..], "VSI"),
             ("a.ndpis", b"NDPI", "NDPIS"),
+            ("a.BIF", b"\xFF\xD8\xFF", "does not begin as a TIFF"),
             ("a.mtm", b"\x89MTM\r\n", "container already"),
         ] {
             let error = tell(Path::new(name), start).expect_err(name).to_string();

@@ -11,7 +11,7 @@ use super::instance::Tiling;
 use super::level::Level;
 use super::syntax::Coding;
 use crate::Error;
-use crate::source::blank::white_like;
+use crate::source::blank::blank_like;
 use crate::source::{TileLevel, Tiles};
 
 /// Sides of tiles that are taken verbatim.
@@ -142,7 +142,7 @@ fn blank(image: &Level, header: &Header, colour: Colour, stream: &[u8]) -> Resul
     }
     let rgb = read_as(header, colour) == Colour::Rgb;
     let (column, row) = image.first().unwrap_or_default();
-    white_like(stream, rgb, image.tiling.tile)
+    blank_like(stream, 255, rgb, image.tiling.tile)
         .map_err(|error| image.malformed(column, row, error.to_string()))
 }
 

@@ -5,7 +5,8 @@
 
 use super::ifd::{Directory, Tiff};
 use super::tag::{
-    ROWS_PER_STRIP, STRIP_BYTE_COUNTS, STRIP_OFFSETS, TILE_BYTE_COUNTS, TILE_LENGTH, TILE_OFFSETS, TILE_WIDTH,
+    IMAGE_DEPTH, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, STRIP_OFFSETS, TILE_BYTE_COUNTS, TILE_LENGTH,
+    TILE_OFFSETS, TILE_WIDTH,
 };
 use crate::Error;
 
@@ -30,6 +31,8 @@ pub(super) struct Chunks {
     pub(super) columns: u32,
     /// Rows of chunks.
     pub(super) rows: u32,
+    /// Images that lie in the page, one behind the other; this is the first.
+    pub(super) focal_planes: u64,
     image_height: u32,
     // Invariant: both have columns * rows * planes values, and every chunk lies in the file.
     offsets: Vec<u64>,
@@ -62,18 +65,26 @@ impl Chunks {
         }
         let (columns, rows) = (width.div_ceil(chunk_width), height.div_ceil(chunk_height));
         let count = u64::from(columns) * u64::from(rows) * u64::from(planes);
-        if count > MAX_CHUNKS {
-            let what = format!("{count} tiles or strips (at most {MAX_CHUNKS} are taken)");
+        let focal_planes = tiff.number_of(directory, IMAGE_DEPTH)?.unwrap_or(1).max(1);
+        let in_file = count.saturating_mul(focal_planes);
+        if in_file > MAX_CHUNKS {
+            let what = format!("{in_file} tiles or strips (at most {MAX_CHUNKS} are taken)");
+            return Err(tiff.unsupported(&directory.place, what));
+        }
+        if focal_planes > 1 && planes > 1 {
+            let what = format!("{focal_planes} focal planes ({IMAGE_DEPTH}) with a plane per sample");
             return Err(tiff.unsupported(&directory.place, what));
         }
         let (offset_tag, count_tag) =
             if tiled { (TILE_OFFSETS, TILE_BYTE_COUNTS) } else { (STRIP_OFFSETS, STRIP_BYTE_COUNTS) };
         let array = |tag| -> Result<Vec<u64>, Error> {
-            let values = tiff.numbers(directory, tag, count)?.unwrap_or_default();
-            if values.len() as u64 == count {
+            let mut values = tiff.numbers(directory, tag, in_file)?.unwrap_or_default();
+            if values.len() as u64 == in_file {
+                // The planes of an image with depth lie behind each other (libtiff, tile and strip numbers).
+                values.truncate(count as usize);
                 return Ok(values);
             }
-            let what = format!("{} values where the image's size asks for {count}", values.len());
+            let what = format!("{} values where the image's size asks for {in_file}", values.len());
             Err(tiff.malformed(format!("{}, {tag}", directory.place), what))
         };
         let (offsets, counts) = (array(offset_tag)?, array(count_tag)?);
@@ -83,6 +94,7 @@ impl Chunks {
             height: chunk_height,
             columns,
             rows,
+            focal_planes,
             image_height: height,
             offsets,
             counts,

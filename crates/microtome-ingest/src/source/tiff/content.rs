@@ -46,7 +46,10 @@ impl Level0 {
             _ => tiles::obstacle(&self.pages[0]).or_else(|| black_where_absent(&self.pages[0])),
         };
         match obstacle {
-            None => verbatim(tiff, self.pages.remove(0), reduced, notices),
+            None => {
+                notices.extend(depth_notice(&self.pages[0]));
+                verbatim(tiff, self.pages.remove(0), reduced, notices)
+            }
             Some(obstacle) => {
                 for page in &self.pages {
                     notices.extend(pixel_notices(page, &obstacle));
@@ -103,9 +106,15 @@ fn verbatim<'a>(
     Ok(Content::Tiles(Box::new(tiles)))
 }
 
+/// What of a page with several focal planes is left out.
+fn depth_notice(page: &Page) -> Option<String> {
+    let planes = page.chunks.focal_planes;
+    (planes > 1).then(|| format!("of {planes} focal planes of {} the first is taken", page.place))
+}
+
 /// What taking pixels instead of tiles loses.
-fn pixel_notices(page: &Page, obstacle: &str) -> Vec<String> {
-    let mut notices = Vec::new();
+pub(super) fn pixel_notices(page: &Page, obstacle: &str) -> Vec<String> {
+    let mut notices: Vec<String> = depth_notice(page).into_iter().collect();
     if matches!(page.compression, Compression::Jpeg(_)) {
         notices.push(format!("the JPEG tiles of {} are not kept bit for bit: {obstacle}", page.place));
     }

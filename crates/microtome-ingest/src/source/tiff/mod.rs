@@ -1,5 +1,5 @@
 //! TIFF and BigTIFF slides: tiled and striped TIFF, pyramids in pages or SubIFDs, Aperio SVS, OME-TIFF, Hamamatsu NDPI,
-//! Philips TIFF, Leica SCN.
+//! Philips TIFF, Leica SCN, Ventana BIF.
 //!
 //! TIFF 6.0, the BigTIFF design, TIFF Technical Notes 1 to 3. Square JPEG tiles are taken verbatim; other
 //! tiles and strips (none, LZW, deflate, PackBits, Zstandard, JPEG, JPEG 2000, WebP; grey, palette and RGB of 8 bits, grey
@@ -27,6 +27,7 @@ mod properties;
 mod tag;
 mod tiles;
 mod turned;
+mod ventana;
 mod window;
 mod xml;
 
@@ -46,7 +47,7 @@ use self::tag::{IMAGE_DESCRIPTION, SAMPLES_PER_PIXEL};
 use crate::Error;
 use crate::source::{Source, openslide};
 
-/// Opens a TIFF, BigTIFF, SVS, OME-TIFF, NDPI or SCN file.
+/// Opens a TIFF, BigTIFF, SVS, OME-TIFF, NDPI, SCN or BIF file.
 ///
 /// # Errors
 /// [`Error::Malformed`] naming page, tag or tile and what is wrong with it; [`Error::Unsupported`] naming what is not
@@ -58,6 +59,14 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
     let mut directories = tiff.directories()?;
     let tiff = Arc::new(tiff);
+    if ventana::is_ventana(&tiff, &directories)? {
+        return ventana::open(&tiff, directories);
+    }
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("bif")) {
+        // Where its tiles overlap, reading it as the plain TIFF that it is too would show a wrong picture.
+        let what = "named as a Ventana BIF, and no page has the iScan element of one in its tag 700 (XMP)";
+        return Err(tiff.unsupported_unless("header", what, "bfconvert IN OUT.ome.tif"));
+    }
     if let Some(format) = overlapping::tell(&tiff, &directories)? {
         return openslide::open_unread(path, format);
     }

@@ -21,12 +21,17 @@ const CACHE_BYTES: usize = 64 << 20;
 /// The pixels of a page as they are stored, with its part of the cache, which `sharing` pages share.
 pub(super) fn open_stored(tiff: Arc<Tiff>, page: Page, sharing: usize) -> Result<Box<dyn Pixels>, Error> {
     if page.chunks.tiled {
-        let tile_bytes = 3 * page.chunks.width as usize * page.chunks.height as usize;
-        let cache = Cache::new(CACHE_BYTES / (sharing * tile_bytes));
+        let cache = cache(&page, sharing);
         Ok(Box::new(Tiled { tiff, page, cache }))
     } else {
         Ok(Box::new(spool(&tiff, &page)?))
     }
+}
+
+/// The part of the cache of one of `sharing` pages.
+pub(super) fn cache(page: &Page, sharing: usize) -> Cache<Rgb> {
+    let tile_bytes = 3 * page.chunks.width as usize * page.chunks.height as usize;
+    Cache::new(CACHE_BYTES / (sharing * tile_bytes))
 }
 
 /// The whole of a striped page, decoded once, strip by strip: regions would decode every strip many times.

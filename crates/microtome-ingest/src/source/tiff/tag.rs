@@ -50,6 +50,7 @@ pub(super) const S_MAX_SAMPLE_VALUE: Tag = Tag(341, "SMaxSampleValue");
 pub(super) const JPEG_TABLES: Tag = Tag(347, "JPEGTables");
 pub(super) const XMP: Tag = Tag(700, "XMP");
 pub(super) const COPYRIGHT: Tag = Tag(33432, "Copyright");
+pub(super) const IMAGE_DEPTH: Tag = Tag(32997, "ImageDepth");
 pub(super) const ICC_PROFILE: Tag = Tag(34675, "ICCProfile");
 // Hamamatsu NDPI.
 pub(super) const NDPI_FORMAT: Tag = Tag(65420, "FileFormat");

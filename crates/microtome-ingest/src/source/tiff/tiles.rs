@@ -1,7 +1,7 @@
 //! JPEG tiles taken verbatim: which pages qualify, which levels they are, and reading their bytes.
 //!
 //! TIFF 6.0 section 15 (edge tiles are stored at full size), TIFF Technical Note 2. In the place of a tile that the file
-//! declares absent stands a white one. Not here: decoding for pixels.
+//! declares absent stands a blank one. Not here: decoding for pixels.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use microtome_codec::turbo;
 use super::ifd::Tiff;
 use super::page::{Compression, Page, Photometric};
 use crate::Error;
-use crate::source::blank::white_like;
+use crate::source::blank::blank_like;
 use crate::source::{TileLevel, Tiles};
 
 /// Sides of tiles that are taken verbatim: multiples of 16 up to this.
@@ -159,7 +159,10 @@ fn look_at_first(tiff: &Tiff, page: &Page, tables: &[u8]) -> Result<(Colour, Vec
     turbo::decode(&stream, u64::from(width) * u64::from(height)).map_err(damaged)?;
     let blank = match page.chunks.absent() {
         0 => Vec::new(),
-        _ => white_like(&stream, page.photometric == Photometric::Rgb, (width, height)).map_err(damaged)?,
+        _ => {
+            let rgb = page.photometric == Photometric::Rgb;
+            blank_like(&stream, page.absent[0], rgb, (width, height)).map_err(damaged)?
+        }
     };
     // The page says it for all its tiles, as libtiff reads it; the markers of a single tile say it for none other.
     Ok((page.jpeg_colour(), blank))

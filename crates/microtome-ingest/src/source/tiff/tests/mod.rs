@@ -11,6 +11,9 @@ mod philips;
 mod planted;
 mod round_trip;
 mod slides;
+mod ventana;
+mod ventana_lies;
+mod ventana_placed;
 mod writer;
 
 use std::io::Write;
