@@ -22,8 +22,9 @@ use shard::Shard;
 /// Put slides into containers.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A slide file, a Deep Zoom .dzi or its folder, a folder of DICOM files, an image, a folder to be walked through, a
-    /// pattern (`'2024/*.svs'`), or synthetic:WxH[,seed=N].
+    /// A slide file, a Deep Zoom .dzi or its folder, a Zoomify or IIIF folder or its descriptor (ImageProperties.xml,
+    /// info.json), a folder of DICOM files, an image, a folder to be walked through, a pattern (`'2024/*.svs'`), or
+    /// synthetic:WxH[,seed=N].
     #[arg(required_unless_present_any = ["manifest", "watch"], value_name = "SOURCE")]
     sources: Vec<String>,
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.

@@ -22,7 +22,8 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
         return Ok(record);
     }
     let path = source::descriptor_in(Path::new(spec))?;
-    record.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let named = source::called_by(&path);
+    record.name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned();
     let (folder, files) = files(&path, format)?;
     record.modified = files.iter().filter_map(|name| modified(&folder.join(name))).max();
     if let [one] = &files[..] {
@@ -89,6 +90,15 @@ pub(crate) fn slide_id(source: &SourceRecord, mode: &str, codec: u16, params: &V
 /// SHA-256 in hex and length of a file.
 fn file(path: &Path, stop: &dyn Fn() -> bool) -> Result<(String, u64), Error> {
     let failed = |cause| Error::Read { path: PathBuf::from(path), cause };
+    // A pipe or a device among the tiles would be read for ever.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        let what = "this is not a file; remove it from the source".to_owned();
+        return Err(Error::Malformed {
+            path: path.display().to_string(),
+            place: "its files".to_owned(),
+            what,
+        });
+    }
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use microtome_ingest::source::is_source_folder;
+use microtome_ingest::source::{called_by, is_source_folder};
 
 use super::walk::walk;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ impl Job {
     pub(super) fn named(source: &str) -> Self {
         let place = match source.strip_prefix("synthetic:") {
             Some(parameters) => format!("synthetic_{parameters}").into(),
-            None => Path::new(source).file_stem().unwrap_or_default().into(),
+            None => called_by(Path::new(source)).file_stem().unwrap_or_default().into(),
         };
         Self { source: source.to_owned(), place, target: None }
     }
@@ -215,11 +215,15 @@ mod tests {
                 "d_files/0/0_0.jpg",
                 "v.vsi",
                 "_v_/stack1/frame.tif",
+                "z/ImageProperties.xml",
+                "z/TileGroup0/0-0-0.tif",
             ],
         );
         let jobs = jobs(&[text(root.path())], None).expect("slides");
         let places: Vec<_> = jobs.iter().map(|job| job.place.to_str().expect("UTF-8")).collect();
-        assert_eq!(places, ["a/deep/y", "b/x", "b/x", "d", "m", "v"]);
+        assert_eq!(places, ["a/deep/y", "b/x", "b/x", "d", "m", "v", "z"]);
+        let descriptor = text(&root.path().join("z/ImageProperties.xml"));
+        assert_eq!(Job::named(&descriptor).place, Path::new("z"), "its own name says nothing");
         let files = files_in(Path::new("out"), &jobs).expect("a file for each");
         let files: Vec<_> = files.iter().map(|file| file.to_str().expect("UTF-8")).collect();
         assert_eq!(files[..3], ["out/a/deep/y.mtm", "out/b/x.svs.mtm", "out/b/x.tif.mtm"]);

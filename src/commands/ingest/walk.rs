@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use microtome_ingest::source::{holds_series, is_source_folder, may_be_slide};
+use microtome_ingest::source::{is_source_folder, is_tile_folder, lends_its_name, may_be_slide};
 
 use crate::failure::{Failure, complain};
 
@@ -12,7 +12,8 @@ use crate::failure::{Failure, complain};
 const MAX_DEPTH: usize = 32;
 
 /// Whatever may be a slide in a folder and those in it, in the order of names. Folders that are a slide themselves count as
-/// one, a DICOM series counts beside what else lies in its folder, and what belongs to a file of the same name (`slide.mrxs` and `slide`, `slide.dzi` and `slide_files`) is left alone.
+/// one, those that are called by their folder (DICOM, Zoomify, IIIF) count beside what else lies in it, and what belongs to a
+/// file is left alone (`slide` to `slide.mrxs`, `slide_files` to `slide.dzi`, `TileGroup0` to `ImageProperties.xml`).
 ///
 /// # Errors
 /// [`Failure::Failed`] if a folder cannot be read, or lies too deep.
@@ -32,11 +33,12 @@ fn walk_into(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
         entries.push(entry.map_err(failed)?.path());
     }
     entries.sort();
-    if holds_series(folder) {
+    let is_slide = lends_its_name(folder);
+    if is_slide {
         found.push(folder.to_owned());
     }
     for path in &entries {
-        if is_hidden(path) || belongs_to_another(path, &entries) {
+        if is_hidden(path) || (is_slide && is_tile_folder(path)) || belongs_to_another(path, &entries) {
             continue;
         }
         if path.is_dir() && path.is_symlink() {
@@ -61,14 +63,14 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// Whether a folder holds the tiles of a file beside it.
+/// Whether a folder holds the tiles of a file beside it; `entries` are sorted.
 fn belongs_to_another(folder: &Path, entries: &[PathBuf]) -> bool {
     let Some(name) = folder.file_name().and_then(OsStr::to_str).filter(|_| folder.is_dir()) else {
         return false;
     };
     let beside = |stem: &str, extension: &str| {
         let file = folder.with_file_name(format!("{stem}.{extension}"));
-        entries.contains(&file)
+        entries.binary_search(&file).is_ok()
     };
     let is_of_vsi =
         name.strip_prefix('_').and_then(|n| n.strip_suffix('_')).is_some_and(|n| beside(n, "vsi"));

@@ -116,5 +116,12 @@ mod tests {
         std::fs::create_dir(&series).expect("a folder");
         std::fs::write(series.join("a.dzi"), "").expect("a file");
         assert_eq!((at(81), at(90), at(91)), (0, 0, 1));
+        // Tiles that come late are changes of the slide that their folder is.
+        let zoomify = folder.path().join("zoomify/TileGroup0");
+        std::fs::create_dir_all(&zoomify).expect("folders");
+        std::fs::write(zoomify.with_file_name("ImageProperties.xml"), "").expect("a file");
+        assert_eq!(at(92), 0);
+        std::fs::write(zoomify.join("0-0-0.jpg"), "").expect("a file");
+        assert_eq!((at(100), at(109), at(110), at(120)), (0, 0, 1, 0));
     }
 }

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::{Descriptor, is_tile_folder};
 use crate::Error;
 
 /// Longest VMS or VMU file: it holds some dozens of lines.
@@ -35,7 +36,10 @@ pub fn companion_folder(path: &Path) -> Option<PathBuf> {
 pub(crate) fn of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     let parent = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut files = match (companion_folder(path), extension(path).as_str()) {
-        (Some(folder), _) => below(folder)?,
+        (Some(folder), _) => below(vec![folder])?,
+        _ if matches!(Descriptor::by_name(path), Some(Descriptor::Zoomify | Descriptor::Iiif)) => {
+            below(tile_folders(&parent)?)?
+        }
         (None, "vms" | "vmu") => named_in(path)?,
         // Trestle's macro image.
         (None, "tif") => {
@@ -55,10 +59,24 @@ fn extension(path: &Path) -> String {
     path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// All files below a folder.
-fn below(folder: PathBuf) -> Result<Vec<PathBuf>, Error> {
+/// The folders of tiles beside a descriptor.
+fn tile_folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    // Of a descriptor that was named without its folder.
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let failed = |cause| Error::Read { path: listed.to_owned(), cause };
+    let mut folders = vec![];
+    for entry in fs::read_dir(listed).map_err(failed)? {
+        let path = folder.join(entry.map_err(failed)?.file_name());
+        if is_tile_folder(&path) && path.is_dir() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+/// All files below some folders.
+fn below(mut open: Vec<PathBuf>) -> Result<Vec<PathBuf>, Error> {
     let mut files = vec![];
-    let mut open = vec![folder];
     while let Some(folder) = open.pop() {
         let failed = |cause| Error::Read { path: folder.clone(), cause };
         for entry in fs::read_dir(&folder).map_err(failed)? {
@@ -108,18 +126,33 @@ mod tests {
             ("one.svs", ""),
             ("t.tif", ""),
             ("t.Full", ""),
+            ("z/ImageProperties.xml", ""),
+            ("z/TileGroup0/0-0-0.jpg", ""),
+            ("z/TileGroup10/9-0-0.jpg", ""),
+            ("z/other/0-0-0.jpg", ""),
+            ("i/info.json", ""),
+            ("i/full/9,/0/default.jpg", ""),
+            ("i/0,0,8,8/8,8/0/default.jpg", ""),
+            ("i/a.mtm", ""),
         ] {
+            fs::create_dir_all(folder.path().join(name).parent().expect("a folder")).expect("folders");
             fs::write(folder.path().join(name), text).expect("a file");
         }
         let names = |name: &str| {
-            let (parent, files) = of(&folder.path().join(name)).expect("files");
-            assert_eq!(parent, folder.path());
+            let path = folder.path().join(name);
+            let (parent, files) = of(&path).expect("files");
+            assert_eq!(Some(&*parent), path.parent());
             files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names("m.mrxs"), ["m.mrxs", "m/Slidedat.ini", "m/deep/Data.dat"]);
         assert_eq!(names("v.vms"), ["v(1,0).jpg", "v.jpg", "v.vms", "v_map2.jpg"]);
         assert_eq!(names("one.svs"), ["one.svs"]);
         assert_eq!(names("t.tif"), ["t.Full", "t.tif"]);
+        assert_eq!(
+            names("z/ImageProperties.xml"),
+            ["ImageProperties.xml", "TileGroup0/0-0-0.jpg", "TileGroup10/9-0-0.jpg"]
+        );
+        assert_eq!(names("i/info.json"), ["0,0,8,8/8,8/0/default.jpg", "full/9,/0/default.jpg", "info.json"]);
         assert!(matches!(of(&folder.path().join("m2.mrxs")), Err(Error::Read { .. })));
     }
 }

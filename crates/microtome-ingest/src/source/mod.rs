@@ -11,6 +11,7 @@ pub mod dicom;
 mod file;
 pub(crate) mod files;
 pub(crate) mod icc;
+pub mod iiif;
 pub mod image;
 pub(crate) mod jpeg2000;
 mod names;
@@ -18,11 +19,13 @@ pub mod openslide;
 mod pack_bits;
 pub mod synthetic;
 pub mod tiff;
+mod tile_files;
 mod tiled;
 mod unread;
+pub mod zoomify;
 
 pub use files::companion_folder;
-pub use names::{holds_series, is_source_folder, may_be_slide};
+pub use names::{called_by, is_source_folder, is_tile_folder, lends_its_name, may_be_slide};
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -34,8 +37,8 @@ use microtome_container::geometry::Rect;
 
 use crate::Error;
 
-/// Opens the source named by `spec`: a path, or `synthetic:WxH[,seed=N]`. A folder stands for the one Deep Zoom
-/// descriptor in it, or for the DICOM series in it; other files are told by their first bytes.
+/// Opens the source named by `spec`: a path, or `synthetic:WxH[,seed=N]`. A folder stands for the one descriptor in it, of
+/// Deep Zoom, Zoomify or IIIF, or for the DICOM series in it; other files are told by their first bytes.
 ///
 /// # Errors
 /// [`Error::Usage`] for a malformed `synthetic:` name, else what the reader of its kind finds.
@@ -45,11 +48,38 @@ pub fn open(spec: &str) -> Result<Source, Error> {
         return Ok(synthetic::open(parameters));
     }
     let path = descriptor_in(Path::new(spec))?;
-    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) {
-        true => deepzoom::open(&path),
+    match Descriptor::by_name(&path) {
+        Some(Descriptor::DeepZoom) => deepzoom::open(&path),
+        Some(Descriptor::Zoomify) => zoomify::open(&path),
+        Some(Descriptor::Iiif) => iiif::open(&path),
         // A folder without a descriptor.
-        false if path.is_dir() => dicom::open(&path),
-        false => image::open(&path),
+        None if path.is_dir() => dicom::open(&path),
+        None => image::open(&path),
+    }
+}
+
+/// A file that says what the tile files beside it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Descriptor {
+    DeepZoom,
+    Zoomify,
+    Iiif,
+}
+
+impl Descriptor {
+    /// What a path is by its name alone.
+    fn by_name(path: &Path) -> Option<Self> {
+        match path.file_name()?.to_str()? {
+            zoomify::DESCRIPTOR => Some(Self::Zoomify),
+            iiif::DESCRIPTOR => Some(Self::Iiif),
+            _ if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) => Some(Self::DeepZoom),
+            _ => None,
+        }
+    }
+
+    /// What a file in a folder is that nobody has named.
+    fn found(path: &Path) -> Option<Self> {
+        Self::by_name(path).filter(|kind| *kind != Self::Iiif || iiif::is_descriptor(path))
     }
 }
 
@@ -62,21 +92,22 @@ pub(crate) fn descriptor_in(path: &Path) -> Result<PathBuf, Error> {
     let mut found = vec![];
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?.path();
-        if entry.extension().is_some_and(|e| e.eq_ignore_ascii_case("dzi")) {
+        if Descriptor::found(&entry).is_some() {
             found.push(entry);
         }
     }
+    let unsupported =
+        |what: &str| Err(Error::Unsupported { path: path.display().to_string(), what: what.to_owned() });
     match (found.pop(), found.is_empty()) {
         (Some(descriptor), true) => Ok(descriptor),
         (None, _) if dicom::is_in(path)? => Ok(path.to_owned()),
-        (None, _) => Err(Error::Unsupported {
-            path: path.display().to_string(),
-            what: "a folder without a .dzi file or DICOM files; name the slide's own file".to_owned(),
-        }),
-        (Some(_), false) => Err(Error::Unsupported {
-            path: path.display().to_string(),
-            what: "a folder with several .dzi files; name one of them".to_owned(),
-        }),
+        (None, _) => unsupported(
+            "a folder without a .dzi file, Zoomify's ImageProperties.xml, an info.json of the IIIF Image API, or DICOM \
+             files; name the slide's own file",
+        ),
+        (Some(_), false) => unsupported(
+            "a folder with several descriptors (.dzi, ImageProperties.xml, info.json); name one of them",
+        ),
     }
 }
 
@@ -89,8 +120,8 @@ pub struct Source {
     pub width: u32,
     /// Height of level 0 in pixels, at least 1.
     pub height: u32,
-    /// Kind of source in a word: `deep-zoom`, `dicom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`, `leica-scn`,
-    /// `ventana-bif`, `ome-tiff`, `png`, `jpeg`, `synthetic`, `openslide-mirax` and others that OpenSlide reads.
+    /// Kind of source in a word: `deep-zoom`, `zoomify`, `iiif`, `dicom`, `tiff`, `aperio-svs`, `hamamatsu-ndpi`, `philips-tiff`,
+    /// `leica-scn`, `ventana-bif`, `ome-tiff`, `png`, `jpeg`, `synthetic`, `openslide-mirax` and others that OpenSlide reads.
     pub format: &'static str,
     /// Where tiles or pixels come from.
     pub content: Content,
