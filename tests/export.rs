@@ -86,6 +86,14 @@ fn other_readers_see_the_slides_pixels() {
             assert_eq!(seen.said["svs"], end == "svs");
             let read = &seen.said["openslide"];
             assert_eq!(read["vendor"], if end == "svs" { "aperio" } else { "generic-tiff" });
+            if end == "svs" {
+                let again = contain(folder.path(), &format!("{name} again.mtm"), path(&file));
+                let again = Slide::open(&again).unwrap();
+                let image =
+                    again.metadata().associated.iter().find(|image| image.name == "thumbnail").unwrap();
+                let smallest = slide.levels()[usize::from(levels[2])];
+                assert_eq!((image.width, image.height), (smallest.width, smallest.height));
+            }
             if name == "made" {
                 assert_eq!(read["mpp"], json!(["0.25", "0.25"]), "{end}");
                 assert_eq!(read["power"], if end == "svs" { json!("40") } else { Value::Null });

@@ -89,11 +89,13 @@ fn write_up_to(
         report: Report::default(),
     };
     file.put_icc_profile()?;
-    let mut levels = stored_levels(slide).into_iter();
+    let levels = stored_levels(slide);
+    let smallest = levels.last().copied().unwrap_or(0);
+    let mut levels = levels.into_iter();
     file.put_level(levels.next().unwrap_or(0), cancelled)?;
     let aperio = options.dialect == Dialect::Aperio;
     if aperio {
-        file.put_thumbnail()?;
+        file.put_thumbnail(smallest)?;
     }
     levels.try_for_each(|level| file.put_level(level, cancelled))?;
     file.put_associated(|name| name != "thumbnail" || !aperio)?;
@@ -222,16 +224,19 @@ impl<W: Write + Seek> File<'_, W> {
         fields
     }
 
-    /// Writes the thumbnail, which readers of SVS take the second page for in any case.
-    fn put_thumbnail(&mut self) -> Result<(), Error> {
+    /// Writes the thumbnail, which readers of SVS take the second page for in any case. One that is made is no larger than the
+    /// smallest level: Bio-Formats takes the smallest image of all for it, and would miss a level.
+    fn put_thumbnail(&mut self, smallest: u8) -> Result<(), Error> {
         if self.slide.metadata().associated.iter().any(|image| image.name == "thumbnail")
             && self.put_associated(|name| name == "thumbnail")? > 0
         {
             return Ok(());
         }
         let fits = |grid: &Grid| grid.width <= THUMBNAIL && grid.height <= THUMBNAIL;
-        let Some(level) = self.slide.levels().iter().position(fits) else { return Ok(()) };
-        let Grid { width, height, .. } = self.slide.levels()[level];
+        let levels = self.slide.levels();
+        let coarse = (usize::from(smallest)..levels.len()).find(|&level| fits(&levels[level]));
+        let Some(level) = coarse else { return Ok(()) };
+        let Grid { width, height, .. } = levels[level];
         let pixels = self.slide.read_region(level as u8, Rect { x: 0, y: 0, width, height })?;
         let jpeg = turbo::encode(&pixels, self.options.quality, Subsampling::Chroma420);
         let jpeg = jpeg.map_err(|error| Error::Unsupported {
