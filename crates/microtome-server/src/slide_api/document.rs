@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use microtome_dicom::Identity;
 use serde_json::{Value, json};
 
 use super::associated::is_shown;
@@ -32,6 +33,8 @@ fn document(app: &App, open: &OpenSlide, base: &str) -> Value {
     let metadata = slide.metadata();
     let full = slide.levels()[0];
     let path = open.id.url_path();
+    let series = app.dicomweb.series(open);
+    let Identity { study, series, .. } = &series.identity;
     let levels = (0_u8..).zip(slide.levels()).map(|(level, grid)| {
         json!({"level": level, "width": grid.width, "height": grid.height, "stored": !slide.is_derived(level)})
     });
@@ -75,6 +78,7 @@ fn document(app: &App, open: &OpenSlide, base: &str) -> Value {
             "manifest": format!("{base}/iiif/presentation/3/{path}/manifest.json"),
             "zoomify": format!("{base}/zoomify/{path}/ImageProperties.xml"),
             "xyz": format!("{base}/xyz/{path}/{{z}}/{{x}}/{{y}}.jpg"),
+            "dicomweb": format!("{base}/dicomweb/studies/{study}/series/{series}"),
         },
     })
 }
