@@ -57,6 +57,7 @@ fn main() {
 
     codec_1();
     dicom();
+    ventana();
 
     let schemes =
         [Scheme::None, Scheme::Lzw, Scheme::Deflate, Scheme::PackBits, Scheme::Jpeg, Scheme::JpegTables];
@@ -71,6 +72,32 @@ fn main() {
             put("tiff_open", &format!("{number}-{tiled}"), &write(layout, &pages));
         }
     }
+}
+
+/// BIF of two tiles side by side: that abut, that overlap, and of a scanner that places areas otherwise.
+fn ventana() {
+    for (name, overlap, model) in [("abut", 0, ""), ("overlap", 4, ""), ("dp", 4, "VENTANA DP 200")] {
+        let scan = format!(
+            "<iScan Magnification=\"40\" ScanRes=\"0.25\" ScannerModel=\"{model}\" ScanWhitePoint=\"235\"/>"
+        );
+        let encoding = format!(
+            "<EncodeInfo Ver=\"2\"><SlideStitchInfo><ImageInfo AOIScanned=\"1\" AOIIndex=\"0\" Width=\"32\" Height=\"32\" \
+             NumRows=\"1\" NumCols=\"2\" Pos-X=\"0\" Pos-Y=\"0\"><TileJointInfo FlagJoined=\"1\" Confidence=\"98\" \
+             Direction=\"RIGHT\" Tile1=\"1\" Tile2=\"2\" OverlapX=\"{overlap}\" OverlapY=\"0\"/></ImageInfo>\
+             </SlideStitchInfo><AoiOrigin><AOI0 OriginX=\"0\" OriginY=\"0\"/></AoiOrigin></EncodeInfo>"
+        );
+        let mut label = rgb_page(&picture(20, 30), (20, 30), false, Scheme::Jpeg, false);
+        label.fields.insert(270, Value::Text("Label Image"));
+        label.fields.insert(700, Value::Bytes(scan.into_bytes()));
+        let mut level = rgb_page(&picture(64, 32), (32, 32), true, Scheme::Jpeg, false);
+        level.fields.insert(270, Value::Text("level=0 mag=40 quality=90"));
+        level.fields.insert(700, Value::Bytes(encoding.into_bytes()));
+        put("tiff_open", &format!("bif-{name}"), &write(LAYOUTS[1], &[label, level]));
+    }
+    let mut label = rgb_page(&picture(20, 30), (20, 30), false, Scheme::Jpeg, false);
+    label.fields.insert(285, Value::Text("label"));
+    let level = rgb_page(&picture(50, 40), (32, 32), true, Scheme::Jpeg, false);
+    put("tiff_open", "page-name", &write(LAYOUTS[0], &[level, label]));
 }
 
 /// A slide of each coding and each meaning of samples, JPEG with each offset table, sparse tiles.
