@@ -174,17 +174,46 @@ async fn nobody_waits_for_ever() {
     );
 }
 
+/// Has the system forget the slide's file; false, said so, if it does not.
 #[cfg(target_os = "linux")]
-#[tokio::test]
 #[allow(clippy::print_stderr, reason = "a test that skips says so")]
-async fn what_is_not_in_memory_is_read_first() {
+fn is_forgotten(fixture: &Fixture) -> bool {
     use rustix::fs::{Advice, fadvise};
-    let fixture = Fixture::new(Prefetch::None).await;
     let file = std::fs::File::open(fixture.open.slide.container().path()).expect("the slide");
     file.sync_all().expect("written");
     fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
-    if fixture.open.slide.fetch_at_once(TILE).expect("a good record").is_some() {
+    let is_kept = fixture.open.slide.fetch_at_once(TILE).expect("a good record").is_some();
+    if is_kept {
         eprintln!("skipped: this file system keeps what it is told to drop");
+    }
+    !is_kept
+}
+
+/// Storage that hangs holds as many threads as there are for reading, and no more: the catalogue has its own.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn reading_waits_for_a_reader_and_leaves_threads_to_the_catalogue() {
+    let config = ServerConfig { tokio_blocking_threads: 5, ..ServerConfig::default() };
+    let fixture = Fixture::with(config).await;
+    let readers = Arc::clone(&fixture.pipeline().readers);
+    assert_eq!(readers.available_permits(), 3);
+    if !is_forgotten(&fixture) {
+        return;
+    }
+    let hanging = Arc::clone(&readers).try_acquire_many_owned(3).expect("all readers");
+    let mut waiting = fixture.ask(TILE).await;
+    let answer = tokio::time::timeout(Duration::from_millis(100), &mut waiting);
+    assert!(answer.await.is_err(), "read by nobody");
+    drop(hanging);
+    assert!(waiting.await.expect("no panic"), "read when there is a reader again");
+    until(|| readers.available_permits() == 3).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_is_not_in_memory_is_read_first() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    if !is_forgotten(&fixture) {
         return;
     }
     let (jpeg, _) = fixture.pipeline().tile(&fixture.open, TILE).await.expect("a tile");
