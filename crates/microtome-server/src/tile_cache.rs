@@ -91,13 +91,18 @@ impl TileCache {
 /// Tiles that the cache's tables are laid out for, whatever it may hold.
 const MOST_EXPECTED: usize = 1 << 20;
 
-/// Bytes of a tile, but at least so many.
+/// What a tile is charged: its bytes and what the allocator loses beside them, but at least so much.
 #[derive(Debug, Clone, Copy)]
 struct Weight(u64);
 
+/// One part in so many of a tile's bytes lies idle between tiles: those of 16 kB on average, coming and going at random, took
+/// an eighth more memory than their bytes after a million requests.
+const IDLE_SHARE: u64 = 8;
+
 impl Weighter<TileKey, Bytes> for Weight {
     fn weight(&self, _key: &TileKey, jpeg: &Bytes) -> u64 {
-        (jpeg.len() as u64).max(self.0)
+        let bytes = jpeg.len() as u64;
+        (bytes + bytes / IDLE_SHARE).max(self.0)
     }
 }
 
