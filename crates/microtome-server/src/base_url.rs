@@ -38,12 +38,12 @@ impl BaseUrl {
         let said = forwarded(headers, "host").or_else(|| first(headers, &HOST));
         let host = said.filter(|host| is_authority(host)).or_else(|| own_host(request));
         let prefix = first(headers, &PREFIX).filter(|prefix| is_path(prefix)).unwrap_or_default();
-        let scheme = scheme.map_or_else(|| self.scheme.to_owned(), |scheme| scheme.to_ascii_lowercase());
-        format!(
-            "{scheme}://{}{}",
-            host.unwrap_or_else(|| "localhost".to_owned()),
-            prefix.trim_end_matches('/')
-        )
+        let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
+        let (scheme, host) =
+            (scheme.as_deref().unwrap_or(self.scheme), host.as_deref().unwrap_or("localhost"));
+        let mut url = String::with_capacity(scheme.len() + 3 + host.len() + prefix.len());
+        url.extend([scheme, "://", host, prefix.trim_end_matches('/')]);
+        url
     }
 
     /// The same for those who decide by it: what the operator says, else where the request was sent to. What clients may

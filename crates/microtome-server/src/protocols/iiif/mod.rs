@@ -6,6 +6,7 @@
 mod info;
 mod request;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -177,10 +178,12 @@ async fn image(
     if Freshness::of_version(request.uri.query(), &open.content_id) == Freshness::Immutable {
         return Ok(response);
     }
-    let id = id(app, request, slide, version);
-    let links = format!(
-        "<{id}/{}>;rel=\"canonical\",<http://iiif.io/api/image/{}/level2.json>;rel=\"profile\"",
-        image.canonical(version, size),
+    let (id, canonical) = (id(app, request, slide, version), image.canonical(version, size));
+    let mut links = String::with_capacity(id.len() + canonical.len() + 96);
+    // A String takes whatever is written.
+    let _ = write!(
+        links,
+        "<{id}/{canonical}>;rel=\"canonical\",<http://iiif.io/api/image/{}/level2.json>;rel=\"profile\"",
         version.number(),
     );
     insert(&mut response, header::LINK, &links);

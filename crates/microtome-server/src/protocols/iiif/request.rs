@@ -2,6 +2,8 @@
 //!
 //! IIIF Image API 3.0, section 4, and 2.1.1, section 4; where they differ, the [`Version`] says how.
 
+use std::fmt::Write;
+
 use microtome_render::{Format, Tone, View};
 use microtome_slide::Rect;
 
@@ -57,17 +59,21 @@ impl ImageRequest {
     /// The same request in the form that the standard calls canonical (3.0, 4.7; 2.1.1, 4.7).
     pub(super) fn canonical(&self, version: Version, [width, height]: [u32; 2]) -> String {
         let Rect { x, y, width: w, height: h } = self.region;
-        let is_full = self.region == (Rect { x: 0, y: 0, width, height });
-        let region = if is_full { "full".to_owned() } else { format!("{x},{y},{w},{h}") };
         let [out_width, out_height] = self.size;
         let upscaled = out_width > w || out_height > h;
-        let size = match version {
-            Version::V3 if self.size == [w, h] => "max".to_owned(),
-            Version::V3 => format!("{}{out_width},{out_height}", if upscaled { "^" } else { "" }),
-            Version::V2 if self.size == [w, h] => "full".to_owned(),
+        // On the way of every tile: one allocation. A String takes whatever is written.
+        let mut form = String::with_capacity(CANONICAL_LENGTH);
+        let _ = match self.region == (Rect { x: 0, y: 0, width, height }) {
+            true => form.write_str("full/"),
+            false => write!(form, "{x},{y},{w},{h}/"),
+        };
+        let _ = match version {
+            Version::V3 if self.size == [w, h] => form.write_str("max"),
+            Version::V3 => write!(form, "{}{out_width},{out_height}", if upscaled { "^" } else { "" }),
+            Version::V2 if self.size == [w, h] => form.write_str("full"),
             // Where the height follows from the width.
-            Version::V2 if scaled(h, out_width, w) == out_height => format!("{out_width},"),
-            Version::V2 => format!("{out_width},{out_height}"),
+            Version::V2 if scaled(h, out_width, w) == out_height => write!(form, "{out_width},"),
+            Version::V2 => write!(form, "{out_width},{out_height}"),
         };
         let mirror = if self.mirrored { "!" } else { "" };
         let quality = match self.tone {
@@ -75,11 +81,14 @@ impl ImageRequest {
             Tone::Grey => "gray",
             Tone::Bitonal => "bitonal",
         };
-        let format = self.format.extension();
         let degrees = u32::from(self.quarter_turns) * 90;
-        format!("{region}/{size}/{mirror}{degrees}/{quality}.{format}")
+        let _ = write!(form, "/{mirror}{degrees}/{quality}.{}", self.format.extension());
+        form
     }
 }
+
+/// Room for a canonical form.
+const CANONICAL_LENGTH: usize = 96;
 
 fn quality_and_format(name: &str) -> Result<(Tone, Format), Error> {
     let (quality, format) =
