@@ -7,8 +7,7 @@ PORT ?= 3007
 # A synthetic slide in the browser.
 demo:
 	@scripts/setup.sh build
-	cargo build --release --locked
-	target/release/microtome demo --port $(PORT)
+	cargo run --release --locked -- demo --port $(PORT)
 
 # Everything that CI checks.
 test:

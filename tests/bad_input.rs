@@ -130,6 +130,8 @@ fn tiles_outside_the_slide_name_the_bounds() {
         fail(2, ["tile", path(&container), "0", "3", "0", "-o", path(&out)]).contains("3 columns and 2 rows")
     );
     assert!(fail(2, ["tile", path(&container), "11", "0", "0", "-o", path(&out)]).contains("0 to 10"));
+    let png = folder.path().join("t.png");
+    assert!(fail(2, ["tile", path(&container), "10", "0", "0", "-o", path(&png)]).contains("tiles are JPEG"));
     succeed(["tile", path(&container), "10", "0", "0", "-o", path(&out)]);
     assert!(fail(1, ["tile", path(&container), "0", "0", "0", "-o", path(&out)]).contains("exists"));
     let export = folder.path().join("a.dzi");

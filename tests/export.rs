@@ -211,6 +211,7 @@ fn levels_and_regions_become_pictures() {
     assert_eq!((read_png(&at("whole.png")).width(), read_png(&at("whole.png")).height()), (225, 175));
     for (words, part) in [
         (&["out.png", "--level", "77"][..], "its levels are 0 to 10"),
+        (&["out.OME.tif"], "OME-TIFF is not written"),
         (&["out.png", "--level", "0", "--region", "800,0,101,5"], "which has 900 x 700 px"),
         (&["out.png", "--level", "0", "--region", "4294967295,0,4294967295,5"], "which has 900 x 700 px"),
         (&["out.png", "--level", "0", "--region", "0,0,0,5"], "is empty"),

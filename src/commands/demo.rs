@@ -56,9 +56,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Sees that the port is free before the work, not after it.
 fn check_port(port: u16) -> Result<(), Failure> {
-    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))
-        .map(drop)
-        .map_err(|error| Failure::Failed(format!("port {port}: {error}; choose another with --port")))
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| match error
+        .kind()
+    {
+        std::io::ErrorKind::AddrInUse => Failure::Failed(format!(
+            "port {port} is in use: stop the program that uses it, or choose another port with --port"
+        )),
+        _ => Failure::Failed(format!("port {port}: {error}; choose another with --port")),
+    })
 }
 
 /// The slide of an earlier demo. A file of that name that is anything else is not ours to replace.

@@ -67,6 +67,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(name) = &arguments.associated {
         return associated(&slide, name, output);
     }
+    if matches!(target, Target::Tiff(_) | Target::Dicom) {
+        say_what_goes_along(&slide, output);
+    }
     match target {
         Target::DeepZoom => deep_zoom(&slide, arguments),
         Target::Dicom => dicom_series(&slide, arguments),
@@ -94,6 +97,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn target(arguments: &Arguments) -> Result<Target, Failure> {
     let path = arguments.output.display();
     let end = arguments.output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let stem = arguments.output.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if stem.ends_with(".ome") && matches!(&*end, "tif" | "tiff") {
+        return Err(Failure::Usage(format!("{path}: OME-TIFF is not written; leave out .ome")));
+    }
     let target = match &*end {
         "dzi" => Target::DeepZoom,
         "tif" | "tiff" => Target::Tiff(Dialect::Generic),
@@ -117,6 +124,19 @@ fn target(arguments: &Arguments) -> Result<Target, Failure> {
              --associated NAME"
         ))),
         _ => Ok(target),
+    }
+}
+
+/// Says that pictures of the label go along: names of patients may be on it.
+fn say_what_goes_along(slide: &Slide, output: &Path) {
+    let images = slide.metadata().associated.iter().map(|image| image.name.as_str());
+    let telling: Vec<_> = images.filter(|name| matches!(*name, "label" | "macro")).collect();
+    if !telling.is_empty() {
+        complain(&format!(
+            "{}: note: {} and the properties go along; ingest --deidentify makes a container without them",
+            output.display(),
+            telling.join(", ")
+        ));
     }
 }
 

@@ -45,6 +45,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.output.as_os_str() == "-" {
         return Ok(std::io::stdout().write_all(&jpeg)?);
     }
+    let end = arguments.output.extension().unwrap_or_default().to_ascii_lowercase();
+    if ["png", "tif", "tiff", "webp"].iter().any(|other| end == *other) {
+        let path = arguments.output.display();
+        return Err(Failure::Usage(format!("{path}: tiles are JPEG: OUT is to end in .jpg")));
+    }
     publish::refuse_existing(&arguments.output)?;
     publish::file(&arguments.output, publish::folder(&arguments.output), &jpeg)
 }

@@ -175,14 +175,16 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
         };
         files.push(folder.join(with_extension(&place, ".mtm")));
     }
-    let mut sorted: Vec<_> = files.iter().collect();
-    sorted.sort();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::Usage(format!(
-            "{}: two sources would go there; ingest them into two folders",
-            pair[0].display()
+    let mut sorted: Vec<_> = files.iter().zip(jobs).collect();
+    sorted.sort_by_key(|(file, _)| *file);
+    match sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some([(file, one), (_, other)]) => Err(Failure::Usage(format!(
+            "{}: {} and {} would both go there; ingest them into two folders, or name targets in a --manifest",
+            file.display(),
+            one.source,
+            other.source
         ))),
-        None => Ok(files),
+        _ => Ok(files),
     }
 }
 

@@ -32,6 +32,10 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 const REMEDY: &str = "convert it to a tiled TIFF first, for example: \
                       vips tiffsave IN OUT.tif --tile --pyramid --compression deflate";
 
+/// What to do with a file that is nothing that is known.
+const UNKNOWN: &str = "it may be damaged, cut off or misnamed (docs/formats.md lists what is read); an image of another \
+                       kind can be converted, for example: vips tiffsave IN OUT.tif --tile --pyramid --compression deflate";
+
 /// Opens a PNG, JPEG, TIFF or DICOM file, told by its first bytes. PNG and JPEG are decoded here and now.
 ///
 /// # Errors
@@ -66,7 +70,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         [0x89, b'P', b'N', b'G', ..] => image.open_png(file, length),
         [0xFF, 0xD8, 0xFF, ..] => image.open_jpeg(file, length),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::open(path),
-        _ => Err(image.unsupported("neither a PNG nor a JPEG, TIFF or DICOM file", REMEDY)),
+        _ => Err(image.unsupported("no slide or image that is known here, by its first bytes", UNKNOWN)),
     }
 }
 
