@@ -108,6 +108,22 @@ fn names_do_not_depend_on_the_shard() {
 }
 
 #[test]
+fn a_slide_keeps_its_name_when_another_of_that_name_appears() {
+    let folder = folder();
+    let (images, out) = (folder.path().join("images"), folder.path().join("out"));
+    std::fs::create_dir(&images).unwrap();
+    write_png(&images.join("a.png"), &picture(40, 30));
+    let (pattern, to) = (images.join("a.*"), format!("{}/", out.display()));
+    let ingest = || succeed(["ingest", path(&pattern), "-o", &to, "--resume"]);
+    ingest();
+    let jpeg = microtome_codec::turbo::encode(&picture(40, 30), 90, Subsampling::Chroma420).unwrap();
+    std::fs::write(images.join("a.jpg"), jpeg).unwrap();
+    ingest();
+    ingest();
+    assert_eq!(support::names(&out), ["a.jpg.mtm", "a.mtm"]);
+}
+
+#[test]
 fn a_source_that_changed_is_said_to_have() {
     let folder = folder();
     let (image, out) = (folder.path().join("a.png"), folder.path().join("a.mtm"));

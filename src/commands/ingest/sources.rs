@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use microtome_ingest::source::{called_by, is_source_folder};
+use microtome_slide::Slide;
 
 use super::walk::walk;
 use crate::failure::Failure;
@@ -169,11 +170,15 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
         let place: PathBuf = job.place.components().filter(|c| matches!(c, Component::Normal(_))).collect();
         let is_taken =
             jobs.iter().any(|other| other != job && other.place == job.place && other.target.is_none());
-        let place = match Path::new(&job.source).extension().and_then(OsStr::to_str) {
-            Some(extension) if is_taken => with_extension(&place, &format!(".{extension}")),
-            _ => place,
-        };
-        files.push(folder.join(with_extension(&place, ".mtm")));
+        let plain = folder.join(with_extension(&place, ".mtm"));
+        let source = Path::new(&job.source);
+        files.push(match source.extension().and_then(OsStr::to_str) {
+            // One that was alone when it went in keeps the name that it got.
+            Some(extension) if is_taken && !was_made_of(&plain, source) => {
+                folder.join(with_extension(&place, &format!(".{extension}.mtm")))
+            }
+            _ => plain,
+        });
     }
     let mut sorted: Vec<_> = files.iter().zip(jobs).collect();
     sorted.sort_by_key(|(file, _)| *file);
@@ -186,6 +191,12 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
         ))),
         _ => Ok(files),
     }
+}
+
+/// Whether there is a container made from a file of this name.
+fn was_made_of(container: &Path, source: &Path) -> bool {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    container.is_file() && Slide::open(container).is_ok_and(|slide| slide.metadata().source.name == name)
 }
 
 #[cfg(test)]
