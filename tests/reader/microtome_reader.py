@@ -166,6 +166,13 @@ class Container:
             return payload, None
         return payload, payload.decode(self.parameters, self.reference(payload.kind, level, column, row))
 
+    def is_padded(self, level, column, row):
+        """Whether a tile's stream is larger than the tile."""
+        codec, data = self.payload(level, column, row)
+        size = self.levels[level].size(column, row)
+        payload = codec1.Payload(self.parameters, level, size, data) if codec == 1 else None
+        return bool(payload and payload.form and payload.size != size)
+
     def samples(self, level, column, row):
         """The samples of a tile, component by component; None if it has none."""
         tile = level, column, row
@@ -194,7 +201,10 @@ class Container:
             return stream if frame_size(stream) == size else None
         if self.payload(level - 1, 2 * column, 2 * row)[0] == 0:
             return None
-        reference = [(self.samples(*tile), offset) for tile, offset in self.finer_tiles(level, column, row)]
+        finer = self.finer_tiles(level, column, row)
+        if any(self.is_padded(*tile) for tile, _ in finer):
+            return None
+        reference = [(self.samples(*tile), offset) for tile, offset in finer]
         stream = codec1.derive(self.parameters, size, reference)
         colour = self.parameters.completion.of(level - 1)[0]
         return stream and complete(colour, b"", stream)

@@ -134,7 +134,8 @@ impl<'a> Decoder<'a> {
         picture
     }
 
-    /// The derived tile made of samples; `None` where those below it do not lend themselves to that.
+    /// The derived tile made of samples; `None` where those below it do not lend themselves to that. Of one that is padded
+    /// at the slide's edge, samples beyond that would get into it.
     fn derive(&mut self, wanted: &Wanted, codec: &PayloadCodec) -> Result<Option<Bytes>, Error> {
         let PayloadCodec::CrossScale(_) = codec else { return Ok(None) };
         let Wanted { tile, rect, .. } = *wanted;
@@ -147,7 +148,14 @@ impl<'a> Decoder<'a> {
             _ => None,
         };
         let levels = self.gathered.slide.levels();
-        let derived = reference::with(Kind::Finer, levels, tile, |tile| self.picture(tile), derive);
+        let own = |finer: TileId| levels[usize::from(finer.level)].tile_rect(finer.column, finer.row);
+        let unpadded = |finer: TileId| {
+            let picture = self.picture(finer)?;
+            let fits =
+                |p: &Arc<Picture>| own(finer).is_some_and(|rect| p.size() == [rect.width, rect.height]);
+            Ok(picture.filter(fits))
+        };
+        let derived = reference::with(Kind::Finer, levels, tile, unpadded, derive);
         self.add(decoding, true);
         derived
     }

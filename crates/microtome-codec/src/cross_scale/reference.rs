@@ -24,6 +24,12 @@ pub(super) struct Component {
 }
 
 impl Picture {
+    /// Width and height of the stream that was decoded: more than the tile's own where that is padded.
+    #[must_use]
+    pub fn size(&self) -> [u32; 2] {
+        [self.width, self.height]
+    }
+
     /// Bytes that the picture takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
