@@ -27,7 +27,15 @@ impl Job {
     pub(super) fn named(source: &str) -> Self {
         let place = match source.strip_prefix("synthetic:") {
             Some(parameters) => format!("synthetic_{parameters}").into(),
-            None => called_by(Path::new(source)).file_stem().unwrap_or_default().into(),
+            None => {
+                let called = called_by(Path::new(source));
+                // `.` and `..` have no name of their own.
+                let called = match called.file_name() {
+                    Some(_) => called.to_owned(),
+                    None => called.canonicalize().unwrap_or_default(),
+                };
+                called.file_stem().unwrap_or_default().into()
+            }
         };
         Self { source: source.to_owned(), place, target: None }
     }

@@ -178,3 +178,51 @@ fn nothing_is_said_to_be_done_after_a_stop() {
     let stopped = write(&slide, options, Path::new("a.tif"), out, &AtomicBool::new(true));
     assert!(matches!(stopped, Err(Error::Interrupted)));
 }
+
+/// A TIFF of level 0 alone: grey-green ramps whose tiles at the edge are padded with white.
+fn padded(path: &Path, (width, height): (u32, u32), subsampling: Subsampling) {
+    let pixel = |i: u32| [(i % width / 2) as u8, (i / width / 2) as u8, 60];
+    let data = (0..width * height).flat_map(pixel).collect();
+    let pixels = Rgb::from_vec(width, height, data).expect("sizes match");
+    let mut writer = Writer::new(File::create(path).expect("a file")).expect("a header");
+    let grid = Grid { width, height, tile_size: 64, overlap: 0 };
+    let (mut offsets, mut counts) = (vec![], vec![]);
+    for (column, row) in (0..grid.tiles()).map(|i| grid.position(i)) {
+        let r = grid.tile_rect(column, row).expect("inside");
+        let mut tile = Rgb::filled(64, 64, [255; 3]);
+        tile.blit(&pixels.crop(r.x, r.y, r.width, r.height), 0, 0, r.width, r.height, 0, 0);
+        let extent = writer.put(&turbo::encode(&tile, 95, subsampling).expect("a tile")).expect("written");
+        offsets.push(extent.offset);
+        counts.push(extent.length);
+    }
+    let side = if subsampling == Subsampling::Chroma420 { 2 } else { 1 };
+    let form = Form { components: 3, colour: Colour::YCbCr, sampling: [side; 2] };
+    let mut fields = image_fields(width, height, form, JPEG);
+    fields.extend([(322, Value::Long(64)), (323, Value::Long(64))]);
+    fields.extend([(324, Value::Offsets(offsets)), (325, Value::Offsets(counts))]);
+    writer.finish(vec![fields], MOST_CLASSIC).expect("written");
+}
+
+#[test]
+fn what_tiles_are_padded_with_does_not_get_into_derived_levels() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (size, subsampling) in [
+        ((201, 137), Subsampling::Chroma444),
+        ((201, 137), Subsampling::Chroma420),
+        ((202, 138), Subsampling::Chroma420),
+    ] {
+        let (source, target) = (folder.path().join("a.tif"), folder.path().join("a.mtm"));
+        padded(&source, size, subsampling);
+        let _ = fs::remove_file(&target);
+        let slide = contain(source.to_str().expect("UTF-8"), &target, Mode::Exact);
+        assert!(slide.is_derived(1));
+        let level = |level: u8| {
+            let Grid { width, height, .. } = slide.levels()[usize::from(level)];
+            slide.read_region(level, Rect { x: 0, y: 0, width, height }).expect("the level")
+        };
+        // Level 0 as it is seen: where chroma is halved, its last samples have some of the padding in them.
+        let (found, expected) = (level(1), level(0).reduced());
+        let most = found.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(most < Some(20), "{size:?} {subsampling:?}: {most:?}");
+    }
+}

@@ -119,7 +119,14 @@ impl ForwardAuth {
             self.put(headers).await
         };
         match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(answer) => answer?,
+            Ok(Ok(())) => {}
+            Ok(Err(refused)) => {
+                // A yes to something public makes nobody known for long.
+                if let Some(who) = who {
+                    self.known.invalidate(&who).await;
+                }
+                return Err(refused);
+            }
             Err(_elapsed) => return Err(Refused::Silent(ClientError::TooSlow(self.url.clone()))),
         }
         if let Some(who) = who {
