@@ -1,5 +1,6 @@
 """Payload codec 1: docs/format/codec-1.md. Slow, and meant to be read beside it."""
 
+import copy
 import hashlib
 import zlib
 from bisect import bisect_right
@@ -249,6 +250,13 @@ class Samples:
             y = i // plane.width * 8
             for row, samples in zip(self.rows[y : y + 8], inverse(block, plane.steps)):
                 row.extend(samples)
+
+    def within(self, size, components):
+        """Those of a tile of this size alone."""
+        across, down = (-(-length // pixels) for length, pixels in zip(size, pixels_per_sample(components, self)))
+        own = copy.copy(self)
+        own.rows = [row[:across] for row in self.rows[:down]]
+        return own
 
     def at(self, x, y):
         row = self.rows[clamp(y, 0, len(self.rows) - 1)]

@@ -166,12 +166,12 @@ class Container:
             return payload, None
         return payload, payload.decode(self.parameters, self.reference(payload.kind, level, column, row))
 
-    def is_padded(self, level, column, row):
-        """Whether a tile's stream is larger than the tile."""
-        codec, data = self.payload(level, column, row)
-        size = self.levels[level].size(column, row)
-        payload = codec1.Payload(self.parameters, level, size, data) if codec == 1 else None
-        return bool(payload and payload.form and payload.size != size)
+    def own_samples(self, level, column, row):
+        """The samples of a tile without those that its stream is padded with."""
+        samples, size = self.samples(level, column, row), self.levels[level].size(column, row)
+        if not samples or codec1.Payload(self.parameters, level, size, self.payload(level, column, row)[1]).size == size:
+            return samples
+        return [s.within(size, samples) for s in samples]
 
     def samples(self, level, column, row):
         """The samples of a tile, component by component; None if it has none."""
@@ -201,10 +201,7 @@ class Container:
             return stream if frame_size(stream) == size else None
         if self.payload(level - 1, 2 * column, 2 * row)[0] == 0:
             return None
-        finer = self.finer_tiles(level, column, row)
-        if any(self.is_padded(*tile) for tile, _ in finer):
-            return None
-        reference = [(self.samples(*tile), offset) for tile, offset in finer]
+        reference = [(self.own_samples(*tile), offset) for tile, offset in self.finer_tiles(level, column, row)]
         stream = codec1.derive(self.parameters, size, reference)
         colour = self.parameters.completion.of(level - 1)[0]
         return stream and complete(colour, b"", stream)

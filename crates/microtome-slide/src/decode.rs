@@ -134,8 +134,8 @@ impl<'a> Decoder<'a> {
         picture
     }
 
-    /// The derived tile made of samples; `None` where those below it do not lend themselves to that. Of one that is padded
-    /// at the slide's edge, samples beyond that would get into it.
+    /// The derived tile made of samples; `None` where those below it do not lend themselves to that. What one of these is
+    /// padded with beyond the slide's edge does not get into it.
     fn derive(&mut self, wanted: &Wanted, codec: &PayloadCodec) -> Result<Option<Bytes>, Error> {
         let PayloadCodec::CrossScale(_) = codec else { return Ok(None) };
         let Wanted { tile, rect, .. } = *wanted;
@@ -148,12 +148,13 @@ impl<'a> Decoder<'a> {
             _ => None,
         };
         let levels = self.gathered.slide.levels();
-        let own = |finer: TileId| levels[usize::from(finer.level)].tile_rect(finer.column, finer.row);
         let unpadded = |finer: TileId| {
+            let rect = levels[usize::from(finer.level)].tile_rect(finer.column, finer.row);
             let picture = self.picture(finer)?;
-            let fits =
-                |p: &Arc<Picture>| own(finer).is_some_and(|rect| p.size() == [rect.width, rect.height]);
-            Ok(picture.filter(fits))
+            Ok(picture.zip(rect).map(|(picture, rect)| match [rect.width, rect.height] {
+                own if picture.size() == own => picture,
+                own => Arc::new(picture.without_padding(own)),
+            }))
         };
         let derived = reference::with(Kind::Finer, levels, tile, unpadded, derive);
         self.add(decoding, true);

@@ -30,6 +30,32 @@ impl Picture {
         [self.width, self.height]
     }
 
+    /// The same picture, its samples beyond `width` x `height` pixels being the nearest within: what a tile is padded with is
+    /// no part of the slide.
+    #[must_use]
+    pub fn without_padding(&self, [width, height]: [u32; 2]) -> Self {
+        let mut picture = self.clone();
+        let most = |axis: usize| self.planes.iter().map(|plane| plane.sampling[axis]).max().unwrap_or(1);
+        let most = [most(0), most(1)];
+        for Component { sampling, samples } in
+            picture.planes.iter_mut().filter(|p| !p.samples.data.is_empty())
+        {
+            let own = |length: u32, axis: usize| {
+                length.div_ceil(u32::from((most[axis] / sampling[axis].max(1)).max(1))) as usize
+            };
+            let (columns, rows) =
+                (own(width, 0).clamp(1, samples.width), own(height, 1).clamp(1, samples.height));
+            for row in samples.data.chunks_exact_mut(samples.width) {
+                let last = row[columns - 1];
+                row[columns..].fill(last);
+            }
+            let (inside, beyond) = samples.data.split_at_mut(rows * samples.width);
+            let last = &inside[(rows - 1) * samples.width..];
+            beyond.chunks_exact_mut(samples.width).for_each(|row| row.copy_from_slice(last));
+        }
+        picture
+    }
+
     /// Bytes that the picture takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
