@@ -150,6 +150,19 @@ fn a_folder_or_its_descriptor_goes_in_and_every_tile_comes_back() {
 }
 
 #[test]
+fn a_png_tile_of_another_size_is_refused_by_its_header() {
+    let (folder, out) = (folder(), folder());
+    let tiles = Layout::Zoomify.write(folder.path(), &picture(300, 200), 128, "png");
+    // Nothing good behind the header: who decodes before looking at the size complains of that.
+    let mut bytes = support::png(&Rgb::filled(3000, 3000, [9; 3]));
+    let length = bytes.len();
+    bytes[length / 2..].fill(0);
+    std::fs::write(&tiles[&(0, 1, 0)], bytes).unwrap();
+    let line = fail(1, ["ingest", path(folder.path()), "-o", path(&out.path().join("out.mtm"))]);
+    assert!(line.contains("3000 x 3000 px where the grid has 128 x 128 px"), "{line}");
+}
+
+#[test]
 fn png_tiles_are_quantised_once() {
     for layout in LAYOUTS {
         let folder = folder();

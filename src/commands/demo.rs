@@ -1,10 +1,12 @@
 //! `microtome demo`: from nothing to a slide in the browser.
 
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Instant;
 
 use microtome_ingest::Options;
-use microtome_server::ServerConfig;
+use microtome_server::{ServerConfig, ServerError};
 use microtome_slide::Slide;
 
 use crate::commands::{info, ingest, serve};
@@ -56,13 +58,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Sees that the port is free before the work, not after it.
 fn check_port(port: u16) -> Result<(), Failure> {
-    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| match error
-        .kind()
-    {
-        std::io::ErrorKind::AddrInUse => Failure::Failed(format!(
-            "port {port} is in use: stop the program that uses it, or choose another port with --port"
-        )),
-        _ => Failure::Failed(format!("port {port}: {error}; choose another with --port")),
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).map(drop).map_err(|error| {
+        Failure::Failed(match error.kind() {
+            ErrorKind::AddrInUse => ServerError::PortInUse(address).to_string(),
+            _ => format!("port {port}: {error}; choose another with --port"),
+        })
     })
 }
 
@@ -86,7 +87,7 @@ fn make(target: &Path, source: &str) -> Result<Slide, Failure> {
     // A hidden name: the server does not show it.
     let new = target.with_file_name(format!(".{NAME}.new.mtm"));
     match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(Failure::Failed(format!("{}: cannot be removed: {error}", new.display())));
         }
         _ => {}

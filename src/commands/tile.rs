@@ -29,6 +29,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let end = arguments.output.extension().unwrap_or_default().to_ascii_lowercase();
+    if ["png", "tif", "tiff", "webp"].iter().any(|other| end == *other) {
+        let path = arguments.output.display();
+        return Err(Failure::Usage(format!("{path}: tiles are JPEG: OUT is to end in .jpg")));
+    }
     let slide = Slide::open(&arguments.file)?;
     let tile = TileId { level: arguments.level, column: arguments.column, row: arguments.row };
     let Some(grid) = slide.levels().get(usize::from(tile.level)) else {
@@ -44,11 +49,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let jpeg = if arguments.original { original(&slide, tile)? } else { slide.tile(tile)? };
     if arguments.output.as_os_str() == "-" {
         return Ok(std::io::stdout().write_all(&jpeg)?);
-    }
-    let end = arguments.output.extension().unwrap_or_default().to_ascii_lowercase();
-    if ["png", "tif", "tiff", "webp"].iter().any(|other| end == *other) {
-        let path = arguments.output.display();
-        return Err(Failure::Usage(format!("{path}: tiles are JPEG: OUT is to end in .jpg")));
     }
     publish::refuse_existing(&arguments.output)?;
     publish::file(&arguments.output, publish::folder(&arguments.output), &jpeg)

@@ -117,7 +117,9 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
 }
 
 fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
-    response.headers_mut().extend(constants);
+    for (name, value) in constants {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 /// What is our fault is an error; everything else is for who looks closely, and never a line per tile.

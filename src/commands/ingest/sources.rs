@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use microtome_ingest::source::{called_by, is_source_folder};
+use microtome_ingest::source::{called_by, is_source_folder, may_be_slide};
 use microtome_slide::Slide;
 
 use super::walk::walk;
@@ -34,7 +34,7 @@ impl Job {
                     Some(_) => called.to_owned(),
                     None => called.canonicalize().unwrap_or_default(),
                 };
-                called.file_stem().unwrap_or_default().into()
+                without_extension(&called).file_name().unwrap_or_default().into()
             }
         };
         Self { source: source.to_owned(), place, target: None }
@@ -47,7 +47,8 @@ impl Job {
         if below.as_os_str().is_empty() {
             return Self::named(&source);
         }
-        Self { source, place: below.with_extension(""), target: None }
+        let place = without_extension(path);
+        Self { source, place: place.strip_prefix(folder).unwrap_or(&place).to_owned(), target: None }
     }
 }
 
@@ -152,6 +153,13 @@ fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
     Ok(jobs)
 }
 
+/// A slide's path without the extension that tells its kind. What follows the last dot in a folder's name mostly is a part of
+/// the name.
+fn without_extension(path: &Path) -> PathBuf {
+    let tells = !path.is_dir() || may_be_slide(path) || path.extension().is_some_and(|end| end == "dcm");
+    if tells { path.with_extension("") } else { path.to_owned() }
+}
+
 /// A path as a source's name. One that is not UTF-8 becomes one that does not exist: that source fails, not all.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
@@ -245,6 +253,14 @@ mod tests {
         assert_eq!(places, ["a/deep/y", "b/x", "b/x", "d", "m", "v", "z"]);
         let descriptor = text(&root.path().join("z/ImageProperties.xml"));
         assert_eq!(Job::named(&descriptor).place, Path::new("z"), "its own name says nothing");
+        assert_ne!(Job::named(".").place, Path::new(""), "nor does this one");
+        std::fs::create_dir(root.path().join("S21-1.A")).expect("a folder");
+        std::fs::create_dir(root.path().join("b.dcm")).expect("a folder");
+        let place = |name: &str| Job::named(&text(&root.path().join(name))).place;
+        assert_eq!(
+            [place("S21-1.A"), place("b.dcm"), place("b/x.svs")],
+            ["S21-1.A", "b", "x"].map(PathBuf::from)
+        );
         let files = files_in(Path::new("out"), &jobs).expect("a file for each");
         let files: Vec<_> = files.iter().map(|file| file.to_str().expect("UTF-8")).collect();
         assert_eq!(files[..3], ["out/a/deep/y.mtm", "out/b/x.svs.mtm", "out/b/x.tif.mtm"]);

@@ -25,19 +25,25 @@ pub(crate) fn region(
     mosaic::assemble(grid, rect, tile)
 }
 
-/// The pixels of a tile, if they are as many as the grid says.
+/// Sees whether a tile says that it has the size that the grid says: before it is decoded, which takes as much memory as it
+/// says.
 ///
 /// # Errors
 /// [`Error::Malformed`] naming the tile and both sizes.
-pub(crate) fn check_size(path: &str, grid: &Grid, column: u32, row: u32, pixels: Rgb) -> Result<Rgb, Error> {
+pub(crate) fn check_size(
+    path: &str,
+    grid: &Grid,
+    (column, row): (u32, u32),
+    (width, height): (u32, u32),
+) -> Result<(), Error> {
     match grid.tile_rect(column, row) {
-        Some(rect) if (rect.width, rect.height) == (pixels.width(), pixels.height()) => Ok(pixels),
+        Some(rect) if (rect.width, rect.height) == (width, height) => Ok(()),
         expected => {
             let expected = expected.map_or("none".to_owned(), |r| format!("{} x {} px", r.width, r.height));
             Err(Error::Malformed {
                 path: path.to_owned(),
                 place: format!("tile column {column} row {row}"),
-                what: format!("{} x {} px where the grid has {expected}", pixels.width(), pixels.height()),
+                what: format!("{width} x {height} px where the grid has {expected}; restore it"),
             })
         }
     }

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use microtome_codec::jpeg;
-use microtome_codec::turbo;
+use microtome_codec::{Rgb, jpeg, turbo};
+use microtome_container::geometry::Rect;
 use png::{ColorType, DecodingError, Transformations};
 
 use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
-use super::{Content, Source, dicom, openslide, tiff, unread};
+use super::{Content, Pixels, Source, dicom, openslide, tiff, unread};
 use crate::Error;
 
 /// Images that can only be decoded whole may have so many pixels: 100 megapixels, which take up to 900 MB where the
@@ -28,6 +28,9 @@ const PNG_MEMORY: usize = 256 << 20;
 const MAX_JPEG_BYTES: u64 = 1 << 30;
 /// Deflate never expands more (RFC 1951: 258 bytes from 2 bits).
 const MAX_DEFLATE_RATIO: u64 = 1032;
+
+/// Bytes that tell what a file is.
+const START: usize = 132;
 
 const REMEDY: &str = "convert it to a tiled TIFF first, for example: \
                       vips tiffsave IN OUT.tif --tile --pyramid --compression deflate";
@@ -43,19 +46,7 @@ const UNKNOWN: &str = "it may be damaged, cut off or misnamed (docs/formats.md l
 /// [`Error::Read`].
 pub fn open(path: &Path) -> Result<Source, Error> {
     let image = Image { path: path.to_owned() };
-    // Looked at before it is opened: opening a pipe would wait for whoever writes it.
-    if !std::fs::metadata(path).map_err(|cause| image.read_error(cause))?.is_file() {
-        return Err(image.unsupported("this is not a file", "name the slide's own file"));
-    }
-    let file = File::open(path).map_err(|source| image.read_error(source))?;
-    let length = file.metadata().map_err(|source| image.read_error(source))?.len();
-    if length == 0 {
-        return Err(image.malformed("header", "the file is empty"));
-    }
-    // As far as DICOM's preamble goes.
-    let mut start = [0; 132];
-    read_exact_at(&file, &mut start[..length.min(132) as usize], 0)
-        .map_err(|cause| image.read_error(cause))?;
+    let (file, length, start) = image.begin()?;
     if let Some(format) = unread::tell(path, &start)? {
         return openslide::open_unread(path, format);
     }
@@ -74,6 +65,23 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     }
 }
 
+/// The pixels of a PNG file that is a tile: `check` is told its size before it is decoded, which takes as much memory as it says.
+///
+/// # Errors
+/// Those of `check`; [`Error::Malformed`] also for other files.
+pub(super) fn open_png_tile(
+    path: &Path,
+    check: impl FnOnce((u32, u32)) -> Result<(), Error>,
+) -> Result<Rgb, Error> {
+    let image = Image { path: path.to_owned() };
+    let (file, length, start) = image.begin()?;
+    let [0x89, b'P', b'N', b'G', ..] = start else {
+        return Err(image.malformed("tile", "this is not a PNG file"));
+    };
+    let Png { size: (width, height), spool, .. } = image.decode_png(file, length, check)?;
+    spool.read(Rect { x: 0, y: 0, width, height })
+}
+
 /// What a JPEG stream says beside its picture and nobody here listens to. (Exif 2.32, 4.5.4; ICC.1:2022, annex B.4.)
 fn not_read(stream: &[u8]) -> Vec<String> {
     let markers = &stream[..stream.len().min(256 << 10)];
@@ -88,12 +96,36 @@ fn not_read(stream: &[u8]) -> Vec<String> {
     told.into_iter().filter(|(name, _)| has(name)).map(|(_, notice)| notice.to_owned()).collect()
 }
 
+/// A PNG, decoded.
+struct Png {
+    size: (u32, u32),
+    spool: Spool,
+    icc_profile: Option<Vec<u8>>,
+}
+
 /// An image file being opened.
 struct Image {
     path: PathBuf,
 }
 
 impl Image {
+    /// The file, its length and its first bytes, as far as DICOM's preamble goes.
+    fn begin(&self) -> Result<(File, u64, [u8; START]), Error> {
+        let failed = |cause| self.read_error(cause);
+        // Looked at before it is opened: opening a pipe would wait for whoever writes it.
+        if !std::fs::metadata(&self.path).map_err(failed)?.is_file() {
+            return Err(self.unsupported("this is not a file", "name the slide's own file"));
+        }
+        let file = File::open(&self.path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length == 0 {
+            return Err(self.malformed("header", "the file is empty"));
+        }
+        let mut start = [0; START];
+        read_exact_at(&file, &mut start[..length.min(START as u64) as usize], 0).map_err(failed)?;
+        Ok((file, length, start))
+    }
+
     fn read_error(&self, cause: io::Error) -> Error {
         Error::Read { path: self.path.clone(), cause }
     }
@@ -162,12 +194,23 @@ impl Image {
     }
 
     fn open_png(&self, file: File, length: u64) -> Result<Source, Error> {
+        let Png { size, spool, icc_profile } = self.decode_png(file, length, |_any| Ok(()))?;
+        Ok(Source { icc_profile, ..self.source(size, "png", spool) })
+    }
+
+    fn decode_png(
+        &self,
+        file: File,
+        length: u64,
+        check: impl FnOnce((u32, u32)) -> Result<(), Error>,
+    ) -> Result<Png, Error> {
         let limits = png::Limits { bytes: PNG_MEMORY };
         let mut decoder = png::Decoder::new_with_limits(BufReader::with_capacity(1 << 16, file), limits);
         decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
         decoder.set_ignore_text_chunk(true);
         let info = decoder.read_header_info().map_err(|error| self.png_error(error))?;
         let (size, interlaced) = (info.size(), info.interlaced);
+        check(size)?;
         let limit = if interlaced { MAX_WHOLE_PIXELS } else { MAX_SPOOL_PIXELS };
         self.check_pixels(if interlaced { "an interlaced PNG" } else { "a PNG" }, size, limit)?;
         let raw = u64::from(size.0) * u64::from(size.1) * info.bits_per_pixel() as u64 / 8;
@@ -191,9 +234,8 @@ impl Image {
             }
         }
         reader.finish().map_err(|error| self.png_error(error))?;
-        let mut source = self.source(size, "png", spool.finish()?);
-        source.icc_profile = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
-        Ok(source)
+        let icc_profile = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
+        Ok(Png { size, spool: spool.finish()?, icc_profile })
     }
 
     fn png_error(&self, error: DecodingError) -> Error {

@@ -117,19 +117,8 @@ impl<N: Names> Pixels for PngTiles<N> {
             if !is_there(&path)? {
                 return Err(missing(&path));
             }
-            let tile = image::open(&path)?;
-            let Content::Pixels(pixels) = tile.content else {
-                return Err(malformed(&path, "tile", "this is not a PNG file".to_owned()));
-            };
-            // Looked at before it is decoded, which takes as much memory as it says.
-            let expected = grid.tile_rect(column, row);
-            if expected.is_none_or(|rect| (rect.width, rect.height) != (tile.width, tile.height)) {
-                let what =
-                    format!("{} x {} px, which is not the tile's size; restore it", tile.width, tile.height);
-                return Err(malformed(&path, "tile", what));
-            }
-            let whole = Rect { x: 0, y: 0, width: tile.width, height: tile.height };
-            decoded::check_size(&path.display().to_string(), &grid, column, row, pixels.read(whole)?)
+            let check = |size| decoded::check_size(&path.display().to_string(), &grid, (column, row), size);
+            image::open_png_tile(&path, check)
         })
     }
 }

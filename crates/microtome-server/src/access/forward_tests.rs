@@ -268,6 +268,38 @@ async fn who_was_let_in_does_not_wait_behind_a_crowd_of_strangers() {
 }
 
 #[tokio::test]
+async fn who_is_refused_is_a_stranger_again() {
+    let service = Service::start(|head| match () {
+        () if head.contains("/tiles/case/b/") => answer("403 Forbidden", "", ""),
+        () if head.contains("user=bob") => answer("204 No Content", "", ""),
+        () => String::new(),
+    });
+    let service = service.await;
+    let guarded = Arc::new(service.guarded());
+    let ask = |address: String, who: (&'static str, &'static str)| {
+        let guarded = Arc::clone(&guarded);
+        tokio::spawn(async move { guarded.status(&address, &[who]).await })
+    };
+    let bob = ("cookie", "user=bob");
+    assert_eq!(guarded.status("/slides", &[bob]).await, 200);
+    assert_eq!(guarded.status("/tiles/case/b/9/0_0.jpg", &[bob]).await, 403);
+    let strangers: Vec<_> =
+        (0..32).map(|i| ask(format!("/tiles/{i}/0/0_0.jpg"), ("accept", "*/*"))).collect();
+    while service.asked() < 34 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = ask("/tiles/case/a/9/0_0.jpg".to_owned(), bob);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(
+        (service.asked(), waiting.is_finished()),
+        (34, false),
+        "not asked about before it is his turn"
+    );
+    strangers.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(waiting.await.expect("no panic"), 200);
+}
+
+#[tokio::test]
 async fn an_answer_is_not_waited_for_for_ever() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", silent.local_addr().expect("an address"));
