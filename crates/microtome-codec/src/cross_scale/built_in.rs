@@ -4,7 +4,7 @@
 //! six models, deflated. It is part of the format: its bytes never change for this codec number.
 
 use std::io::Read;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use flate2::read::DeflateDecoder;
 
@@ -13,17 +13,23 @@ use super::stored::{self, Input};
 
 const BYTES: &[u8] = include_bytes!("built_in.bin");
 
-/// The models by kind, then first component and others.
-pub(super) fn models() -> &'static [[Model; 2]; 3] {
-    static MODELS: LazyLock<[[Model; 2]; 3]> = LazyLock::new(|| {
+/// The models by kind, then first component and others. Every slide without models of its own shares them.
+pub(super) fn models() -> &'static [[Arc<Model>; 2]; 3] {
+    static MODELS: LazyLock<[[Arc<Model>; 2]; 3]> = LazyLock::new(|| {
         let mut plain = vec![];
         // A test makes sure that the bytes are good.
         let _ = DeflateDecoder::new(BYTES).read_to_end(&mut plain);
         let mut input = Input::new(&plain);
-        Kind::ALL
-            .map(|kind| [0, 1].map(|_| stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank(kind))))
+        let mut next = |kind| Arc::new(stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank(kind)));
+        Kind::ALL.map(|kind| [0, 1].map(|_| next(kind)))
     });
     &MODELS
+}
+
+/// A model that predicts just what the finer level says: derived tiles are made with it.
+pub(super) fn unit() -> &'static Model {
+    static UNIT: LazyLock<Model> = LazyLock::new(|| Model::blank(Kind::Finer));
+    &UNIT
 }
 
 #[cfg(test)]
@@ -126,7 +132,7 @@ mod tests {
         let mut codec = CrossScale::built_in(verbatim, vec![Kind::Coarser, Kind::Finer, Kind::Alone]);
         // What they are now has no say.
         for (kind, models) in Kind::ALL.into_iter().zip(&mut codec.models) {
-            models.iter_mut().for_each(|stored| *stored.model = Model::blank(kind));
+            models.iter_mut().for_each(|stored| stored.model = Arc::new(Model::blank(kind)));
         }
         let mut trainer = Trainer::new();
         for image in images.split(':') {

@@ -1,6 +1,7 @@
 //! The parameters of codec 1 as bytes: what a slide's tiles share.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -33,15 +34,13 @@ pub struct CrossScale {
     pub(super) derived: Option<u8>,
     /// By kind, then first component and others; and whether they are the slide's own.
     pub(super) models: [[Stored; 2]; 3],
-    /// A model that predicts just what the finer level says.
-    pub(super) unit: Box<Model>,
     pub(super) set: Set,
 }
 
 /// A model and whether the slide brings it along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
-    pub(super) model: Box<Model>,
+    pub(super) model: Arc<Model>,
     pub(super) own: bool,
 }
 
@@ -57,11 +56,10 @@ impl CrossScale {
     /// The codec with the models that come with the program, for a slide whose level k is predicted as `levels[k]`.
     #[must_use]
     pub fn built_in(verbatim: VerbatimParams, levels: Vec<Kind>) -> Self {
-        let models = built_in::models().each_ref().map(|models| {
-            models.each_ref().map(|model| Stored { model: Box::new(model.clone()), own: false })
-        });
-        let unit = Box::new(Model::blank(Kind::Finer));
-        Self { verbatim, levels, templates: vec![], derived: None, models, unit, set: Set::detect() }
+        let models = built_in::models()
+            .each_ref()
+            .map(|models| models.each_ref().map(|model| Stored { model: Arc::clone(model), own: false }));
+        Self { verbatim, levels, templates: vec![], derived: None, models, set: Set::detect() }
     }
 
     /// Adds a template for tiles to come, unless it is there or there is no room. With `derived` it is that of derived
@@ -194,7 +192,7 @@ impl CrossScale {
             for stored in models {
                 match input.byte()? {
                     0 => {}
-                    1 => *stored = Stored { model: Box::new(stored::take(&mut input, *kind)?), own: true },
+                    1 => *stored = Stored { model: Arc::new(stored::take(&mut input, *kind)?), own: true },
                     _ => return Err(input.malformed("neither a model nor none")),
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::built_in;
 use super::model::Kind;
 use super::params::CrossScale;
 use super::predict::Samples;
@@ -378,7 +379,7 @@ impl CrossScale {
             }
             let predict = || {
                 align(self.set, &Reference::Finer(finer), Kind::Finer, plane, index, most, aligned);
-                simd::round(self.set, &self.unit, aligned, plane);
+                simd::round(self.set, built_in::unit(), aligned, plane);
             };
             stopwatch.time(|t| &mut t.prediction, predict);
         }
