@@ -82,7 +82,8 @@ fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
         compared = compared_with(source, &comparison);
     }
     if good {
-        let (tiles, bytes) = (table::count(verification.tiles), table::bytes(verification.bytes));
+        let file_length = slide.container().header().file_length;
+        let (tiles, bytes) = (table::count(verification.tiles), table::bytes(file_length));
         print(&format!("{}: ok, {tiles} tiles, {bytes}, {}{compared}", file.display(), slide.content_id()))?;
     }
     Ok(good)

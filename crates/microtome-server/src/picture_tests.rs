@@ -38,20 +38,19 @@ async fn json(fixture: &Fixture, address: &str, headers: &[(&str, &str)]) -> (He
 #[tokio::test]
 async fn aligned_requests_are_answered_with_the_tile() {
     let fixture = Fixture::new();
-    for (tile, iiif, xyz, zoomify) in [
-        (TileId { level: 0, column: 1, row: 2 }, "256,512,256,188/256,188", "2/1/2", "2-1-2"),
-        (TileId { level: 0, column: 3, row: 0 }, "768,0,232,256/232,256", "2/3/0", "2-3-0"),
-        (TileId { level: 1, column: 1, row: 1 }, "512,512,488,188/244,94", "1/1/1", "1-1-1"),
-        (TileId { level: 2, column: 0, row: 0 }, "full/250,175", "0/0/0", "0-0-0"),
-        (TileId { level: 3, column: 0, row: 0 }, "0,0,1000,700/125,88", "", ""),
+    for (tile, iiif, zoomify) in [
+        (TileId { level: 0, column: 1, row: 2 }, "256,512,256,188/256,188", "2-1-2"),
+        (TileId { level: 0, column: 3, row: 0 }, "768,0,232,256/232,256", "2-3-0"),
+        (TileId { level: 1, column: 1, row: 1 }, "512,512,488,188/244,94", "1-1-1"),
+        (TileId { level: 2, column: 0, row: 0 }, "full/250,175", "0-0-0"),
+        (TileId { level: 3, column: 0, row: 0 }, "0,0,1000,700/125,88", ""),
     ] {
         let expected = fixture.slide().tile(tile).expect("a tile");
         let mut addresses = vec![
             format!("/iiif/3/case%201%2Fa/{iiif}/0/default.jpg"),
             format!("/iiif/2/case%201/a/{iiif}/0/color.jpg"),
         ];
-        if !xyz.is_empty() {
-            addresses.push(format!("/xyz/case%201/a/{xyz}.jpg"));
+        if !zoomify.is_empty() {
             addresses.push(format!("/zoomify/case%201/a/TileGroup0/{zoomify}.jpg"));
         }
         for address in addresses {
@@ -65,6 +64,33 @@ async fn aligned_requests_are_answered_with_the_tile() {
     assert_eq!(size(&body), (125, 88));
     let (_, _, body) = fixture.get("/iiif/3/case%201%2Fa/0,0,256,256/255,255/0/default.jpg").await;
     assert_eq!(size(&body), (255, 255));
+}
+
+#[tokio::test]
+async fn web_maps_get_squares_and_white_beyond_the_slide() {
+    let fixture = Fixture::new();
+    let whole = TileId { level: 0, column: 1, row: 1 };
+    let (_, _, body) = fixture.get("/xyz/case%201/a/2/1/1.jpg").await;
+    assert_eq!(body, fixture.slide().tile(whole).expect("a tile"), "one of full size is the slide's own");
+    for (address, level, column, row) in
+        [("2/1/2", 0, 1, 2), ("2/3/0", 0, 3, 0), ("2/3/2", 0, 3, 2), ("1/1/1", 1, 1, 1), ("0/0/0", 2, 0, 0)]
+    {
+        let (status, _, body) = fixture.get(&format!("/xyz/case%201/a/{address}.jpg")).await;
+        assert_eq!(status, OK, "{address}");
+        let square = decoded(&body);
+        assert_eq!((square.width(), square.height()), (256, 256), "{address}");
+        let tile = decoded(&fixture.slide().tile(TileId { level, column, row }).expect("a tile"));
+        let (w, h) = (tile.width(), tile.height());
+        assert!(difference(&square.crop(0, 0, w, h), &tile) < 3.0, "{address}");
+        // Blocks of 16 x 16 px at the slide's edge have something of both.
+        let (x, y) = (w.next_multiple_of(16), h.next_multiple_of(16));
+        for (x, y) in [(x, 0), (0, y)].into_iter().filter(|&(x, y)| x < 256 && y < 256) {
+            assert_eq!(square.crop(x, y, 256 - x, 256 - y).uniform(), Some([255; 3]), "{address}");
+        }
+    }
+    for address in ["2/4/0", "2/0/3", "3/0/0"] {
+        assert_eq!(fixture.get(&format!("/xyz/case%201/a/{address}.jpg")).await.0, StatusCode::NOT_FOUND);
+    }
 }
 
 #[tokio::test]

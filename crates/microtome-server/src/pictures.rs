@@ -67,9 +67,16 @@ pub(crate) struct Picture {
     pub(crate) view: View,
     pub(crate) format: Format,
     pub(crate) icc: Icc,
+    /// The side of the square that it is the upper left part of; the rest is white.
+    pub(crate) padded_to: Option<u32>,
 }
 
 impl Picture {
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> [u32; 2] {
+        self.padded_to.map_or_else(|| self.view.size(), |side| [side; 2])
+    }
+
     /// A strong validator: the content, what is seen of it, and the encoder at work.
     pub(crate) fn etag(&self, content_id: &str) -> String {
         let mut hasher = DefaultHasher::new();
@@ -151,7 +158,7 @@ impl Pictures {
     ) -> Result<Bytes, Failure> {
         let begun = Instant::now();
         let (pictures, slide) = (Arc::clone(self), Arc::clone(open));
-        let made = self.work(pipeline, open, picture.view, move |draw| {
+        let made = self.work(pipeline, open, picture.view, picture.size(), move |draw| {
             let failed = |source| render_error(&slide, source);
             let (to_srgb, profile) = match picture.icc {
                 Icc::None => (None, None),
@@ -160,6 +167,10 @@ impl Pictures {
             };
             draw(&mut |pixels| {
                 let pixels = converted(pixels, to_srgb.as_ref(), &slide)?;
+                let pixels = match picture.padded_to {
+                    Some(side) => padded(&pixels, side),
+                    None => pixels,
+                };
                 let (tone, format) = (picture.view.tone, picture.format);
                 microtome_render::encode(&pixels, tone, format, profile.as_deref()).map_err(failed)
             })
@@ -177,21 +188,23 @@ impl Pictures {
         view: View,
         finish: impl Fn(Rgb) -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Bytes, Failure> {
-        self.work(pipeline, open, view, move |draw| draw(&mut |pixels| Ok(finish(pixels)))).await
+        let size = view.size();
+        self.work(pipeline, open, view, size, move |draw| draw(&mut |pixels| Ok(finish(pixels)))).await
     }
 
-    /// Has `work` done by a thread that may wait, once there is memory for the view. What it is handed draws the view, and
-    /// finishes it, on decoding threads.
+    /// Has `work` done by a thread that may wait, once there is memory for a picture of `size`. What it is handed draws the view,
+    /// and finishes it, on decoding threads.
     async fn work(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
         open: &Arc<OpenSlide>,
         view: View,
+        size: [u32; 2],
         work: impl FnOnce(&dyn Fn(Finish<'_>) -> Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error>
         + Send
         + 'static,
     ) -> Result<Bytes, Failure> {
-        let (lane, permits) = self.lanes.of(view.size());
+        let (lane, permits) = self.lanes.of(size);
         let Some(_place) = Place::take(lane) else {
             pipeline.metrics.dropped(Dropped::Full);
             return Err(Error::Overloaded.into());
@@ -292,6 +305,13 @@ fn draw(
         advanced.map_err(failed)?;
     }
     pipeline.on_decoder_now(|| finish(drawing.finish()))
+}
+
+/// A square with a picture in its upper left corner, and white beyond.
+fn padded(pixels: &Rgb, side: u32) -> Rgb {
+    let mut square = Rgb::filled(side, side, [255; 3]);
+    square.blit(pixels, 0, 0, pixels.width().min(side), pixels.height().min(side), 0, 0);
+    square
 }
 
 fn converted(pixels: Rgb, to_srgb: Option<&ToSrgb>, open: &OpenSlide) -> Result<Rgb, Error> {

@@ -132,6 +132,13 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
     } else {
         tracing::warn!(%slides_root, %address, tls, "serving, but the slides root is no folder yet: no slides until it is");
     }
+    let behind_tls = config.base_url.as_ref().is_some_and(|url| url.starts_with("https:"));
+    if config.access.is_on() && !tls && !behind_tls && !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            "credentials come over plain HTTP, where others on the line can read them: give --tls-cert and --tls-key, or put a \
+             proxy with TLS before this server and its address in --base-url"
+        );
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -84,11 +84,13 @@ impl<'a> Batch<'a> {
                 vec![]
             });
             for path in found {
-                let job = [Job::found(folder, &path)];
-                let targets = sources::files_in(&self.arguments.output, &job)?;
-                match self.one(&job[0].source, &targets[0], Some((1, 1))) {
-                    Err(Failure::Interrupted) => return self.end(),
-                    other => other?,
+                let jobs = Job::found(folder, &path);
+                let targets = sources::files_in(&self.arguments.output, &jobs)?;
+                for (job, target) in jobs.iter().zip(&targets) {
+                    match self.one(&job.source, target, Some((1, 1))) {
+                        Err(Failure::Interrupted) => return self.end(),
+                        other => other?,
+                    }
                 }
             }
             if pause(watch::INTERVAL) {

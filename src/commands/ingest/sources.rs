@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use microtome_ingest::source::{called_by, is_source_folder, may_be_slide};
+use microtome_ingest::source::{called_by, is_source_folder, may_be_slide, several_in};
 use microtome_slide::Slide;
 
 use super::walk::walk;
@@ -40,15 +40,20 @@ impl Job {
         Self { source: source.to_owned(), place, target: None }
     }
 
-    /// What was found below a folder that was named.
-    pub(super) fn found(folder: &Path, path: &Path) -> Self {
-        let source = text(path);
-        let below = path.strip_prefix(folder).unwrap_or(path);
-        if below.as_os_str().is_empty() {
-            return Self::named(&source);
+    /// What was found below a folder that was named: mostly one slide, but a folder of several DICOM series is several, called
+    /// by their first files.
+    pub(super) fn found(folder: &Path, path: &Path) -> Vec<Self> {
+        let series = several_in(path);
+        if !series.is_empty() {
+            return series.iter().map(|file| Self::below(folder, file)).collect();
         }
+        vec![if path == folder { Self::named(&text(path)) } else { Self::below(folder, path) }]
+    }
+
+    fn below(folder: &Path, path: &Path) -> Self {
         let place = without_extension(path);
-        Self { source, place: place.strip_prefix(folder).unwrap_or(&place).to_owned(), target: None }
+        let place = place.strip_prefix(folder).unwrap_or(&place).to_owned();
+        Self { source: text(path), place, target: None }
     }
 }
 
@@ -112,10 +117,10 @@ fn in_folder(folder: &Path, base: &Path) -> Result<Vec<Job>, Failure> {
         let what = "no slide is in this folder, nor in those in it; name the slide's own file";
         return Err(Failure::Usage(format!("{}: {what}", folder.display())));
     }
-    if found.len() == 1 && is_source_folder(folder) {
+    if found.len() == 1 && is_source_folder(folder) && several_in(folder).is_empty() {
         return Ok(vec![Job::named(&text(folder))]);
     }
-    Ok(found.iter().map(|path| Job::found(base, path)).collect())
+    Ok(found.iter().flat_map(|path| Job::found(base, path)).collect())
 }
 
 /// The slides of a manifest: on each line what SOURCE may be, and after a tab the target of that slide if it is to have one
@@ -153,10 +158,14 @@ fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
     Ok(jobs)
 }
 
-/// A slide's path without the extension that tells its kind. What follows the last dot in a folder's name mostly is a part of
-/// the name.
+/// A slide's path without the extension that tells its kind. What follows the last dot in the name of a folder, or of a DICOM
+/// file called by its UID, is a part of the name.
 fn without_extension(path: &Path) -> PathBuf {
-    let tells = !path.is_dir() || may_be_slide(path) || path.extension().is_some_and(|end| end == "dcm");
+    let is_number = |end: &OsStr| end.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let tells = match path.extension() {
+        Some(end) => end == "dcm" || may_be_slide(path) || (!path.is_dir() && !is_number(end)),
+        None => false,
+    };
     if tells { path.with_extension("") } else { path.to_owned() }
 }
 

@@ -1,8 +1,8 @@
 //! What may be a slide by its name, for whoever walks through folders of many. Whether it is one shows when it is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Descriptor, descriptor_in, iiif, zoomify};
+use super::{Descriptor, descriptor_in, dicom, iiif, zoomify};
 
 /// Extensions of slides. Some are refused by name when they are opened: better than to pass them over in silence. Plain
 /// images are not among them, since archives keep labels and snapshots beside their slides.
@@ -37,6 +37,15 @@ pub fn lends_its_name(folder: &Path) -> bool {
     has(zoomify::DESCRIPTOR)
         || has(iiif::DESCRIPTOR)
         || descriptor_in(folder).is_ok_and(|found| found == folder)
+}
+
+/// The slides of a folder that [`open`](super::open) would refuse for being several: the first file of each DICOM series.
+/// Empty where the folder is one slide, or none, or cannot be read, which shows when it is opened.
+#[must_use]
+pub fn several_in(folder: &Path) -> Vec<PathBuf> {
+    let is_dicom = folder.is_dir() && descriptor_in(folder).is_ok_and(|found| found == folder);
+    let files = if is_dicom { dicom::first_files(folder).unwrap_or_default() } else { vec![] };
+    if files.len() > 1 { files } else { vec![] }
 }
 
 /// What a slide is called by: the folder of a descriptor that is called alike in every folder, if it has a name here, else

@@ -104,7 +104,8 @@ async fn tile(
     };
     let own = open.slide.levels()[0];
     let [tile_size, overlap] = grid.unwrap_or([own.tile_size, own.overlap]);
-    let cell = Cell { level: tile.level, tile_size, overlap, column: tile.column, row: tile.row };
+    let (level, column, row) = (tile.level, tile.column, tile.row);
+    let cell = Cell { level, tile_size, overlap, column, row, padded: false };
     answer_cell(app, &parts, open, cell, address.format).await
 }
 

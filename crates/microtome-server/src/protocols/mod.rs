@@ -68,7 +68,7 @@ pub(crate) async fn answer_picture(
     open: &Arc<OpenSlide>,
     picture: Picture,
 ) -> Result<Response, Failure> {
-    app.limits.check(picture.view.size())?;
+    app.limits.check(picture.size())?;
     let etag = picture.etag(&open.content_id);
     let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
     let content_type = picture.format.media_type();
@@ -88,6 +88,8 @@ pub(crate) struct Cell {
     pub(crate) overlap: u32,
     pub(crate) column: u32,
     pub(crate) row: u32,
+    /// Whether tiles at the edge are as large as the others, white beyond the slide.
+    pub(crate) padded: bool,
 }
 
 /// Answers with a tile of the slide where the grid is the slide's own and JPEG is asked for, else with one put together.
@@ -103,14 +105,15 @@ pub(crate) async fn answer_cell(
         query.get("format").map(|name| Format::with_extension(name, QUALITY).ok_or(Error::UNKNOWN_FORMAT));
     let format = format.transpose()?.unwrap_or(named);
     let icc = Icc::read(query.get("icc"))?;
-    let Cell { level, tile_size, overlap, column, row } = cell;
+    let Cell { level, tile_size, overlap, column, row, padded } = cell;
     let Some(own) = open.slide.levels().get(usize::from(level)) else { return Err(Error::NoSuchTile.into()) };
     let grid = Grid { tile_size, overlap, ..*own };
-    if grid == *own && icc == Icc::None && matches!(format, Format::Jpeg { .. }) {
+    let rect = grid.tile_rect(column, row).ok_or(Error::NoSuchTile)?;
+    let padded_to = Some(tile_size).filter(|&side| padded && (rect.width < side || rect.height < side));
+    if grid == *own && padded_to.is_none() && icc == Icc::None && matches!(format, Format::Jpeg { .. }) {
         return answer_tile(app, request, open, TileId { level, column, row }).await;
     }
-    let rect = grid.tile_rect(column, row).ok_or(Error::NoSuchTile)?;
-    let picture = Picture { view: View::level(level, rect), format, icc };
+    let picture = Picture { view: View::level(level, rect), format, icc, padded_to };
     answer_picture(app, request, &open, picture).await
 }
 

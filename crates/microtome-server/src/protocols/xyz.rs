@@ -1,7 +1,7 @@
 //! Plain tiles as web maps count them: `/xyz/{slide}/{z}/{x}/{y}.jpg`, where at `z` 0 all of the slide is one tile.
 //!
-//! As with Deep Zoom tiles at the right and lower edge are as large as what is left; web maps that pad them are told by
-//! the slide's size. Tiles do not overlap, whatever the slide's own do.
+//! All tiles are squares of one size, white beyond the slide, since web maps would stretch smaller ones. Tiles do not overlap,
+//! whatever the slide's own do.
 
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ pub(crate) async fn tile(State(app): State<Arc<App>>, request: Request) -> Resul
     let (z, column, row) = (number(z)?, number(x)?, number(y)?);
     let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
     let level = u32::from(single_tile(&open.slide)).checked_sub(z).ok_or(Error::NoSuchTile)? as u8;
-    let cell = Cell { level, tile_size: open.slide.levels()[0].tile_size, overlap: 0, column, row };
+    let tile_size = open.slide.levels()[0].tile_size;
+    let cell = Cell { level, tile_size, overlap: 0, column, row, padded: true };
     answer_cell(&app, &request, open, cell, format).await
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> R
     let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
     let full = open.slide.levels()[0];
     let level = u32::from(tiers(full) - 1).checked_sub(tier).ok_or(Error::NoSuchTile)? as u8;
-    let cell = Cell { level, tile_size: full.tile_size, overlap: 0, column, row };
+    let cell = Cell { level, tile_size: full.tile_size, overlap: 0, column, row, padded: false };
     answer_cell(&app, &request, open, cell, format).await
 }
 

@@ -37,7 +37,8 @@ pub(crate) async fn region(State(app): State<Arc<App>>, request: Request) -> Res
     let [width, height] = size(&open.slide, &query, rect, &app.limits)?;
     let view = View::scaled(rect, width, height);
     let icc = Icc::read(query.get("icc"))?;
-    answer(&app, &request, &open, Picture { view, format: chosen.format, icc }, &chosen).await
+    answer(&app, &request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen)
+        .await
 }
 
 /// `GET /thumbnail/{slide}.jpg`
@@ -55,7 +56,8 @@ pub(crate) async fn thumbnail(State(app): State<Arc<App>>, request: Request) -> 
     let [width, height] = Limits { side, area: u64::MAX }.fit(rect.width, rect.height);
     let view = View::scaled(rect, width, height);
     let icc = Icc::read(query.get("icc"))?;
-    answer(&app, &request, &open, Picture { view, format: chosen.format, icc }, &chosen).await
+    answer(&app, &request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen)
+        .await
 }
 
 async fn answer(

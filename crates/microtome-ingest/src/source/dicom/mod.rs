@@ -35,7 +35,7 @@ use self::tiles::JpegTiles;
 use crate::Error;
 use crate::source::{Associated, Content, Source};
 
-pub(in crate::source) use self::series::is_in;
+pub(in crate::source) use self::series::{first_files, is_in};
 
 /// Opens the slide that a folder of DICOM files is, or that a file belongs to.
 ///

@@ -27,6 +27,33 @@ pub(in crate::source) fn is_in(folder: &Path) -> Result<bool, Error> {
     Ok(paths(folder)?.iter().any(|path| is_dicom(path)))
 }
 
+/// The first file of each series of whole slides in a folder, in the order of their names.
+///
+/// # Errors
+/// What [`Series::find`] says of a folder or a file that cannot be read.
+pub(in crate::source) fn first_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let (series, _) = by_series(folder)?;
+    let mut files: Vec<_> =
+        series.values().filter_map(|of| Some(of.first()?.file.path().to_owned())).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The files of each series of whole slides in a folder, in the order of their names, and how many DICOM files are no whole
+/// slides.
+fn by_series(folder: &Path) -> Result<(BTreeMap<String, Vec<Instance>>, usize), Error> {
+    let mut by_series: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
+    let mut others = 0;
+    for path in paths(folder)?.into_iter().filter(|path| is_dicom(path)) {
+        let instance = read_beside(&path)?;
+        match instance.is_whole_slide() {
+            true => by_series.entry(instance.series()).or_default().push(instance),
+            false => others += 1,
+        }
+    }
+    Ok((by_series, others))
+}
+
 impl Series {
     /// Reads the series that a file belongs to, or the one of a folder.
     pub(super) fn find(path: &Path) -> Result<Self, Error> {
@@ -61,15 +88,7 @@ impl Series {
     }
 
     fn of_folder(folder: &Path) -> Result<Self, Error> {
-        let mut by_series: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
-        let mut others = 0;
-        for path in paths(folder)?.into_iter().filter(|path| is_dicom(path)) {
-            let instance = read_beside(&path)?;
-            match instance.is_whole_slide() {
-                true => by_series.entry(instance.series()).or_default().push(instance),
-                false => others += 1,
-            }
-        }
+        let (mut by_series, others) = by_series(folder)?;
         let unsupported = |what| Error::Unsupported { path: folder.display().to_string(), what };
         if by_series.len() > 1 {
             let list: Vec<_> = by_series.iter().map(|(series, of)| describe(series, of)).collect();

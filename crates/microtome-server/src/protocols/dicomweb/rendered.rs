@@ -226,7 +226,7 @@ async fn picture(
     let (y, down) = span(part.y + area.y, area.height, full.height);
     let region = Rect { x, y, width: across, height: down };
     let view = View::scaled(region, width, height);
-    let picture = Picture { view, format: asked.format, icc: asked.icc };
+    let picture = Picture { view, format: asked.format, icc: asked.icc, padded_to: None };
     answer_picture(app, request, &found.open, picture).await
 }
 

@@ -170,7 +170,7 @@ async fn image(
     let mut response = match tile_of(&open.slide, &image).filter(|_| icc == Icc::None) {
         Some(tile) => answer_tile(app, request, Arc::clone(open), tile).await?,
         None => {
-            let picture = Picture { view: image.view(), format: image.format, icc };
+            let picture = Picture { view: image.view(), format: image.format, icc, padded_to: None };
             answer_picture(app, request, open, picture).await?
         }
     };

@@ -138,6 +138,11 @@ fn a_file_brings_its_series_and_a_folder_of_two_is_refused_with_the_list() {
         error.contains("1.2.3 (2 files, 0.dcm)") && error.contains("9.9 (1 files, other.dcm)"),
         "{error}"
     );
+    // Whoever walks through folders takes it apart.
+    let files = ["0.dcm", "other.dcm"].map(|name| folder.path().join(name));
+    assert_eq!(source::several_in(folder.path()), files);
+    std::fs::remove_file(&files[1]).expect("removes");
+    assert!(source::several_in(folder.path()).is_empty(), "one series is one slide");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use microtome_container::header::MAX_SIDE;
 
 use super::encoding::{Area, Mean};
 
-/// Pixels of level 0, as many as a TIFF of tiles of 256 px may have; glass of 75 x 25 mm has a tenth at 40x.
-const MAX_PIXELS: f64 = (1_u64 << 38) as f64;
+/// Pixels of level 0: twice those of all the glass, 75 x 25 mm, at 40x. Areas that claim to lie far apart would cost minutes of
+/// blank tiles.
+const MAX_PIXELS: f64 = (1_u64 << 36) as f64;
 
 /// Level 0, put together.
 #[derive(Debug, PartialEq)]
