@@ -9,7 +9,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use microtome_codec::turbo::Subsampling;
-use microtome_ingest::{DerivedLevels, Mode, Options, Report};
+use microtome_ingest::{BadTiles, DerivedLevels, Mode, Options, Report};
 
 use crate::commands::openslide;
 use crate::failure::Failure;
@@ -69,6 +69,10 @@ pub(crate) struct Arguments {
     /// harmless; say what that was.
     #[arg(long)]
     deidentify: bool,
+    /// A tile that is missing, malformed, or no picture: end the slide's ingest and say where it is; or put white in its place,
+    /// record it in the container, and go on.
+    #[arg(long, value_enum, default_value = "stop")]
+    on_bad_tile: OnBadTile,
     /// Threads [default: one per core].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
@@ -105,6 +109,12 @@ enum Icc {
     Srgb,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OnBadTile {
+    Stop,
+    Blank,
+}
+
 impl Arguments {
     fn options(&self) -> Options {
         let mode = match (self.exact, self.quality) {
@@ -127,6 +137,10 @@ impl Arguments {
             jobs: self.jobs,
             to_srgb: self.icc == Icc::Srgb,
             deidentify: self.deidentify,
+            bad_tiles: match self.on_bad_tile {
+                OnBadTile::Stop => BadTiles::Stop,
+                OnBadTile::Blank => BadTiles::Blank,
+            },
             mpp: self.mpp,
         }
     }

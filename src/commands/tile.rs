@@ -59,8 +59,14 @@ fn original(slide: &Slide, tile: TileId) -> Result<Bytes, Failure> {
     let columns = slide.levels()[usize::from(tile.level)].columns();
     let number = u64::from(tile.row) * u64::from(columns) + u64::from(tile.column);
     let absent = &slide.metadata().absent;
-    if absent.iter().any(|absent| absent.level == tile.level && absent.contains(number)) {
-        return Err(Failure::Failed(format!("{tile}: the source has no such tile; leave out --original")));
+    let blank = absent.iter().find(|absent| absent.level == tile.level && absent.contains(number));
+    if let Some(blank) = blank {
+        let what = if blank.undecodable {
+            "the source's tile could not be decoded"
+        } else {
+            "the source has no such tile"
+        };
+        return Err(Failure::Failed(format!("{tile}: {what}; leave out --original")));
     }
     let kept = slide.metadata().is_verbatim(tile.level);
     let record = if kept { slide.fetch(tile)?.record()? } else { None };

@@ -96,6 +96,10 @@ fn compared_with(source: &str, comparison: &Comparison) -> String {
         0 => String::new(),
         absent => format!("; {} more are absent there and blank", table::count(absent)),
     };
+    let absent = match comparison.undecodable {
+        0 => absent,
+        bad => format!("{absent}; {} more cannot be decoded there and are blank", table::count(bad)),
+    };
     match (comparison.keeps_tiles, comparison.same_source) {
         (true, true) => format!("; {tiles} tiles are those of {source}: {}{absent}", comparison.kept),
         (true, false) => format!(

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_codec::cross_scale::CROSS_SCALE;
@@ -18,6 +19,7 @@ use crate::Error;
 use crate::coder::{Coder, Codings};
 use crate::deidentify::{self, Removed};
 use crate::fingerprint;
+use crate::forgiving::{self, Blanked};
 use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made};
 use crate::plan::{Origin, Plan};
@@ -52,6 +54,16 @@ pub enum DerivedLevels {
     Reduced,
 }
 
+/// What becomes of tiles of the source that are missing, malformed, or no picture of their size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BadTiles {
+    /// The first one ends the ingest, by its place.
+    #[default]
+    Stop,
+    /// They are white, and the container says where.
+    Blank,
+}
+
 /// How to ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Options {
@@ -68,6 +80,8 @@ pub struct Options {
     pub to_srgb: bool,
     /// Whether what may identify a patient is left out, see [`Removed`].
     pub deidentify: bool,
+    /// What becomes of tiles that cannot be decoded.
+    pub bad_tiles: BadTiles,
     /// Micrometres per pixel, in both directions, over whatever the source says: 0.05 to 50.
     pub mpp: Option<f64>,
 }
@@ -125,7 +139,7 @@ pub fn ingest(
     if target.symlink_metadata().is_ok() {
         return Err(microtome_container::Error::Exists(target.to_owned()).into());
     }
-    let Opened { source, quality, mode, removed } = Opened::new(spec, options)?;
+    let Opened { source, quality, mode, removed, blanked } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
     let writer = Writer::create(target, CROSS_SCALE, plan.tile_size, plan.overlap, plan.levels.clone())?;
@@ -149,6 +163,9 @@ pub fn ingest(
         (filled, hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let filled = filled?;
+    if let Some(blanked) = &blanked {
+        check_some_is_left(spec, blanked, &plan)?;
+    }
     if fingerprint::state(spec, source.format)? != before {
         return Err(Error::Malformed {
             path: spec.to_owned(),
@@ -158,7 +175,7 @@ pub fn ingest(
     }
     let record = SourceRecord { reader: reader(&source), ..fingerprint? };
     let record = if options.deidentify { deidentify::anonymous(record) } else { record };
-    let made = Made { mode, record, params: &params, filled: &filled };
+    let made = Made { mode, record, params: &params, filled: &filled, blanked: blanked.as_deref() };
     let metadata = made.metadata(&source, &plan, &LevelBytes::of(&writer, &plan)?);
 
     progress.stage("writing", writer.spooled_bytes(), Unit::Bytes);
@@ -177,6 +194,19 @@ pub fn ingest(
         pixels,
         removed,
     })
+}
+
+/// Refuses a slide of level 0 of which nothing could be decoded.
+fn check_some_is_left(spec: &str, blanked: &Blanked, plan: &Plan) -> Result<(), Error> {
+    let all = plan.grid(0).tiles();
+    match blanked.tiles().iter().any(|level| level.level == 0 && level.count() >= all) {
+        true => Err(Error::Malformed {
+            path: spec.to_owned(),
+            place: "level 0".to_owned(),
+            what: format!("not one of its {all} tiles can be decoded without loss; restore it"),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// What reads a source: its own property says so where it is not us.
@@ -198,11 +228,18 @@ struct Opened {
     mode: String,
     /// What was left out for the patient's sake, if that was asked for.
     removed: Option<Removed>,
+    /// Where tiles come to be blank, if that was asked for.
+    blanked: Option<Arc<Blanked>>,
 }
 
 impl Opened {
     fn new(spec: &str, options: Options) -> Result<Self, Error> {
-        let source = source::open(spec)?;
+        let mut source = source::open(spec)?;
+        let mut blanked = None;
+        if options.bad_tiles == BadTiles::Blank {
+            let (forgiving, what) = forgiving::forgiving(spec, source)?;
+            (source, blanked) = (forgiving, Some(what));
+        }
         let quality = choose_quality(spec, &source, options.mode)?;
         let mut mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
         let mut source = if quality.is_some() { source.into_pixels() } else { source };
@@ -221,7 +258,10 @@ impl Opened {
             (source, removed) = (rest, Some(what));
             mode += ", de-identified";
         }
-        Ok(Self { source, quality, mode, removed })
+        if blanked.is_some() {
+            mode += ", bad tiles blank";
+        }
+        Ok(Self { source, quality, mode, removed, blanked })
     }
 }
 

@@ -122,7 +122,7 @@ impl<'a> Materials<'a> {
         };
         let size = jpeg::inspect(record).map(|h| format!(" (its header says {} x {} px)", h.width, h.height));
         let what = format!(
-            "{error}; the grid wants {} x {} px{}; mend or remove the source, or take its pixels with --quality",
+            "{error}; the grid wants {} x {} px{}; mend or remove the source, or let it be white with --on-bad-tile blank",
             rect.width,
             rect.height,
             size.unwrap_or_default()

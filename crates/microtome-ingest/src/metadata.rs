@@ -2,9 +2,11 @@
 
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::Writer;
+use microtome_container::geometry::Grid;
 use microtome_slide::metadata::{AbsentTiles, AssociatedImage, Encoder, LossStep, Metadata, SourceRecord};
 
 use crate::Error;
+use crate::forgiving::Blanked;
 use crate::ingest::Filled;
 use crate::plan::{Origin, Plan};
 use crate::quality;
@@ -16,17 +18,23 @@ pub(crate) struct Made<'a> {
     pub(crate) record: SourceRecord,
     pub(crate) params: &'a VerbatimParams,
     pub(crate) filled: &'a Filled,
+    /// What could not be decoded, if that was to be blank.
+    pub(crate) blanked: Option<&'a Blanked>,
 }
 
 impl Made<'_> {
     pub(crate) fn metadata(self, source: &Source, plan: &Plan, bytes: &LevelBytes) -> Metadata {
         let loss = self.loss(source, plan, bytes);
-        let absent = absent_tiles(source, plan);
+        let mut absent = absent_tiles(source, plan);
+        absent.extend(self.blanked.map(Blanked::tiles).unwrap_or_default());
         let mut notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
         notices.extend(absent.iter().map(|level| {
             let (count, all) = (level.count(), plan.grid(level.level).tiles());
+            let why = if level.undecodable { "cannot be decoded" } else { "are absent" };
+            let which =
+                if level.undecodable { first_places(level, &plan.grid(level.level)) } else { String::new() };
             format!(
-                "{count} of {all} tiles of level {} are absent in the source: they are blank",
+                "{count} of {all} tiles of level {} {why} in the source: they are blank{which}",
                 level.level
             )
         }));
@@ -123,20 +131,39 @@ fn absent_tiles(source: &Source, plan: &Plan) -> Vec<AbsentTiles> {
     for (level, &origin) in (0_u8..).zip(&plan.origins) {
         let Origin::Verbatim(index) = origin else { continue };
         let grid = plan.grid(level);
-        let mut runs: Vec<[u64; 2]> = vec![];
-        for number in 0..grid.tiles() {
+        let runs = runs((0..grid.tiles()).filter(|&number| {
             let (column, row) = grid.position(number);
-            match runs.last_mut() {
-                _ if !tiles.is_absent(index, column, row) => {}
-                Some([_, last]) if *last + 1 == number => *last = number,
-                _ => runs.push([number, number]),
-            }
-        }
+            tiles.is_absent(index, column, row)
+        }));
         if !runs.is_empty() {
-            absent.push(AbsentTiles { level, runs });
+            absent.push(AbsentTiles { level, runs, undecodable: false });
         }
     }
     absent
+}
+
+/// Rising numbers as the first and the last of each run.
+pub(crate) fn runs(numbers: impl Iterator<Item = u64>) -> Vec<[u64; 2]> {
+    let mut runs: Vec<[u64; 2]> = vec![];
+    for number in numbers {
+        match runs.last_mut() {
+            Some([_, last]) if *last + 1 == number => *last = number,
+            _ => runs.push([number, number]),
+        }
+    }
+    runs
+}
+
+/// Where the first few of some tiles lie.
+fn first_places(tiles: &AbsentTiles, grid: &Grid) -> String {
+    const MOST: usize = 5;
+    let mut numbers = tiles.runs.iter().flat_map(|&[first, last]| first..=last);
+    let place = |number| {
+        let (column, row) = grid.position(number);
+        format!("column {column} row {row}")
+    };
+    let first: Vec<_> = numbers.by_ref().take(MOST).map(place).collect();
+    format!(" ({}{})", first.join(", "), if numbers.next().is_some() { ", ..." } else { "" })
 }
 
 /// Stored bytes of each level.

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::fingerprint;
+use crate::forgiving::sound;
 use crate::source::{self, Content, Source, Tiles};
 
 /// What a verification found.
@@ -73,6 +74,8 @@ pub struct Comparison {
     pub identical: u64,
     /// Tiles that the source lacks, and the container says so.
     pub absent: u64,
+    /// Tiles that cannot be decoded, and the container says so.
+    pub undecodable: u64,
     /// Tiles and levels that differ, or that one side lacks, in words.
     pub differences: Vec<String>,
     /// Whether the source's SHA-256 is the one recorded at ingest.
@@ -119,16 +122,21 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
                 .push(format!("level {level} is not in the source as JPEG tiles on this grid"));
             continue;
         };
-        let said = slide.metadata().absent.iter().find(|absent| absent.level == level);
-        let is_said = |tile: TileId| {
+        let said = |tile: TileId, undecodable: bool| {
             let number = u64::from(tile.row) * u64::from(grid.columns()) + u64::from(tile.column);
-            said.is_some_and(|absent| absent.contains(number))
+            let of_level = slide.metadata().absent.iter().filter(|absent| absent.level == level);
+            of_level.filter(|absent| absent.undecodable == undecodable).any(|absent| absent.contains(number))
         };
-        let findings: Vec<Result<Found, String>> =
-            tiles(level, grid).map(|tile| theirs.compare(slide, tile, &grid, is_said(tile))).collect();
+        let findings: Vec<Result<Found, String>> = tiles(level, grid)
+            .map(|tile| match said(tile, true) {
+                true => theirs.is_bad(tile, &grid),
+                false => theirs.compare(slide, tile, &grid, said(tile, false)),
+            })
+            .collect();
         let count = |what| findings.iter().filter(|found| **found == Ok(what)).count() as u64;
         comparison.identical += count(Found::Identical);
         comparison.absent += count(Found::Absent);
+        comparison.undecodable += count(Found::Undecodable);
         comparison.differences.extend(findings.into_iter().filter_map(Result::err));
     }
     Ok(comparison)
@@ -139,6 +147,7 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
 enum Found {
     Identical,
     Absent,
+    Undecodable,
 }
 
 /// A level of JPEG tiles of a source, with what completes them.
@@ -154,6 +163,17 @@ impl<'a> SourceLevel<'a> {
         let index = tiles.levels().iter().position(|l| l.level == level)?;
         let streams = vec![tiles.levels()[index].stream(tiles.tile_size())];
         Some(Self { tiles: tiles.as_ref(), index, params: VerbatimParams::completing(streams) })
+    }
+
+    /// Sees whether a tile cannot be decoded, as the container says.
+    fn is_bad(&self, tile: TileId, grid: &Grid) -> Result<Found, String> {
+        let rect =
+            grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
+        let record = self.tiles.tile(self.index, tile.column, tile.row);
+        match record.is_ok_and(|record| sound(&self.params, tile.level, rect, &record.into()).is_ok()) {
+            false => Ok(Found::Undecodable),
+            true => Err(format!("{tile}: the slide says that it cannot be decoded, but it can")),
+        }
     }
 
     /// Compares a tile, of which the container says whether the source lacks it.

@@ -28,7 +28,7 @@ pub struct Metadata {
     pub associated: Vec<AssociatedImage>,
     /// Every lossy step between the source and the tiles, in order.
     pub loss: Vec<LossStep>,
-    /// Tiles of levels that are kept which the source lacks: they are blank, and not the source's.
+    /// Tiles that the source lacks, or that could not be decoded: they are blank, and not the source's.
     pub absent: Vec<AbsentTiles>,
     /// What of the source was left out, a sentence each.
     pub notices: Vec<String>,
@@ -42,7 +42,7 @@ impl Metadata {
     }
 }
 
-/// Tiles of a level that its source lacks.
+/// Tiles of a level that its source lacks, or that could not be decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AbsentTiles {
@@ -51,6 +51,9 @@ pub struct AbsentTiles {
     /// The first and the last of each run of tiles, in rising order; they count along the rows from 0 (`row * columns +
     /// column`).
     pub runs: Vec<[u64; 2]>,
+    /// Whether the source has them, and they could not be decoded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undecodable: bool,
 }
 
 impl AbsentTiles {
@@ -174,10 +177,10 @@ mod tests {
 
     #[test]
     fn runs_of_absent_tiles_have_both_ends_in_them_and_lies_do_no_harm() {
-        let absent = AbsentTiles { level: 0, runs: vec![[2, 4], [9, 9]] };
+        let absent = AbsentTiles { level: 0, runs: vec![[2, 4], [9, 9]], undecodable: false };
         let found: Vec<u64> = (0..12).filter(|&number| absent.contains(number)).collect();
         assert_eq!((found, absent.count()), (vec![2, 3, 4, 9], 4));
-        let lies = AbsentTiles { level: 0, runs: vec![[5, 1], [0, u64::MAX], [0, u64::MAX]] };
+        let lies = AbsentTiles { runs: vec![[5, 1], [0, u64::MAX], [0, u64::MAX]], ..AbsentTiles::default() };
         assert_eq!(lies.count(), u64::MAX);
         let _ = lies.contains(3);
     }

@@ -3,7 +3,7 @@
 use microtome_codec::coefficients::{ScanHeader, Tile, Writer};
 
 /// A tile of one shade of grey that is stored like the complete `stream` of another: in its tables, sampling and colours.
-pub(super) fn blank_like(
+pub(crate) fn blank_like(
     stream: &[u8],
     shade: u8,
     rgb: bool,

@@ -3,7 +3,7 @@
 //! A source either has JPEG tiles ([`Tiles`]), which are taken verbatim, or pixels ([`Pixels`]), which are
 //! quantised once. Both are read at random by many threads. Not here: pyramids, encoding, containers.
 
-mod blank;
+pub(crate) mod blank;
 mod cache;
 pub(crate) mod decoded;
 pub mod deepzoom;
