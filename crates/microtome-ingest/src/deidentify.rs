@@ -127,6 +127,11 @@ fn is_harmless(name: &str, value: &str) -> bool {
         let is_small = |part: &str| part.parse::<f64>().is_ok_and(|number| number.abs() <= *most);
         return value.len() <= MAX_VALUE && numbers.all(is_small);
     }
+    // Our own: how samples came to be shades, two numbers of 16 bits.
+    if name.strip_prefix("microtome.window.").is_some_and(|n| n.parse::<u8>().is_ok()) {
+        let is_sample = |n: &str| n.parse::<i32>().is_ok_and(|n| (-(1 << 15)..1 << 16).contains(&n));
+        return value.split_once("..").is_some_and(|(low, high)| is_sample(low) && is_sample(high));
+    }
     WORDS.iter().any(|(known, words)| *known == name && words.contains(&value))
 }
 
@@ -196,6 +201,7 @@ mod tests {
             ("openslide.bounds-x", "120000"),
             ("openslide.vendor", "aperio"),
             ("tiff.ResolutionUnit", "centimeter"),
+            ("microtome.window.2", "-20..4095"),
         ] {
             assert!(is_harmless(name, value), "{name} = {value}");
         }
@@ -209,6 +215,9 @@ mod tests {
             ("openslide.vendor", "Dr. Doe"),
             ("tiff.ImageDescription", "1"),
             ("dicom.PatientName", "DOE"),
+            ("microtome.window.2", "0..20240102"),
+            ("microtome.window.Doe", "0..9"),
+            ("microtome.channel.0.name", "Doe"),
         ] {
             assert!(!is_harmless(name, value), "{name} = {value}");
         }

@@ -94,20 +94,26 @@ fn named(source: &str) -> Result<Vec<Job>, Failure> {
         return Ok(vec![Job::named(source)]);
     }
     let matches = glob::glob(source).map_err(|e| Failure::Usage(format!("{source}: {e}")))?;
+    let base = without_wildcards(path);
     let mut jobs = vec![];
     for path in matches {
         let path = path.map_err(|e| Failure::Failed(e.to_string()))?;
-        if path.is_dir() {
-            // Several folders: each keeps its name.
-            jobs.extend(in_folder(&path, path.parent().unwrap_or(&path))?);
-        } else {
-            jobs.push(Job::named(&text(&path)));
+        match path.is_dir() {
+            true => jobs.extend(in_folder(&path, &base)?),
+            false => jobs.push(Job::below(&base, &path)),
         }
     }
     match jobs.is_empty() {
         true => Err(Failure::Usage(format!("{source}: nothing is named like that"))),
         false => Ok(jobs),
     }
+}
+
+/// The folder that a pattern starts from. What it matches keeps its folders below that.
+fn without_wildcards(pattern: &Path) -> PathBuf {
+    let is_plain = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    // What is found has no `.` in front.
+    pattern.components().filter(|part| *part != Component::CurDir).take_while(is_plain).collect()
 }
 
 /// The slides in a folder; `base` is the folder that their places start from.
@@ -302,9 +308,12 @@ mod tests {
         let beside = text(&root.path().join("b.svs"));
         assert_eq!(jobs(&[none, beside], None).expect("one that fails, one that goes in").len(), 2);
         touch(root.path(), &["case 1/x.svs", "case 2/x.svs"]);
-        let cases = text(&root.path().join("case *"));
-        let places: Vec<_> = jobs(&[cases], None).expect("two").into_iter().map(|job| job.place).collect();
-        assert_eq!(places, [Path::new("case 1/x"), Path::new("case 2/x")]);
+        for pattern in ["case *", "case */*.svs", "*/x.*", "./*/x.svs"] {
+            let cases = text(&root.path().join(pattern));
+            let places: Vec<_> =
+                jobs(&[cases], None).expect("two").into_iter().map(|job| job.place).collect();
+            assert_eq!(places, [Path::new("case 1/x"), Path::new("case 2/x")], "{pattern}");
+        }
         let manifest = root.path().join("list.txt");
         std::fs::write(
             &manifest,

@@ -33,6 +33,8 @@ const JPEG: u16 = 7;
 const ADOBE_DEFLATE: u16 = 8;
 /// NewSubfileType: a smaller version.
 const REDUCED: u32 = 1;
+/// Associated images that SVS has a place for, in their order.
+const ORDER: [&str; 3] = ["thumbnail", "label", "macro"];
 /// NewSubfileType of Aperio's label and macro.
 const APERIO_LABEL: u32 = 1;
 const APERIO_MACRO: u32 = 9;
@@ -251,8 +253,7 @@ impl<W: Write + Seek> File<'_, W> {
 
     /// Writes those associated images that are wanted by name, and counts them.
     fn put_associated(&mut self, wanted: impl Fn(&str) -> bool) -> Result<usize, Error> {
-        let order =
-            |name: &str| ["thumbnail", "label", "macro"].iter().position(|known| *known == name).unwrap_or(3);
+        let order = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
         let mut images: Vec<_> =
             self.slide.metadata().associated.iter().filter(|i| wanted(&i.name)).cloned().collect();
         images.sort_by_key(|image| order(&image.name));
@@ -267,6 +268,10 @@ impl<W: Write + Seek> File<'_, W> {
 
     /// Writes an associated image; false, said so, if it cannot be one.
     fn put_strip(&mut self, name: &str, media_type: &str, bytes: Vec<u8>) -> Result<bool, Error> {
+        if self.is_aperio() && !ORDER.contains(&name) {
+            self.report.notices.push(format!("{name} is left out: SVS has no place for it"));
+            return Ok(false);
+        }
         let strip = match Strip::of(media_type, bytes) {
             Ok(strip) => strip,
             Err(why) => {

@@ -214,6 +214,8 @@ struct Window {
     rescale: (f64, f64),
     /// Centre and width in stated values, if stated.
     stated: Option<(f64, f64)>,
+    /// The same of samples of 8 bits, which are shown as they are.
+    passed_over: Option<(f64, f64)>,
 }
 
 impl Window {
@@ -229,7 +231,9 @@ impl Window {
         let slope = value(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_SLOPE).unwrap_or(1.0);
         let intercept =
             value(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_INTERCEPT).unwrap_or(0.0);
-        Self { bits, signed, wide, rescale: (slope, intercept), stated: centre.zip(width).filter(|_| wide) }
+        let stated = centre.zip(width);
+        let passed_over = stated.filter(|&(_, width)| !wide && !(255.0..=256.0).contains(&width));
+        Self { bits, signed, wide, rescale: (slope, intercept), stated: stated.filter(|_| wide), passed_over }
     }
 
     /// The shade of each sample as it is stored.
@@ -264,6 +268,11 @@ impl Window {
     }
 
     fn notice(&self) -> Option<String> {
+        if let Some((centre, width)) = self.passed_over {
+            return Some(format!(
+                "its grey samples of 8 bits are shown as they are, not through the file's window, centre {centre} and width {width}"
+            ));
+        }
         let Self { bits, .. } = self;
         let how = match self.stated {
             Some((centre, width)) => format!("through the file's window, centre {centre} and width {width}"),

@@ -77,7 +77,7 @@ impl Instance {
         Ok(Self { file, attributes })
     }
 
-    fn text(&self, tag: Tag) -> String {
+    pub(super) fn text(&self, tag: Tag) -> String {
         self.attributes.text(&[], tag).unwrap_or_default()
     }
 
@@ -104,6 +104,11 @@ impl Instance {
         let number = |tag| self.attributes.integer(tag).and_then(|number| u64::try_from(number).ok());
         let part = number(tags::IN_CONCATENATION_NUMBER).unwrap_or(1).saturating_sub(1);
         (part, number(tags::CONCATENATION_FRAME_OFFSET_NUMBER).unwrap_or(0))
+    }
+
+    /// Whether its pixels were made of a larger image (PS3.3 C.8.12.4.1.1, value 4 of ImageType).
+    pub(super) fn is_resampled(&self) -> bool {
+        self.attributes.texts(&[], tags::IMAGE_TYPE).get(3).is_some_and(|kind| kind == "RESAMPLED")
     }
 
     pub(super) fn flavour(&self) -> Flavour {

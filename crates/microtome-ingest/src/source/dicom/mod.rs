@@ -26,6 +26,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use dicom_dictionary_std::tags;
+
 use self::instance::{Flavour, Instance};
 use self::level::Level;
 use self::properties::Description;
@@ -116,7 +118,15 @@ impl Slide {
                     .to_owned(),
             });
         };
-        let mut slide = Self { level_0, coarser: coarser.collect(), associated, notices };
+        let coarser: Vec<_> = coarser.collect();
+        check_same_slide(&level_0[0], coarser.iter().chain(associated.iter().map(|(_, image)| image)))?;
+        if level_0[0].is_resampled() {
+            notices.push(format!(
+                "{} is the largest image here, and says that it is resampled: the one that was scanned may be missing",
+                file_name(&level_0[0])
+            ));
+        }
+        let mut slide = Self { level_0, coarser, associated, notices };
         let files = slide.instances().count();
         if files > 1 && !path.is_dir() {
             slide.notices.push(format!("{files} files of one series in its folder are taken as the slide"));
@@ -172,6 +182,26 @@ impl Slide {
             notices,
         })
     }
+}
+
+/// Refuses files of another slide or patient than level 0 under the same series UID.
+fn check_same_slide<'a>(level_0: &Instance, others: impl Iterator<Item = &'a Image>) -> Result<(), Error> {
+    for other in others.flatten() {
+        for (tag, name) in
+            [(tags::CONTAINER_IDENTIFIER, "ContainerIdentifier"), (tags::PATIENT_ID, "PatientID")]
+        {
+            let [said, of_level_0] = [other, level_0].map(|instance| instance.text(tag));
+            if !said.is_empty() && !of_level_0.is_empty() && said != of_level_0 {
+                // What they say may name a patient.
+                let what = format!(
+                    "is not that of {}, though both are of one series: they are of different slides; take them apart",
+                    file_name(level_0)
+                );
+                return Err(other.file.malformed(name, what));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file_name(instance: &Instance) -> String {

@@ -24,9 +24,21 @@ pub(super) fn inflate(stored: &[u8], expected: usize) -> Result<Vec<u8>, String>
     let mut out = Vec::new();
     let undecodable = |error| format!("undecodable deflate stream ({error})");
     decoder.by_ref().take(expected as u64).read_to_end(&mut out).map_err(undecodable)?;
-    // The checksum follows the data: it is read with the byte that should not be there.
-    decoder.take(1).read_to_end(&mut Vec::new()).map_err(undecodable)?;
+    // The checksum follows the data.
+    pass_over(decoder, expected).map_err(undecodable)?;
     complete(out, expected)
+}
+
+/// Reads a stream to its end, for what is wrong behind the `expected` bytes that count: a last strip may be longer than its
+/// rows, but not twice as long as a whole one, so that no stream costs more than twice what its chunk does.
+fn pass_over(stream: impl Read, expected: usize) -> std::io::Result<()> {
+    let most = expected as u64 + STEP as u64;
+    match std::io::copy(&mut stream.take(most + 1), &mut std::io::sink())? {
+        beyond if beyond > most => Err(std::io::Error::other(format!(
+            "it holds more than {most} bytes beyond the {expected} of its chunk"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The `expected` bytes of a Zstandard frame, its checksum checked if it has one.
@@ -36,11 +48,9 @@ pub(super) fn zstandard(stored: &[u8], expected: usize) -> Result<Vec<u8>, Strin
     let mut out = Vec::new();
     let mut limited = decoder.by_ref().take(expected as u64);
     limited.read_to_end(&mut out).map_err(|error| undecodable(error.to_string()))?;
-    let mut beyond = Vec::new();
-    decoder.by_ref().take(1).read_to_end(&mut beyond).map_err(|error| undecodable(error.to_string()))?;
+    pass_over(decoder.by_ref(), expected).map_err(|error| undecodable(error.to_string()))?;
     let frame = &decoder.decoder;
-    // What is longer than the chunk was not read to its end.
-    let said = frame.get_checksum_from_data().filter(|_| beyond.is_empty());
+    let said = frame.get_checksum_from_data();
     if said.is_some() && said != frame.get_calculated_checksum() {
         return Err(undecodable("its checksum is another".to_owned()));
     }
@@ -147,6 +157,28 @@ pub(super) fn unpack_1_bit(data: &[u8], row: usize, width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_a_chunk_is_checked_and_neither_kept_nor_without_bound() {
+        use std::io::Write;
+        let deflated = |samples: &[u8]| {
+            let mut encoder = flate2::write::ZlibEncoder::new(vec![], flate2::Compression::fast());
+            encoder.write_all(samples).expect("into memory");
+            encoder.finish().expect("into memory")
+        };
+        let samples: Vec<u8> = (0..5000_u32).map(|at| (at * at % 251) as u8).collect();
+        let stored = deflated(&samples);
+        assert_eq!(inflate(&stored, 5000).expect("decodes"), samples);
+        assert_eq!(inflate(&stored, 4000).expect("a strip with rows to spare"), samples[..4000]);
+        // The checksum is at the end, however long the stream is.
+        for expected in [4000, 5000] {
+            let mut damaged = stored.clone();
+            *damaged.last_mut().expect("a checksum") ^= 1;
+            assert!(inflate(&damaged, expected).is_err(), "{expected}");
+        }
+        let bomb = deflated(&vec![0; 3 * STEP]);
+        assert!(inflate(&bomb, 1000).expect_err("too long").contains("beyond the 1000"));
+    }
 
     #[test]
     fn large_lzw_comes_out_in_steps_and_bombs_stop_at_the_size() {

@@ -254,3 +254,15 @@ fn what_is_not_read_is_refused_by_name() {
         assert!(error.contains(word), "{error}");
     }
 }
+
+#[test]
+fn a_window_on_8_bits_is_passed_over_and_said_so() {
+    let windowed = |width: &str| {
+        let file = grey("MONOCHROME2", 8, &[0, 100, 200, 255]);
+        shades(&file.with((0x0028, 0x1050), text("DS", "100")).with((0x0028, 0x1051), text("DS", width)))
+    };
+    let (seen, notices) = windowed("50");
+    assert_eq!(seen, [0, 100, 200, 255]);
+    assert!(notices.iter().any(|n| n.contains("8 bits") && n.contains("width 50")), "{notices:?}");
+    assert!(!windowed("256").1.iter().any(|n| n.contains("window")), "one over all of them changes nothing");
+}

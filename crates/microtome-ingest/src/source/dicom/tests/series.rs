@@ -146,6 +146,36 @@ fn a_file_brings_its_series_and_a_folder_of_two_is_refused_with_the_list() {
 }
 
 #[test]
+fn files_of_two_slides_under_one_series_are_refused_without_naming_the_patient() {
+    for (tag, vr, name) in
+        [((0x0040, 0x0512), "LO", "ContainerIdentifier"), ((0x0010, 0x0020), "LO", "PatientID")]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        jpeg_level(80, 50, 1, Table::Basic).0.with(tag, text(vr, "S-1")).write(folder.path(), "0.dcm");
+        let coarser = jpeg_level(40, 25, 1, Table::Basic).0;
+        coarser.clone().with(tag, text(vr, "S-1")).write(folder.path(), "1.dcm");
+        assert_eq!(tiles(&open_folder(folder.path()).expect("one slide")).levels().len(), 2);
+        coarser.with(tag, text(vr, "DOE-2")).write(folder.path(), "1.dcm");
+        let error = open_folder(folder.path()).err().expect("refused").to_string();
+        assert!(
+            error.contains(name) && error.contains("1.dcm") && error.contains("different slides"),
+            "{error}"
+        );
+        assert!(!error.contains("DOE"), "{error}");
+    }
+}
+
+#[test]
+fn a_series_whose_largest_image_is_resampled_says_so() {
+    let notices = |kind: &str| {
+        let file = jpeg_level(80, 50, 1, Table::Basic).0.with((0x0008, 0x0008), text("CS", kind));
+        open_alone(&file).expect("opens").notices.join("; ")
+    };
+    assert!(notices("DERIVED\\PRIMARY\\VOLUME\\RESAMPLED").contains("may be missing"));
+    assert!(!notices("ORIGINAL\\PRIMARY\\VOLUME\\NONE").contains("missing"));
+}
+
+#[test]
 fn other_dicom_files_copies_and_twins_are_left_out_and_said_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, _) = jpeg_level(80, 50, 1, Table::Basic);
