@@ -7,7 +7,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use support::{SmallDisk, fail, folder, names, path, picture, succeed, write_deep_zoom, write_png};
+use support::{
+    SmallDisk, fail, folder, names, path, picture, shared_data, skipped, succeed, write_deep_zoom, write_png,
+};
 
 /// Ingests `source` into an empty folder, demands failure with all of `words` in the line, and an empty folder after.
 fn refused(source: &Path, words: &[&str]) {
@@ -183,4 +185,51 @@ fn a_killed_ingest_leaves_nothing_under_the_final_name_and_the_next_one_cleans_u
     std::fs::write(folder.path().join(".other.mtm.abc.part"), b"half").unwrap();
     succeed(["ingest", "synthetic:64x64", "-o", path(&target)]);
     assert_eq!(names(folder.path()), [".other.mtm.abc.part", "out.mtm"]);
+}
+
+/// Of the malformed files at hand, one that is a picture for other readers too.
+const SOUND: &str = "id=000026,sig=06,src=000012,op=havoc,rep=2";
+
+#[test]
+fn malformed_files_of_others_are_refused_within_two_seconds_and_256_mib() {
+    if !cfg!(target_os = "linux") {
+        return skipped("limits of memory are Linux's");
+    }
+    let out = folder();
+    let target = out.path().join("out.mtm");
+    let mut files = vec![];
+    for name in ["malformed", "wsi/malformed_wsi"] {
+        let Some(folder) = shared_data(name) else { return };
+        files_below(&folder, &mut files);
+    }
+    assert!(files.len() > 100, "{files:?}");
+    for file in files {
+        // Seconds of processor time, which other programs do not change, and all addresses, which are more than memory.
+        let limits = "ulimit -t 2 && ulimit -v 262144 && exec \"$@\"";
+        let ingest = ["ingest", path(&file), "-o", path(&target), "--jobs", "1"];
+        let output = std::process::Command::new("sh")
+            .args(["-c", limits, "sh", env!("CARGO_BIN_EXE_microtome")])
+            .args(ingest)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if file.ends_with(SOUND) {
+            assert!(output.status.success(), "{said}");
+            std::fs::remove_file(&target).unwrap();
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{}: {} {said}", file.display(), output.status);
+        assert!(said.contains(path(&file)) && said.lines().count() == 1, "{said}");
+        assert!(names(out.path()).is_empty(), "{}: {:?}", file.display(), names(out.path()));
+    }
+}
+
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files_below(&path, files),
+            false => files.push(path),
+        }
+    }
 }

@@ -15,6 +15,9 @@ use microtome_fuzz::{abbreviate, jpeg, sample_container};
 #[path = "../../crates/microtome-ingest/src/source/tiff/tests/writer.rs"]
 mod writer;
 
+#[path = "../../crates/microtome-ingest/src/source/tiff/tests/ndpi_writer.rs"]
+mod ndpi_writer;
+
 #[allow(dead_code, reason = "the tests of the DICOM reader use the rest")]
 #[path = "../../crates/microtome-ingest/src/source/dicom/tests/writer.rs"]
 mod dicom_writer;
@@ -58,6 +61,7 @@ fn main() {
     codec_1();
     dicom();
     ventana();
+    ndpi();
 
     let schemes =
         [Scheme::None, Scheme::Lzw, Scheme::Deflate, Scheme::PackBits, Scheme::Jpeg, Scheme::JpegTables];
@@ -98,6 +102,21 @@ fn ventana() {
     label.fields.insert(285, Value::Text("label"));
     let level = rgb_page(&picture(50, 40), (32, 32), true, Scheme::Jpeg, false);
     put("tiff_open", "page-name", &write(LAYOUTS[0], &[level, label]));
+}
+
+/// NDPI of two levels: without restart markers, with some in a row, with one a row, in a list or to be looked for.
+fn ndpi() {
+    let (full, half) = (picture(70, 50), picture(35, 25));
+    for (number, restart) in [0, 2, 5].into_iter().enumerate() {
+        for listed in [false, true] {
+            let level = |image: &microtome_codec::Rgb, lens: f32| {
+                let stream = ndpi_writer::encode(image, Subsampling::Chroma420, restart);
+                ndpi_writer::page((image.width(), image.height()), stream, lens, listed && restart > 0)
+            };
+            let pages = [level(&full, 20.0), level(&half, 10.0)];
+            put("tiff_open", &format!("ndpi-{number}-{listed}"), &write(ndpi_writer::NDPI, &pages));
+        }
+    }
 }
 
 /// A slide of each coding and each meaning of samples, JPEG with each offset table, sparse tiles.

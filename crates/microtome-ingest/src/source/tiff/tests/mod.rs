@@ -6,6 +6,7 @@ mod files;
 mod leica;
 mod lies;
 mod ndpi;
+mod ndpi_writer;
 mod ome;
 mod philips;
 mod planted;
