@@ -3,6 +3,7 @@
 //! PNG (W3C, third edition) is decoded row by row, JPEG (ITU-T T.81) at once; both are kept in memory or in a
 //! temporary file and read from there. 16-bit samples are cut to 8, alpha is shown over white. Not here: pyramids, animation, CMYK.
 
+mod beside;
 pub(in crate::source) mod spool;
 
 use std::fs::File;
@@ -13,7 +14,9 @@ use microtome_codec::{Rgb, jpeg, turbo};
 use microtome_container::geometry::Rect;
 use png::{ColorType, DecodingError, Transformations};
 
+use self::beside::Beside;
 use self::spool::{MAX_SPOOL_PIXELS, Spool, Writer, read_exact_at};
+use super::turned::Turned;
 use super::{Content, Pixels, Source, dicom, openslide, tiff, unread};
 use crate::Error;
 
@@ -82,25 +85,11 @@ pub(super) fn open_png_tile(
     spool.read(Rect { x: 0, y: 0, width, height })
 }
 
-/// What a JPEG stream says beside its picture and nobody here listens to. (Exif 2.32, 4.5.4; ICC.1:2022, annex B.4.)
-fn not_read(stream: &[u8]) -> Vec<String> {
-    let markers = &stream[..stream.len().min(256 << 10)];
-    let has = |name: &[u8]| markers.windows(name.len()).any(|window| window == name);
-    let told = [
-        (&b"ICC_PROFILE\0"[..], "the ICC profile of the JPEG is not read: its colours are taken for sRGB"),
-        (
-            b"Exif\0\0",
-            "the EXIF data of the JPEG are not read: a picture that they turn lies as it is stored",
-        ),
-    ];
-    told.into_iter().filter(|(name, _)| has(name)).map(|(_, notice)| notice.to_owned()).collect()
-}
-
 /// A PNG, decoded.
 struct Png {
     size: (u32, u32),
     spool: Spool,
-    icc_profile: Option<Vec<u8>>,
+    beside: Beside,
 }
 
 /// An image file being opened.
@@ -149,18 +138,21 @@ impl Image {
         Ok(())
     }
 
-    fn source(&self, (width, height): (u32, u32), format: &'static str, spool: Spool) -> Source {
+    /// A picture of the stored `size`, shown upright.
+    fn source(&self, size: (u32, u32), format: &'static str, spool: Spool, beside: Beside) -> Source {
+        let Beside { icc_profile, orientation, notices } = beside;
+        let (width, height) = orientation.size(size);
         Source {
             width,
             height,
             format,
-            content: Content::Pixels(Box::new(spool)),
+            content: Content::Pixels(Turned::upright(Box::new(spool), size, orientation)),
             properties: Vec::new(),
             mpp: None,
             objective_power: None,
-            icc_profile: None,
+            icc_profile,
             associated: Vec::new(),
-            notices: Vec::new(),
+            notices,
         }
     }
 
@@ -188,14 +180,14 @@ impl Image {
         let size = (header.width, header.height);
         self.check_pixels("a JPEG", size, MAX_WHOLE_PIXELS)?;
         let pixels = turbo::decode(&stream, MAX_WHOLE_PIXELS).map_err(failed)?;
-        let notices = not_read(&stream);
+        let beside = Beside::of_jpeg(&stream);
         drop(stream);
-        Ok(Source { notices, ..self.source(size, "jpeg", Spool::of(&self.path, pixels)?) })
+        Ok(self.source(size, "jpeg", Spool::of(&self.path, pixels)?, beside))
     }
 
     fn open_png(&self, file: File, length: u64) -> Result<Source, Error> {
-        let Png { size, spool, icc_profile } = self.decode_png(file, length, |_any| Ok(()))?;
-        Ok(Source { icc_profile, ..self.source(size, "png", spool) })
+        let Png { size, spool, beside } = self.decode_png(file, length, |_any| Ok(()))?;
+        Ok(self.source(size, "png", spool, beside))
     }
 
     fn decode_png(
@@ -234,8 +226,13 @@ impl Image {
             }
         }
         reader.finish().map_err(|error| self.png_error(error))?;
-        let icc_profile = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
-        Ok(Png { size, spool: spool.finish()?, icc_profile })
+        let info = reader.info();
+        let icc_profile = info.icc_profile.as_ref().map(|profile| profile.to_vec());
+        let mut beside = Beside { icc_profile, ..Beside::default() };
+        if let Some(exif) = &info.exif_metadata {
+            beside.turn(exif);
+        }
+        Ok(Png { size, spool: spool.finish()?, beside })
     }
 
     fn png_error(&self, error: DecodingError) -> Error {

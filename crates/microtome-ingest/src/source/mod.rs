@@ -21,6 +21,7 @@ pub mod synthetic;
 pub mod tiff;
 mod tile_files;
 mod tiled;
+mod turned;
 mod unread;
 pub mod zoomify;
 

@@ -161,11 +161,3 @@ fn other_files_and_cmyk_are_refused_with_a_remedy() {
     let error = refusal(&cmyk);
     assert!(error.contains("a CMYK JPEG; convert it to RGB first"), "{error}");
 }
-
-#[test]
-fn what_a_jpeg_says_beside_its_picture_is_named_when_it_is_not_read() {
-    let jpeg =
-        [&[0xFF, 0xD8, 0xFF, 0xE1, 0, 8][..], b"Exif\0\0", &[0xFF, 0xE2, 0, 14], b"ICC_PROFILE\0"].concat();
-    assert_eq!(super::not_read(&jpeg).len(), 2);
-    assert!(super::not_read(&jpeg[..4]).is_empty());
-}

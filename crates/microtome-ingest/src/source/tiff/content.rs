@@ -10,8 +10,8 @@ use super::mask::{self, Masked};
 use super::page::{Alpha, Compression, Page};
 use super::pixels;
 use super::tiles::{self, JpegTiles};
-use super::turned::Turned;
 use crate::Error;
+use crate::source::turned::Turned;
 use crate::source::{Content, Pixels};
 
 /// Level 0, its page or the pages of its channels, with its mask.

@@ -26,7 +26,6 @@ mod pixels;
 mod properties;
 mod tag;
 mod tiles;
-mod turned;
 mod ventana;
 mod window;
 mod xml;

@@ -9,11 +9,12 @@ use super::chunks::{Chunks, side};
 use super::ifd::{Directory, Tiff};
 use super::tag::{
     BITS_PER_SAMPLE, COLOR_MAP, COMPRESSION, EXTRA_SAMPLES, FILL_ORDER, IMAGE_LENGTH, IMAGE_WIDTH,
-    JPEG_TABLES, PHOTOMETRIC, PLANAR_CONFIGURATION, PREDICTOR, SAMPLE_FORMAT, SAMPLES_PER_PIXEL, Tag,
+    JPEG_TABLES, ORIENTATION, PHOTOMETRIC, PLANAR_CONFIGURATION, PREDICTOR, SAMPLE_FORMAT, SAMPLES_PER_PIXEL,
+    Tag,
 };
-use super::turned::Orientation;
 use super::window::Window;
 use crate::Error;
+use crate::source::turned::Orientation;
 
 /// Most samples per pixel; those beyond colour and alpha are not shown.
 pub(super) const MAX_SAMPLES: u64 = 16;
@@ -154,7 +155,7 @@ impl Page {
             windows: if depth.fits_8_bits() { Vec::new() } else { vec![Window::full(depth); samples] },
             separate,
             differenced,
-            orientation: Orientation::read(tiff, directory)?,
+            orientation: orientation(tiff, directory)?,
         })
     }
 }
@@ -379,4 +380,12 @@ fn alpha(tiff: &Tiff, directory: &Directory, extra: usize) -> Result<Alpha, Erro
         Some(2) => Ok(Alpha::Unassociated),
         Some(&other) => Err(unknown(tiff, directory, EXTRA_SAMPLES, other)),
     }
+}
+/// How a page is stored.
+fn orientation(tiff: &Tiff, directory: &Directory) -> Result<Orientation, Error> {
+    let number = tiff.number_of(directory, ORIENTATION)?.unwrap_or(1);
+    Orientation::of(number).ok_or_else(|| {
+        let place = format!("{}, {ORIENTATION}", directory.place);
+        tiff.malformed(place, format!("is {number} (1 to 8 have a meaning)"))
+    })
 }

@@ -10,9 +10,9 @@ use super::tag::{
     ARTIST, COPYRIGHT, DATE_TIME, DOCUMENT_NAME, HOST_COMPUTER, ICC_PROFILE, IMAGE_DESCRIPTION, MAKE, MODEL,
     RESOLUTION_UNIT, SOFTWARE, Tag, X_RESOLUTION, Y_RESOLUTION,
 };
-use super::turned::Orientation;
 use crate::Error;
 use crate::source::PLAUSIBLE_MPP;
+use crate::source::turned::Orientation;
 
 /// Longest ICC profile that is read.
 const MAX_ICC_BYTES: u64 = 16 << 20;

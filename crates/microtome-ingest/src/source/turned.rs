@@ -1,14 +1,12 @@
 //! Images that are stored turned or mirrored, shown upright.
 //!
-//! TIFF 6.0 section 8 (Orientation). Not here: tiles kept bit for bit, which cannot be turned.
+//! TIFF 6.0 section 8 (Orientation), which EXIF has too. Not here: tiles kept bit for bit, which cannot be turned.
 
 use microtome_codec::Rgb;
 use microtome_container::geometry::Rect;
 
-use super::ifd::{Directory, Tiff};
-use super::tag::ORIENTATION;
+use super::Pixels;
 use crate::Error;
-use crate::source::Pixels;
 
 /// How an image is stored, by what has to be done to show it: first its sides are swapped, then it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,16 +20,8 @@ pub(super) struct Orientation {
 }
 
 impl Orientation {
-    /// Reads the tag. 0, which some writers give, means upright too.
-    pub(super) fn read(tiff: &Tiff, directory: &Directory) -> Result<Self, Error> {
-        let number = tiff.number_of(directory, ORIENTATION)?.unwrap_or(1);
-        Self::of(number).ok_or_else(|| {
-            let place = format!("{}, {ORIENTATION}", directory.place);
-            tiff.malformed(place, format!("is {number} (1 to 8 have a meaning)"))
-        })
-    }
-
-    fn of(number: u64) -> Option<Self> {
+    /// By the tag's number; 0, which some writers give, means upright too.
+    pub(super) fn of(number: u64) -> Option<Self> {
         let known = number <= 8;
         known.then_some(Self {
             swapped: number >= 5,
