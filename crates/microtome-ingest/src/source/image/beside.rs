@@ -48,15 +48,14 @@ impl Beside {
 
     /// Takes the orientation that EXIF data say, a TIFF file without an image; the first that is there counts.
     pub(super) fn turn(&mut self, exif: &[u8]) {
-        match orientation(exif) {
-            Some(number) => match Orientation::of(number.into()) {
-                Some(orientation) if self.orientation.is_upright() => self.orientation = orientation,
-                Some(_) => {}
-                None => self.notices.push(format!(
-                    "its EXIF Orientation is {number} (1 to 8 have a meaning): it is left out"
-                )),
-            },
-            None => {}
+        let Some(number) = orientation(exif) else { return };
+        match Orientation::of(number.into()) {
+            Some(orientation) if self.orientation.is_upright() => self.orientation = orientation,
+            Some(_) => {}
+            None => {
+                let what = "(1 to 8 have a meaning): it is left out";
+                self.notices.push(format!("its EXIF Orientation is {number} {what}"));
+            }
         }
     }
 }
