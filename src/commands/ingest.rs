@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// A file.mtm, or a folder for one file per source, made if need be. Nothing that exists is replaced.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// A file with a source on each line, as SOURCE; after a tab, the slide's own target.
+    /// A file with a source on each line, as SOURCE; after a tab, the slide's own target. Both start from the file's folder.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Only this part of all sources, to be run beside the others: 1/8 to 8/8.

@@ -44,6 +44,9 @@ pub enum Mode {
     Quality(u8),
 }
 
+/// What the metadata call the way of pixels that were converted.
+pub(crate) const IN_SRGB: &str = ", in sRGB";
+
 /// What becomes of the source's levels 1, 3, 5, ... in exact mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DerivedLevels {
@@ -246,7 +249,7 @@ impl Opened {
         // Without a profile the colours are what they are, and nothing is said of them.
         if options.to_srgb && source.icc_profile.is_some() {
             source = source.into_srgb(spec)?;
-            mode += ", in sRGB";
+            mode += IN_SRGB;
         }
         if let Some(mpp) = options.mpp {
             source = source.with_mpp(mpp)?;

@@ -7,7 +7,7 @@ use microtome_slide::metadata::{AbsentTiles, AssociatedImage, Encoder, LossStep,
 
 use crate::Error;
 use crate::forgiving::Blanked;
-use crate::ingest::Filled;
+use crate::ingest::{Filled, IN_SRGB};
 use crate::plan::{Origin, Plan};
 use crate::quality;
 use crate::source::{Content, Source};
@@ -103,14 +103,21 @@ impl Made<'_> {
         let VerbatimParams { derived_quality: quality, derived_subsampling: chroma, .. } = self.params;
         let jpeg = format!("JPEG baseline, quality {quality}, {chroma} (rate-distortion optimised)");
         let of_pixels = matches!(source.content, Content::Pixels(_));
+        // What came before, in its order.
+        let is_windowed = source.properties.iter().any(|(name, _)| name.starts_with("microtome.window."));
+        let steps = [
+            (is_windowed, ", cut to 8 bits through the stated window"),
+            (self.mode.contains(IN_SRGB), ", converted to sRGB by the ICC profile"),
+        ];
+        let shown: String = steps.iter().filter(|(is_taken, _)| *is_taken).map(|(_, what)| *what).collect();
         match origin {
             Origin::Verbatim(_) => match &source.content {
                 Content::Tiles(tiles) => tiles.kept().to_owned(),
                 Content::Pixels(_) => unreachable!("levels taken verbatim come from tiles"),
             },
-            Origin::Quantised => format!("quantised from the source's pixels: {jpeg}"),
+            Origin::Quantised => format!("quantised from the source's pixels{shown}: {jpeg}"),
             Origin::Made(0) if of_pixels => {
-                format!("made by 2x2 averages, twice, of the source's pixels: {jpeg}")
+                format!("made by 2x2 averages, twice, of the source's pixels{shown}: {jpeg}")
             }
             Origin::Made(_) => format!("made by 2x2 averages of the decoded finer level: {jpeg}"),
             Origin::Derived if self.filled.derives => {
