@@ -9,20 +9,25 @@ use serde_json::{Value, json};
 use super::Version;
 use crate::pictures::Limits;
 
-/// The levels that are offered: down to the first that is one tile.
-fn offered(slide: &Slide) -> usize {
+/// The levels that are worth tiles: down to the first that is one.
+fn tiled(slide: &Slide) -> usize {
     let levels = slide.levels();
     levels.iter().position(|grid| grid.tiles() == 1).map_or(levels.len(), |single| single + 1)
+}
+
+/// The sizes of the levels that may be asked for as a whole, from the smallest on, as the standard's examples are.
+fn sizes(slide: &Slide, limits: &Limits) -> Vec<Value> {
+    let mut sizes: Vec<_> = slide.levels().iter().map(|grid| [grid.width, grid.height]).collect();
+    sizes.dedup();
+    sizes.retain(|&size| limits.check(size).is_ok());
+    sizes.iter().rev().map(|[width, height]| json!({"width": width, "height": height})).collect()
 }
 
 /// `info.json` of a slide whose address is `id`.
 pub(super) fn info(slide: &Slide, id: &str, version: Version, limits: &Limits) -> Value {
     let full = slide.levels()[0];
-    let offered = &slide.levels()[..offered(slide)];
-    let factors: Vec<u64> = (0..offered.len()).map(|level| 1 << level).collect();
-    // From the smallest on, as the standard's examples do.
-    let sizes: Vec<Value> =
-        offered.iter().rev().map(|grid| json!({"width": grid.width, "height": grid.height})).collect();
+    let factors: Vec<u64> = (0..tiled(slide)).map(|level| 1 << level).collect();
+    let sizes = sizes(slide, limits);
     let tiles = json!([{"width": full.tile_size, "height": full.tile_size, "scaleFactors": factors}]);
     let mut info = match version {
         Version::V3 => json!({
