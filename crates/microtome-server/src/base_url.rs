@@ -1,7 +1,7 @@
 //! What the client called this server: scheme, host and path before ours, for documents with absolute addresses in them.
 //!
-//! What the operator says wins; then what a proxy says (RFC 7239 `Forwarded`, else `X-Forwarded-Proto`, `-Host` and
-//! `-Prefix`); then the request itself. Clients may write these headers as well as proxies: whoever is not behind a proxy
+//! What the operator says wins; then what a proxy says (RFC 7239 `Forwarded`, else `X-Forwarded-Proto`, `-Host`,
+//! `-Port` and `-Prefix`); then the request itself. Clients may write these headers as well as proxies: whoever is not behind a proxy
 //! that replaces them, and has a shared cache in front, says `--base-url`.
 
 use axum::http::request::Parts;
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// How this server is called.
@@ -35,14 +36,12 @@ impl BaseUrl {
         let headers = &request.headers;
         let proto = forwarded(headers, "proto").or_else(|| first(headers, &PROTO));
         let scheme = proto.filter(|scheme| is_one_of(scheme, &["http", "https"]));
-        let said = forwarded(headers, "host").or_else(|| first(headers, &HOST));
-        let host = said.filter(|host| is_authority(host)).or_else(|| own_host(request));
-        let prefix = first(headers, &PREFIX).filter(|prefix| is_path(prefix)).unwrap_or_default();
         let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
-        let (scheme, host) =
-            (scheme.as_deref().unwrap_or(self.scheme), host.as_deref().unwrap_or("localhost"));
-        let mut url = String::with_capacity(scheme.len() + 3 + host.len() + prefix.len());
-        url.extend([scheme, "://", host, prefix.trim_end_matches('/')]);
+        let scheme = scheme.as_deref().unwrap_or(self.scheme);
+        let authority = authority(request, scheme);
+        let prefix = first(headers, &PREFIX).filter(|prefix| is_path(prefix)).unwrap_or_default();
+        let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + prefix.len());
+        url.extend([scheme, "://", &authority, prefix.trim_end_matches('/')]);
         url
     }
 
@@ -64,6 +63,27 @@ impl BaseUrl {
         let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
         after_scheme.find('/').map_or_else(String::new, |at| after_scheme[at..].to_owned())
     }
+}
+
+/// Host and port as the client of a request sees them. A port said beside the host is for one without a port of its own;
+/// `Forwarded` says all of it in one place.
+fn authority(request: &Parts, scheme: &str) -> String {
+    let headers = &request.headers;
+    if let Some(host) = forwarded(headers, "host").filter(|host| is_authority(host)) {
+        return host;
+    }
+    let said = first(headers, &HOST).filter(|host| is_authority(host));
+    let mut host = said.or_else(|| own_host(request)).unwrap_or_else(|| "localhost".to_owned());
+    let default = if scheme == "https" { 443 } else { 80 };
+    let port = first(headers, &PORT).and_then(|port| port.parse::<u16>().ok());
+    if let Some(port) = port.filter(|&port| port != 0 && port != default && has_no_port(&host)) {
+        host.push_str(&format!(":{port}"));
+    }
+    host
+}
+
+fn has_no_port(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|host| host.port().is_none())
 }
 
 /// The host that the request was sent to: HTTP/2 has it in the address, HTTP/1.1 in a header.
@@ -139,6 +159,30 @@ mod tests {
                 ],
                 "https://f.example:8",
             ),
+            ("/a", &[("host", "h"), ("x-forwarded-port", "8443")], "http://h:8443"),
+            ("/a", &[("host", "[::1]"), ("x-forwarded-port", "8443, 80")], "http://[::1]:8443"),
+            ("/a", &[("host", "h"), ("x-forwarded-port", "80")], "http://h"),
+            (
+                "/a",
+                &[("host", "h"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "443")],
+                "https://h",
+            ),
+            (
+                "/a",
+                &[("host", "h"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "80")],
+                "https://h:80",
+            ),
+            ("/a", &[host, ("x-forwarded-port", "8443")], "http://tiles:3007"),
+            (
+                "/a",
+                &[host, ("x-forwarded-host", "w.example"), ("x-forwarded-port", "8443")],
+                "http://w.example:8443",
+            ),
+            (
+                "/a",
+                &[host, ("forwarded", "host=f.example"), ("x-forwarded-port", "8443")],
+                "http://f.example",
+            ),
         ] {
             assert_eq!(of(&base, uri, headers), expected, "{uri} {headers:?}");
         }
@@ -150,6 +194,9 @@ mod tests {
     #[test]
     fn nonsense_is_passed_over() {
         let base = BaseUrl::new(None, false);
+        for port in ["0", "65536", "-1", "8443/x", ""] {
+            assert_eq!(of(&base, "/a", &[("host", "h"), ("x-forwarded-port", port)]), "http://h", "{port}");
+        }
         let host = ("host", "tiles:3007");
         for stranger in [
             ("x-forwarded-host", "a\"><script>"),
