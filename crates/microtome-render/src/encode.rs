@@ -14,7 +14,7 @@ const MAX_WEBP_SIDE: u32 = 16_383;
 /// The kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// JPEG: 4:2:0, or 4:4:4 from quality 90 on.
+    /// JPEG: with the chroma resolution that [`encode`] is told, or 4:4:4 from quality 90 on.
     Jpeg {
         /// As libjpeg counts, 1 to 100.
         quality: u8,
@@ -108,15 +108,24 @@ impl Format {
     }
 }
 
-/// A picture, whose tones are `tone` already, as a file.
+/// A picture, whose tones are `tone` already, as a file; `chroma` is for JPEG of a quality that does not decide it.
 ///
 /// # Errors
 /// [`Error::Unencodable`] if a side is too long for the format, or the profile for JPEG.
-pub fn encode(pixels: &Rgb, tone: Tone, format: Format, profile: Option<&[u8]>) -> Result<Vec<u8>, Error> {
+pub fn encode(
+    pixels: &Rgb,
+    tone: Tone,
+    format: Format,
+    chroma: Subsampling,
+    profile: Option<&[u8]>,
+) -> Result<Vec<u8>, Error> {
     // What is grey has no use for a profile of three colours.
     let profile = profile.filter(|_| tone == Tone::Colour);
     let encoded = match format {
-        Format::Jpeg { quality } => jpeg(pixels, tone, quality, profile),
+        Format::Jpeg { quality } => {
+            let chroma = if quality >= FULL_CHROMA_FROM { Subsampling::Chroma444 } else { chroma };
+            jpeg(pixels, quality, (tone == Tone::Colour).then_some(chroma), profile)
+        }
         Format::Png => png(pixels, tone, profile).map_err(|error| error.to_string()),
         Format::WebP { quality } => webp(pixels, quality, profile),
         #[cfg(feature = "avif")]
@@ -128,13 +137,13 @@ pub fn encode(pixels: &Rgb, tone: Tone, format: Format, profile: Option<&[u8]>) 
     encoded.map_err(|what| Error::Unencodable { width, height, format: format.name(), what })
 }
 
-fn jpeg(pixels: &Rgb, tone: Tone, quality: u8, profile: Option<&[u8]>) -> Result<Vec<u8>, String> {
-    let subsampling = match tone {
-        Tone::Colour if quality >= FULL_CHROMA_FROM => Some(Subsampling::Chroma444),
-        Tone::Colour => Some(Subsampling::Chroma420),
-        Tone::Grey | Tone::Bitonal => None,
-    };
-    let jpeg = turbo::encode_at_once(pixels, quality, subsampling);
+fn jpeg(
+    pixels: &Rgb,
+    quality: u8,
+    chroma: Option<Subsampling>,
+    profile: Option<&[u8]>,
+) -> Result<Vec<u8>, String> {
+    let jpeg = turbo::encode_at_once(pixels, quality, chroma);
     let jpeg = jpeg.map_err(|error| error.to_string())?;
     let Some(profile) = profile else { return Ok(jpeg) };
     jpeg_with_profile(&jpeg, profile)
@@ -284,19 +293,52 @@ mod tests {
     fn a_profile_comes_back_from_each_format() {
         let profile: Vec<u8> = (0..100_001_u32).map(|i| (i % 251) as u8).collect();
         let pixels = stripes(9, 7);
-        let jpeg = encode(&pixels, Tone::Colour, Format::Jpeg { quality: 80 }, Some(&profile)).expect("JPEG");
+        let jpeg = encode(
+            &pixels,
+            Tone::Colour,
+            Format::Jpeg { quality: 80 },
+            Subsampling::Chroma420,
+            Some(&profile),
+        )
+        .expect("JPEG");
         assert_eq!(jpeg.windows(12).filter(|w| w == b"ICC_PROFILE\0").count(), 2);
         assert!(turbo::decode(&jpeg, 63).is_ok());
-        let png = encode(&pixels, Tone::Colour, Format::Png, Some(&profile)).expect("PNG");
+        let png =
+            encode(&pixels, Tone::Colour, Format::Png, Subsampling::Chroma420, Some(&profile)).expect("PNG");
         let reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info().expect("PNG");
         assert_eq!(reader.info().icc_profile.as_deref(), Some(&profile[..]));
-        let webp = encode(&pixels, Tone::Colour, Format::WebP { quality: 80 }, Some(&profile)).expect("WebP");
+        let webp = encode(
+            &pixels,
+            Tone::Colour,
+            Format::WebP { quality: 80 },
+            Subsampling::Chroma420,
+            Some(&profile),
+        )
+        .expect("WebP");
         assert_eq!(webp[4..8], (webp.len() as u32 - 8).to_le_bytes());
         assert!(webp.windows(1000).any(|w| w == &profile[..1000]));
         let decoded = webp::Decoder::new(&webp).decode().expect("WebP");
         assert_eq!((decoded.width(), decoded.height()), (9, 7));
-        let grey = encode(&pixels, Tone::Grey, Format::Png, Some(&profile)).expect("PNG");
+        let grey =
+            encode(&pixels, Tone::Grey, Format::Png, Subsampling::Chroma420, Some(&profile)).expect("PNG");
         assert!(grey.len() < 200, "no profile of three colours in a grey picture");
+    }
+
+    #[test]
+    fn chroma_is_as_said_unless_the_quality_decides_it() {
+        use Subsampling::{Chroma420, Chroma422, Chroma444};
+        for (quality, chroma, expected) in [
+            (85, Chroma420, [2, 2]),
+            (85, Chroma422, [2, 1]),
+            (85, Chroma444, [1, 1]),
+            (90, Chroma420, [1, 1]),
+            (90, Chroma422, [1, 1]),
+        ] {
+            let jpeg = encode(&stripes(40, 30), Tone::Colour, Format::Jpeg { quality }, chroma, None);
+            let header = microtome_codec::jpeg::inspect(&jpeg.expect("JPEG")).expect("JPEG");
+            let luma = &header.components[0];
+            assert_eq!([luma.horizontal, luma.vertical], expected, "{quality} {chroma}");
+        }
     }
 
     #[test]
@@ -304,7 +346,11 @@ mod tests {
         for extension in EXTENSIONS {
             let format = Format::with_extension(extension, 80).expect("a format");
             assert_eq!(format.extension(), *extension);
-            assert!(!encode(&stripes(40, 30), Tone::Colour, format, None).expect("a picture").is_empty());
+            assert!(
+                !encode(&stripes(40, 30), Tone::Colour, format, Subsampling::Chroma420, None)
+                    .expect("a picture")
+                    .is_empty()
+            );
         }
         assert_eq!(Format::with_extension("tif", 80), None);
     }
@@ -312,8 +358,9 @@ mod tests {
     #[test]
     fn what_a_format_cannot_hold_is_said() {
         let wide = Rgb::filled(MAX_WEBP_SIDE + 1, 1, [0; 3]);
-        let error = encode(&wide, Tone::Colour, Format::WebP { quality: 80 }, None).expect_err("too wide");
+        let error = encode(&wide, Tone::Colour, Format::WebP { quality: 80 }, Subsampling::Chroma420, None)
+            .expect_err("too wide");
         assert_eq!(error.to_string(), "16384 x 1 px cannot be WebP: a side is at most 16383 px");
-        assert!(encode(&wide, Tone::Colour, Format::Png, None).is_ok());
+        assert!(encode(&wide, Tone::Colour, Format::Png, Subsampling::Chroma420, None).is_ok());
     }
 }

@@ -72,7 +72,10 @@ impl Fixture {
 }
 
 pub(crate) fn ingest(source: &str, target: &Path) {
-    let options = microtome_ingest::Options::default();
+    ingest_with(source, target, microtome_ingest::Options::default());
+}
+
+pub(crate) fn ingest_with(source: &str, target: &Path, options: microtome_ingest::Options) {
     microtome_ingest::ingest(source, target, options, &Quiet, &AtomicBool::new(false)).expect("an ingest");
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use microtome_codec::{Rgb, turbo};
+use microtome_codec::turbo::{self, Subsampling};
+use microtome_codec::{Rgb, jpeg};
 use microtome_container::header::SectionKind;
 use microtome_slide::{Rect, TileId};
 use serde_json::Value;
 
-use crate::http_tests::{Fixture, ingest};
+use crate::http_tests::{Fixture, ingest, ingest_with};
 
 const OK: StatusCode = StatusCode::OK;
 
@@ -255,6 +256,31 @@ async fn formats_are_chosen_by_extension_then_by_parameter_then_by_what_is_accep
             _ => &[0xFF, 0xD8, 0xFF],
         };
         assert!(body.starts_with(magic), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn pictures_have_the_chroma_resolution_of_the_slides_tiles() {
+    let fixture = Fixture::new();
+    for (name, chroma, expected) in [
+        ("420", Subsampling::Chroma420, [2, 2]),
+        ("422", Subsampling::Chroma422, [2, 1]),
+        ("444", Subsampling::Chroma444, [1, 1]),
+    ] {
+        let options = microtome_ingest::Options { chroma: Some(chroma), ..Default::default() };
+        ingest_with("synthetic:500x400,seed=1", &fixture.root.path().join(format!("{name}.mtm")), options);
+        for (address, expected) in [
+            (format!("/tiles/{name}/9/0_0.jpg"), expected),
+            (format!("/region/{name}.jpg?w=100&h=100"), expected),
+            (format!("/region/{name}.jpg?w=100&h=100&quality=60"), expected),
+            (format!("/region/{name}.jpg?w=100&h=100&quality=90"), [1, 1]),
+            (format!("/dzi254/{name}_files/9/0_0.jpg"), expected),
+            (format!("/iiif/3/{name}/10,10,100,100/max/0/default.jpg"), expected),
+        ] {
+            let (_, _, body) = fixture.get(&address).await;
+            let luma = &jpeg::inspect(&body).expect("a JPEG").components[0];
+            assert_eq!([luma.horizontal, luma.vertical], expected, "{address}");
+        }
     }
 }
 

@@ -172,7 +172,8 @@ impl Pictures {
                     None => pixels,
                 };
                 let (tone, format) = (picture.view.tone, picture.format);
-                microtome_render::encode(&pixels, tone, format, profile.as_deref()).map_err(failed)
+                let chroma = slide.slide.chroma();
+                microtome_render::encode(&pixels, tone, format, chroma, profile.as_deref()).map_err(failed)
             })
         });
         let made = made.await;

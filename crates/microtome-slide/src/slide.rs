@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use microtome_codec::cross_scale::{Kind, Picture};
 use microtome_codec::payload::PayloadCodec;
+use microtome_codec::turbo::Subsampling;
 use microtome_codec::{Rgb, Stopwatch};
 use microtome_container::geometry::{Grid, Rect, TileId};
 use microtome_container::header::{Section, SectionKind};
@@ -115,6 +116,13 @@ impl Slide {
     #[must_use]
     pub fn levels(&self) -> &[Grid] {
         &self.inner.levels
+    }
+
+    /// Chroma resolution of the tiles of level 0, and of those that are derived from them; 4:2:0 where the codec does not say.
+    #[must_use]
+    pub fn chroma(&self) -> Subsampling {
+        let codec = self.inner.codecs.iter().flatten().next();
+        codec.map_or(Subsampling::Chroma420, |codec| codec.params().derived_subsampling)
     }
 
     /// Whether the tiles of a level are computed and encoded on demand. False beyond the coarsest level.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
-use microtome_codec::turbo;
+use microtome_codec::turbo::{self, Subsampling};
 use microtome_dicom::{Frames, Kind};
 use microtome_render::{Format, Tone, View};
 use microtome_slide::Rect;
@@ -161,7 +161,8 @@ async fn answer_frame(
                 let pixels = turbo::decode(&jpeg, MOST_DECODED).map_err(source)?;
                 let Rect { x, y, width, height } = window.area;
                 let pixels = microtome_render::resized(&pixels.crop(x, y, width, height), window.size);
-                let encoded = microtome_render::encode(&pixels, Tone::Colour, format, None);
+                let encoded =
+                    microtome_render::encode(&pixels, Tone::Colour, format, Subsampling::Chroma420, None);
                 encoded.map(Bytes::from).map_err(|source| render_error(&open, source))
             };
             Ok(representation.full(app.dicomweb.on_decoder(app, "rendering of an image", work).await?))
