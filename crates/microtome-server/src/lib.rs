@@ -8,6 +8,7 @@
 //! Not here: users and passwords (`access` takes tokens, signed addresses, and the word of an identity provider or another
 //! service), remote storage, writing containers.
 
+mod accept;
 mod access;
 mod activity;
 mod app;

@@ -11,8 +11,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
 use bytes::Bytes;
 use microtome_codec::Rgb;
 use microtome_render::{Drawing, Format, Kept, View};
@@ -83,20 +81,6 @@ impl Picture {
         (self, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
         format!("\"{content_id}-p{:016x}\"", hasher.finish())
     }
-}
-
-/// The format for who named none: WebP if it is among those the client lists, else JPEG. Answers so chosen say
-/// `Vary: Accept`.
-pub(crate) fn format_accepted(headers: &HeaderMap, quality: u8) -> Format {
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let webp = lines.flat_map(|line| line.split(',')).any(|item| {
-        let mut item = item.split(';').map(str::trim);
-        let is_webp = item.next().is_some_and(|name| name.eq_ignore_ascii_case("image/webp"));
-        let weight =
-            |parameter: &str| parameter.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-        is_webp && item.all(|parameter| weight(parameter) != Some(0.0))
-    });
-    if webp { Format::WebP { quality } } else { Format::Jpeg { quality } }
 }
 
 /// How large a picture may be.
@@ -331,7 +315,6 @@ pub(crate) fn render_error(open: &OpenSlide, source: microtome_render::Error) ->
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use microtome_slide::Rect;
 
     use super::lane::MEGAPIXELS;
@@ -371,18 +354,5 @@ mod tests {
         assert_eq!(draw([1000, 1000]).await.map(|pixels| pixels.len()).ok(), Some(3_000_000));
         let waits = tokio::time::timeout(Duration::from_millis(50), draw([1001, 1000])).await;
         assert!(waits.is_err(), "there is no memory for a larger one");
-    }
-
-    #[test]
-    fn webp_is_for_those_who_list_it() {
-        let format = |accept: &'static str| {
-            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            format_accepted(&headers, 80)
-        };
-        assert_eq!(format("image/avif,image/webp,*/*;q=0.8"), Format::WebP { quality: 80 });
-        assert_eq!(format("text/html, image/webp ; q=0.5"), Format::WebP { quality: 80 });
-        for accept in ["*/*", "image/*", "image/jpeg", "image/webp;q=0", "image/webp; q=0.0", ""] {
-            assert_eq!(format(accept), Format::Jpeg { quality: 80 }, "{accept}");
-        }
     }
 }

@@ -16,8 +16,9 @@ pub(crate) use document::slide;
 pub(crate) use histogram::histogram;
 pub(crate) use region::{region, thumbnail};
 
+use crate::accept;
 use crate::error::Error;
-use crate::pictures::{QUALITY, format_accepted};
+use crate::pictures::QUALITY;
 use crate::query::Query;
 use crate::slide_id::SlideId;
 
@@ -46,7 +47,9 @@ fn slide_and_format(path: &str, query: &Query, request: &Parts) -> Result<(Slide
         query.get("format").map(|name| Format::with_extension(name, quality).ok_or(Error::UNKNOWN_FORMAT));
     let named = by_name.transpose()?.or(by_extension);
     let negotiated = named.is_none();
-    let format = named.unwrap_or_else(|| format_accepted(&request.headers, quality));
+    // Who takes none of the formats gets JPEG, and may look whether it will do after all.
+    let liked = || accept::format(&request.headers, quality).unwrap_or(Format::Jpeg { quality });
+    let format = named.unwrap_or_else(liked);
     Ok((SlideId::from_raw_path(slide)?, Chosen { format, negotiated }))
 }
 

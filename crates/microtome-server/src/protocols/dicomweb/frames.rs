@@ -10,10 +10,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use microtome_dicom::Frames;
 
-use super::accept::{self, JPEG_BASELINE};
 use super::described::Described;
 use super::stream::{self, Ahead};
 use super::{Found, jpeg_part};
+use crate::accept::{self, JPEG_BASELINE};
 use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::protocols::tile;

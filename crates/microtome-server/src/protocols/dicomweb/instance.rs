@@ -11,7 +11,8 @@ use microtome_dicom::part10::{self, OffsetTable};
 
 use super::described::Described;
 use super::stream::{self, Ahead, Pieces};
-use super::{Found, accept, frames};
+use super::{Found, frames};
+use crate::accept;
 use crate::app::App;
 use crate::error::{Error, Failure};
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use dicom_core::Tag;
 use microtome_dicom::json;
 
-use super::{Found, JSON, accept, described, stream};
+use super::{Found, JSON, described, stream};
+use crate::accept;
 use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::response::{Freshness, Representation, momentary};

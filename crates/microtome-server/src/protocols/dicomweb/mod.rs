@@ -3,7 +3,6 @@
 //! PS3.18: searches (QIDO-RS), metadata, frames, pictures, files and bulk data (WADO-RS). What a slide is in DICOM is
 //! microtome-dicom's; nothing is stored here (no STOW-RS). Addresses name slides by identifiers of DICOM, which `index` knows.
 
-mod accept;
 mod address;
 mod described;
 mod frames;

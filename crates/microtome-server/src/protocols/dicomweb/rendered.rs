@@ -13,7 +13,8 @@ use microtome_dicom::{Frames, Kind};
 use microtome_render::{Format, Tone, View};
 use microtome_slide::Rect;
 
-use super::{Found, accept, frames};
+use super::{Found, frames};
+use crate::accept;
 use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Picture, QUALITY, render_error};
@@ -97,7 +98,9 @@ impl Asked {
             Some("srgb") => Icc::Srgb,
             Some(_) => return Err(Error::Malformed("iccprofile is no, yes or srgb")),
         };
-        let format = format(request, quality.unwrap_or(QUALITY))?;
+        let format = accept::format(&request.headers, quality.unwrap_or(QUALITY));
+        let format =
+            format.ok_or(Error::NotAcceptable("pictures are image/jpeg, image/png or image/webp"))?;
         let viewport = query.get("viewport").map(str::to_owned);
         let as_stored = matches!(format, Format::Jpeg { .. })
             && icc == Icc::None
@@ -105,15 +108,6 @@ impl Asked {
             && viewport.is_none();
         Ok(Self { format, icc, viewport, as_stored })
     }
-}
-
-/// The format that the request takes, JPEG if it takes any.
-fn format(request: &Parts, quality: u8) -> Result<Format, Error> {
-    let formats = [Format::Jpeg { quality }, Format::Png, Format::WebP { quality }];
-    let matching =
-        |range: &accept::Range| formats.into_iter().find(|format| range.matches(format.media_type()));
-    let found = accept::ranges(&request.headers).iter().find_map(matching);
-    found.ok_or(Error::NotAcceptable("pictures are image/jpeg, image/png or image/webp"))
 }
 
 /// Answers with a frame as a picture: as it is with its padding, in any other form without it.

@@ -1,8 +1,10 @@
-//! What a client takes: the Accept header, with the parameters that DICOMweb gives media types.
+//! What a client takes: the Accept header, with the parameters that DICOMweb gives media types, and the format of pictures that
+//! follows from it.
 //!
-//! RFC 9110 section 12.5.1, PS3.18 section 8.7. Not here: what there is to choose from.
+//! RFC 9110 section 12.5.1, PS3.18 section 8.7. Not here: what else there is to choose from.
 
 use axum::http::{HeaderMap, header};
+use microtome_render::{EXTENSIONS, Format};
 
 /// The one transfer syntax that there is: JPEG baseline.
 pub(crate) const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
@@ -53,6 +55,23 @@ pub(crate) fn ranges(headers: &HeaderMap) -> Vec<Range> {
     ranges
 }
 
+/// Formats that are made at once, of [`EXTENSIONS`]. Browsers name the others first, which take seconds.
+const QUICK: usize = 3;
+
+/// The picture format that a request likes best, JPEG if it likes several as much; a slow one if it takes no other. `None` if
+/// there is none that it takes.
+pub(crate) fn format(headers: &HeaderMap, quality: u8) -> Option<Format> {
+    let ranges = ranges(headers);
+    let (quick, slow) = EXTENSIONS.split_at(QUICK);
+    let best = |extensions: &[&str]| {
+        ranges.iter().find_map(|range| {
+            let mut formats = extensions.iter().filter_map(|name| Format::with_extension(name, quality));
+            formats.find(|format| range.matches(format.media_type()))
+        })
+    };
+    best(quick).or_else(|| best(slow))
+}
+
 fn range(text: &str) -> Option<Range> {
     let mut parts = split(text, ';').into_iter();
     let media_type = parts.next()?.trim().to_ascii_lowercase();
@@ -93,6 +112,33 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_str(accept).expect("a header value"));
         ranges(&headers)
+    }
+
+    #[test]
+    fn the_format_is_the_one_that_is_liked_best() {
+        let format = |accept: &'static str| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            super::format(&headers, 80).map(Format::extension)
+        };
+        for (accept, expected) in [
+            ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "webp"),
+            ("text/html,image/avif,image/webp,*/*;q=0.8", "webp"),
+            ("text/html, image/webp ; q=0.5", "webp"),
+            ("image/webp;q=0.5, */*;q=0.8", "jpg"),
+            ("image/png", "png"),
+            ("image/png, */*;q=0.1", "png"),
+            ("image/jpeg;q=0.1, image/png;q=0.2", "png"),
+            ("image/jpeg, image/webp", "jpg"),
+            ("*/*", "jpg"),
+            ("image/*", "jpg"),
+            ("", "jpg"),
+        ] {
+            assert_eq!(format(accept), Some(expected), "{accept}");
+        }
+        for accept in ["image/webp;q=0", "image/webp; q=0.0", "text/html", "image/tiff"] {
+            assert_eq!(format(accept), None, "{accept}");
+        }
+        assert_eq!(super::format(&HeaderMap::new(), 80), Some(Format::Jpeg { quality: 80 }));
     }
 
     #[test]
