@@ -19,5 +19,5 @@ pub use drawing::{Drawing, Kept};
 pub use encode::{EXTENSIONS, Format, encode, jpeg_with_profile};
 pub use error::Error;
 pub use scale::resized;
-pub use turn::luma;
+pub use turn::{luma, turned};
 pub use view::{Tone, View};

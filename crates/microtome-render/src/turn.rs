@@ -5,7 +5,8 @@ use microtome_codec::Rgb;
 use crate::view::Tone;
 
 /// Mirrored left to right if it is said, then turned clockwise by 90 degrees so many times.
-pub(crate) fn turned(pixels: Rgb, mirrored: bool, quarter_turns: u8) -> Rgb {
+#[must_use]
+pub fn turned(pixels: Rgb, mirrored: bool, quarter_turns: u8) -> Rgb {
     let turns = quarter_turns % 4;
     if !mirrored && turns == 0 {
         return pixels;

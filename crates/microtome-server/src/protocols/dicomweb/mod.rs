@@ -13,6 +13,8 @@ mod query;
 mod rendered;
 mod search;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Frames and instances as pictures, whole or in part, at a size that the client chooses.
 //!
-//! PS3.18 section 8.3.5 (`viewport`, `quality`, `iccprofile`), 10.4.1.1.3. Pictures of levels are made as those of all
+//! PS3.18 section 8.3.5 (`viewport`, `quality`, `iccprofile`), 10.4.1.1.3. Of a viewport that reaches beyond the image, of which the
+//! standard says nothing, what lies on the image is shown. Pictures of levels are made as those of all
 //! protocols; a frame that is wanted as it is, is its JPEG. Not here: how pictures are made.
 
 use std::sync::Arc;
@@ -27,42 +28,68 @@ const MOST_DECODED: u64 = 64 << 20;
 /// Longest side of a thumbnail.
 const THUMBNAIL: u32 = 256;
 
-/// The part of an image that is to be seen, and the size of the picture, which has the same shape.
+/// The part of an image that is to be seen, the size of the picture, which has the same shape, and which way round it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Window {
     area: Rect,
     size: [u32; 2],
+    /// Left and right, and above and below, change places.
+    flipped: [bool; 2],
 }
 
 impl Window {
     /// All of an image of this size, or the part of it that the viewport wants, at the size that fits it.
     fn of(viewport: Option<&str>, width: u32, height: u32) -> Result<Self, Error> {
-        let malformed =
-            Error::Malformed("viewport is WIDTH,HEIGHT or WIDTH,HEIGHT,X,Y,WIDTH,HEIGHT, within the image");
+        let malformed = Error::Malformed(
+            "viewport is WIDTH,HEIGHT or WIDTH,HEIGHT,X,Y,[-]WIDTH,[-]HEIGHT, of the image at least a pixel",
+        );
         let whole = Rect { x: 0, y: 0, width, height };
-        let Some(viewport) = viewport else { return Ok(Self { area: whole, size: [width, height] }) };
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-        // An empty number is that of the whole.
-        let defaults = [None, None, Some(0.0), Some(0.0), Some(f64::from(width)), Some(f64::from(height))];
-        let texts: Vec<&str> = viewport.split(',').collect();
-        if texts.len() != 2 && texts.len() != 6 {
-            return Err(malformed);
-        }
-        let mut values = [0.0; 6];
-        for (i, value) in values.iter_mut().enumerate() {
-            let given = texts.get(i).filter(|text| !text.trim().is_empty());
-            let Some(found) = given.map_or(defaults[i], |text| number(text)) else { return Err(malformed) };
-            *value = found;
-        }
-        let [across, down, x, y, w, h] = values.map(|value| value.round().min(f64::from(u32::MAX)) as u32);
-        let inside = |start: u32, length: u32, all: u32| {
-            length > 0 && start.checked_add(length).is_some_and(|end| end <= all)
+        let Some(viewport) = viewport else {
+            return Ok(Self { area: whole, size: [width, height], flipped: [false; 2] });
         };
-        if across == 0 || down == 0 || !inside(x, w, width) || !inside(y, h, height) {
+        let texts: Vec<&str> = viewport.split(',').map(str::trim).collect();
+        let (most, part) = match texts[..] {
+            [across, down] => ([across, down], [""; 4]),
+            [across, down, x, y, w, h] => ([across, down], [x, y, w, h]),
+            _ => return Err(malformed),
+        };
+        let [Some(across), Some(down)] = most.map(pixels).map(|side| side.filter(|&side| side > 0)) else {
             return Err(malformed);
-        }
-        Ok(Self { area: Rect { x, y, width: w, height: h }, size: fitted([w, h], [across, down]) })
+        };
+        let [x, y, w, h] = part;
+        let (Some((x, width, mirrored)), Some((y, height, upended))) =
+            (span(x, w, width), span(y, h, height))
+        else {
+            return Err(malformed);
+        };
+        let size = fitted([width, height], [across, down]);
+        Ok(Self { area: Rect { x, y, width, height }, size, flipped: [mirrored, upended] })
     }
+
+    /// The flips as a mirror image and turns by 90 degrees.
+    fn turn(&self) -> (bool, u8) {
+        let [mirrored, upended] = self.flipped;
+        (mirrored != upended, if upended { 2 } else { 0 })
+    }
+}
+
+/// A number of pixels, which may have decimals.
+fn pixels(text: &str) -> Option<u32> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)?;
+    Some(number.round().min(f64::from(u32::MAX)) as u32)
+}
+
+/// Start and length of what lies on an image of `all` pixels, from its first one on and to its last unless said, and whether it
+/// is flipped, which a length below 0 says.
+fn span(start: &str, length: &str, all: u32) -> Option<(u32, u32, bool)> {
+    let start = if start.is_empty() { 0 } else { pixels(start)? };
+    let left = all.checked_sub(start)?;
+    let (flipped, length) = match length.strip_prefix('-') {
+        Some(length) => (true, pixels(length)?),
+        None if length.is_empty() => (false, left),
+        None => (false, pixels(length)?),
+    };
+    Some((start, length.min(left), flipped)).filter(|&(_, length, _)| length > 0)
 }
 
 /// The largest size of this shape within `most`, larger than the original or not.
@@ -155,6 +182,8 @@ async fn answer_frame(
                 let pixels = turbo::decode(&jpeg, MOST_DECODED).map_err(source)?;
                 let Rect { x, y, width, height } = window.area;
                 let pixels = microtome_render::resized(&pixels.crop(x, y, width, height), window.size);
+                let (mirrored, quarter_turns) = window.turn();
+                let pixels = microtome_render::turned(pixels, mirrored, quarter_turns);
                 let encoded =
                     microtome_render::encode(&pixels, Tone::Colour, format, Subsampling::Chroma420, None);
                 encoded.map(Bytes::from).map_err(|source| render_error(&open, source))
@@ -209,8 +238,8 @@ async fn picture(
     part: Rect,
     asked: &Asked,
 ) -> Result<Response, Failure> {
-    let Window { area, size: [width, height] } =
-        Window::of(asked.viewport.as_deref(), part.width, part.height)?;
+    let window = Window::of(asked.viewport.as_deref(), part.width, part.height)?;
+    let Window { area, size: [width, height], .. } = window;
     let full = found.open.slide.levels()[0];
     let span = |start: u32, length: u32, all: u32| {
         let start = (u64::from(start) << level).min(u64::from(all) - 1);
@@ -220,7 +249,8 @@ async fn picture(
     let (x, across) = span(part.x + area.x, area.width, full.width);
     let (y, down) = span(part.y + area.y, area.height, full.height);
     let region = Rect { x, y, width: across, height: down };
-    let view = View::scaled(region, width, height);
+    let mut view = View::scaled(region, width, height);
+    (view.mirrored, view.quarter_turns) = window.turn();
     let picture = Picture { view, format: asked.format, icc: asked.icc, padded_to: None };
     answer_picture(app, request, &found.open, picture).await
 }
@@ -245,26 +275,52 @@ pub(crate) async fn thumbnail(
 mod tests {
     use super::*;
 
+    fn rect(x: u32, y: u32, width: u32, height: u32) -> Rect {
+        Rect { x, y, width, height }
+    }
+
     #[test]
     fn a_viewport_keeps_the_shape_of_what_it_shows() {
         let window = |text| Window::of(Some(text), 1000, 500).map(|window| (window.area, window.size));
-        let rect = |x, y, width, height| Rect { x, y, width, height };
         assert_eq!(window("100,100").ok(), Some((rect(0, 0, 1000, 500), [100, 50])));
         assert_eq!(window("100,100,200,100,100,400").ok(), Some((rect(200, 100, 100, 400), [25, 100])));
         assert_eq!(window("4000,4000,,,,").ok(), Some((rect(0, 0, 1000, 500), [4000, 2000])));
+        assert_eq!(window("100,100,900,450,,").ok(), Some((rect(900, 450, 100, 50), [100, 50])));
+        // What lies on the image of it.
+        assert_eq!(window("100,100,900,400,600,600").ok(), Some((rect(900, 400, 100, 100), [100, 100])));
+        assert_eq!(window("10,10,0,0,99999999999,1").ok(), Some((rect(0, 0, 1000, 1), [10, 1])));
         for bad in [
             "",
             "100",
             "0,100",
+            "-100,100",
             "100,100,1,1",
-            "100,100,900,0,101,1",
+            "100,100,1000,0,1,1",
+            "100,100,0,501,1,1",
             "a,b",
             "NaN,1",
             "1,1,-1,0,1,1",
             "1,1,0,0,0,1",
+            "1,1,0,0,1,-0",
+            "1,1,0,0,--1,1",
+            "1,1,0,0,-,1",
         ] {
             assert!(window(bad).is_err(), "{bad}");
         }
-        assert_eq!(Window::of(None, 7, 5).ok(), Some(Window { area: rect(0, 0, 7, 5), size: [7, 5] }));
+        let all = Window { area: rect(0, 0, 7, 5), size: [7, 5], flipped: [false; 2] };
+        assert_eq!(Window::of(None, 7, 5).ok(), Some(all));
+    }
+
+    #[test]
+    fn lengths_below_zero_flip_the_part_that_they_are_of() {
+        for (viewport, turn) in [
+            ("10,10,200,100,100,100", (false, 0)),
+            ("10,10,200,100,-100,100", (true, 0)),
+            ("10,10,200,100,100,-100", (true, 2)),
+            ("10,10,200,100,-100,-100", (false, 2)),
+        ] {
+            let window = Window::of(Some(viewport), 1000, 500).expect(viewport);
+            assert_eq!((window.area, window.turn()), (rect(200, 100, 100, 100), turn), "{viewport}");
+        }
     }
 }
