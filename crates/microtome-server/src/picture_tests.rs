@@ -209,6 +209,8 @@ async fn what_makes_no_sense_is_refused_and_what_is_too_large_too() {
         ("/associated/case%201/a/label", 404),
         ("/associated/label", 404),
         ("/histogram/absent", 404),
+        ("/histogram/case%201/a?w=0", 400),
+        ("/histogram/case%201/a?x=1000", 400),
         ("/slides/absent", 404),
         ("/dzi254/case%201/a_files/10/4_0.jpg", 404),
         ("/dzi254/case%201/a_files/11/0_0.jpg", 404),
@@ -327,6 +329,14 @@ async fn a_slide_says_what_it_is() {
         let counts = histogram[channel].as_array().expect("counts");
         let sum: u64 = counts.iter().filter_map(Value::as_u64).sum();
         assert_eq!((counts.len(), sum), (256, 700_000), "{channel}");
+    }
+    let (headers, whole) = (json(&fixture, "/histogram/case%201/a", &[]).await.0, histogram);
+    for (query, size) in
+        [("x=900&y=200&w=50&h=40", [50, 40]), ("unit=um&x=0&y=0&w=10&h=5", [40, 20]), ("x=990", [10, 700])]
+    {
+        let (part, histogram) = json(&fixture, &format!("/histogram/case%201/a?{query}"), &[]).await;
+        assert_eq!([&histogram["width"], &histogram["height"]], size, "{query}");
+        assert!(part["etag"] != headers["etag"] && histogram["red"] != whole["red"], "{query}");
     }
 }
 

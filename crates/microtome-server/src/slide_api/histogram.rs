@@ -1,5 +1,5 @@
-//! How often each value of red, green, blue and luma occurs: `/histogram/{slide}`, of the coarsest level that has a
-//! million pixels, or of all there are.
+//! How often each value of red, green, blue and luma occurs: `/histogram/{slide}`, of the whole slide or of a part, as
+//! `/region` has it. Counted are the pixels of the coarsest level that has a million of them there, or all there are.
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use microtome_codec::Rgb;
 use microtome_render::{View, luma};
-use microtome_slide::{Rect, Slide};
+use microtome_slide::{Grid, Rect};
 use serde_json::{Value, json};
 
 use super::below;
+use super::region::part;
 use crate::app::App;
 use crate::error::Failure;
+use crate::query::Query;
 use crate::response::{Freshness, Representation};
 use crate::slide_id::SlideId;
 
@@ -22,16 +24,17 @@ const ENOUGH: u64 = 1 << 20;
 /// `GET /histogram/{slide}`
 pub(crate) async fn histogram(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let (request, _body) = request.into_parts();
+    let query = Query::read(request.uri.query())?;
     let open = app.slide(&request, &SlideId::from_raw_path(below(&request, "/histogram/"))?).await?;
-    let etag = format!("\"{}-histogram-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));
+    let (level, rect) = coarse(open.slide.levels(), part(&open.slide, &query)?);
+    let Rect { x, y, width, height } = rect;
+    let place = format!("{level}-{x}-{y}-{width}-{height}");
+    let etag = format!("\"{}-histogram-{place}-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));
     let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
     let representation = Representation { etag: &etag, content_type: "application/json", freshness };
     if let Some(not_modified) = representation.not_modified(&request.headers) {
         return Ok(not_modified);
     }
-    let level = coarse(&open.slide);
-    let grid = open.slide.levels()[usize::from(level)];
-    let rect = Rect { x: 0, y: 0, width: grid.width, height: grid.height };
     let view = View::level(level, rect);
     let counted = app
         .pictures
@@ -40,10 +43,24 @@ pub(crate) async fn histogram(State(app): State<Arc<App>>, request: Request) -> 
     Ok(representation.full(counted))
 }
 
-/// The coarsest level with enough pixels.
-fn coarse(slide: &Slide) -> u8 {
-    let pixels = slide.levels().iter().map(|grid| u64::from(grid.width) * u64::from(grid.height));
-    pixels.take_while(|&pixels| pixels >= ENOUGH).count().saturating_sub(1) as u8
+/// The coarsest level that has enough pixels of a part of level 0, and those pixels.
+fn coarse(levels: &[Grid], part: Rect) -> (u8, Rect) {
+    let pixels = |level: u8| on_level(levels[usize::from(level)], level, part);
+    let is_enough = |rect: &Rect| u64::from(rect.width) * u64::from(rect.height) >= ENOUGH;
+    let coarser = (1..levels.len() as u8).map(|level| (level, pixels(level)));
+    coarser.take_while(|(_, rect)| is_enough(rect)).last().unwrap_or((0, part))
+}
+
+/// The pixels of a level that show a part of level 0, at least one.
+fn on_level(grid: Grid, level: u8, part: Rect) -> Rect {
+    let span = |start: u32, length: u32, all: u32| {
+        let end = (start + length).div_ceil(1 << level).min(all);
+        let start = (start >> level).min(end - 1);
+        (start, end - start)
+    };
+    let (x, width) = span(part.x, part.width, grid.width);
+    let (y, height) = span(part.y, part.height, grid.height);
+    Rect { x, y, width, height }
 }
 
 fn count(pixels: &Rgb, level: u8) -> Value {
@@ -63,4 +80,30 @@ fn count(pixels: &Rgb, level: u8) -> Value {
         "blue": blue,
         "luma": luma,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_counted_on_the_coarsest_level_that_has_enough_of_it() {
+        let grid = |level: u32| Grid {
+            width: 9999_u32.div_ceil(1 << level),
+            height: 5000 >> level,
+            tile_size: 256,
+            overlap: 0,
+        };
+        let levels: Vec<Grid> = (0..6).map(grid).collect();
+        let rect = |x, y, width, height| Rect { x, y, width, height };
+        for (part, expected) in [
+            (rect(0, 0, 9999, 5000), (2, rect(0, 0, 2500, 1250))),
+            (rect(100, 200, 1023, 1024), (0, rect(100, 200, 1023, 1024))),
+            (rect(101, 201, 2048, 2048), (1, rect(50, 100, 1025, 1025))),
+            (rect(9998, 4999, 1, 1), (0, rect(9998, 4999, 1, 1))),
+            (rect(0, 4000, 9999, 1000), (1, rect(0, 2000, 5000, 500))),
+        ] {
+            assert_eq!(coarse(&levels, part), expected, "{part:?}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ fn whole(slide: &Slide) -> Rect {
 }
 
 /// The part of level 0 that a query asks for: what of it lies on the slide.
-fn part(slide: &Slide, query: &Query) -> Result<Rect, Error> {
+pub(super) fn part(slide: &Slide, query: &Query) -> Result<Rect, Error> {
     const WHAT: &str = "x, y, w and h are numbers, w and h more than 0";
     let whole = whole(slide);
     let [x_scale, y_scale] = match query.get("unit") {
