@@ -40,8 +40,8 @@ struct Found {
 /// Which of the slides are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// What is in their identifiers, in small letters.
-    search: String,
+    /// The words that are all in their identifiers, in small letters.
+    words: Vec<String>,
     /// How many are left out before.
     offset: usize,
     /// How many there are at most.
@@ -61,11 +61,17 @@ impl Page {
             return Err(Error::Malformed("what is searched for is too long"));
         }
         let offset = query.parsed::<usize>("offset", WHAT)?.unwrap_or(0);
-        Ok(Self { search: search.to_lowercase(), offset, limit })
+        let words = search.to_lowercase().split_whitespace().map(str::to_owned).collect();
+        Ok(Self { words, offset, limit })
     }
 
     fn has(&self, id: &SlideId) -> bool {
-        self.search.is_empty() || id.as_str().to_lowercase().contains(&self.search)
+        // Most lists are of all.
+        if self.words.is_empty() {
+            return true;
+        }
+        let name = id.as_str().to_lowercase();
+        self.words.iter().all(|word| name.contains(word))
     }
 }
 
@@ -258,15 +264,19 @@ mod tests {
     #[tokio::test]
     async fn pages_are_parts_of_what_was_searched_for() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "b.mtm"] {
+        for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "Muller_Hans_1950.mtm"] {
             std::fs::write(folder.path().join(name), b"12345").expect("a file");
         }
         let listing = Listing::new(folder.path().to_owned());
         for (query, expected, total) in [
-            ("search=a&limit=2", &["Ax", "Az"][..], 3),
-            ("search=A&limit=2&offset=2", &["ay"], 3),
+            ("search=a&limit=2", &["Ax", "Az"][..], 4),
+            ("search=A&limit=2&offset=3", &["ay"], 4),
             ("offset=9", &[], 4),
-            ("search=", &["Ax", "Az", "ay", "b"], 4),
+            ("search=", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
+            ("search=+", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
+            ("search=hans+1950", &["Muller_Hans_1950"], 1),
+            ("search=1950++HANS+mull", &["Muller_Hans_1950"], 1),
+            ("search=hans+1951", &[], 0),
         ] {
             let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
             let json = listing.json(None, &page).await.expect("a list");
