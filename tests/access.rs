@@ -61,7 +61,6 @@ fn beyond_loopback_someone_must_say_who_may_see_the_slides() {
         &["--public"][..],
         &["--auth-token", TOKEN],
         &["--signing-key", KEY],
-        &["--previous-signing-key", KEY],
         &["--forward-auth", "http://127.0.0.1:9/", "--base-url", "http://wsi.example"],
     ] {
         let mut server = command();
@@ -77,6 +76,7 @@ fn beyond_loopback_someone_must_say_who_may_see_the_slides() {
         (&["--auth-token", ""], "--auth-token: is empty"),
         (&["--auth-token", "@/no/such/file"], "/no/such/file: cannot be read"),
         (&["--signing-key", "short"], "--signing-key: has 5 characters and needs 16"),
+        (&["--previous-signing-key", KEY], "give --signing-key too"),
         (&["--jwt-issuer", "x"], "give --jwt-jwks too"),
     ] {
         let line = fail(2, [&["--slides-root", root, "--port", "0"], more].concat());

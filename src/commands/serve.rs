@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     #[arg(value_parser = BoolishValueParser::new())]
     show_names: bool,
     /// Address to listen on: this machine only unless you say otherwise.
-    #[arg(long, env = "MICROTOME_HOST", default_value_t = MACHINE.host)]
+    #[arg(long, env = "MICROTOME_HOST", default_value_t = MACHINE.host, value_parser = host)]
     host: IpAddr,
     /// TCP port; 0 lets the system choose.
     #[arg(long, env = "MICROTOME_PORT", default_value_t = MACHINE.port)]
@@ -182,6 +182,10 @@ impl Arguments {
         };
         let current = secret("--signing-key", &self.signing_key, Secret::read_key)?;
         let previous = secret("--previous-signing-key", &self.previous_signing_key, Secret::read_key)?;
+        if current.is_none() && previous.is_some() {
+            let what = "--previous-signing-key is for what the key before --signing-key signed: give --signing-key too";
+            return Err(Failure::Usage(what.to_owned()));
+        }
         let jwt = self.jwt_jwks.clone().map(|jwks| JwtConfig {
             jwks,
             audience: self.jwt_audience.clone(),
@@ -224,6 +228,18 @@ impl Arguments {
             log_filter: self.log_level.clone(),
         })
     }
+}
+
+/// Reads an address to listen on. Of names only the one that means the same everywhere: what others resolve to may change, and
+/// whether it is this machine decides who may be let in.
+fn host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_not_one| {
+        "not an IP address: 127.0.0.1 or localhost is this machine, 0.0.0.0 every IPv4 address of it"
+            .to_owned()
+    })
 }
 
 /// Whether an address to listen on is reached from this machine alone.
@@ -283,6 +299,15 @@ fn host_and_port(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_names_only_localhost_is_a_host() {
+        for text in ["localhost", "LocalHost", "127.0.0.1"] {
+            assert_eq!(host(text), Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), "{text}");
+        }
+        assert_eq!(host("::1"), Ok("::1".parse().expect("an address")));
+        assert!(host("example.org").is_err_and(|what| what.contains("localhost")));
+    }
 
     #[test]
     fn only_loopback_is_this_machine() {
