@@ -112,6 +112,13 @@ impl Listing {
         choosing.await.map_err(|_lost| Error::WorkerLost("list of slides"))?
     }
 
+    /// The first slide that may be seen; without a grant, of all.
+    pub(crate) async fn first(&self, grant: Option<&Grant>) -> Result<Option<SlideId>, Error> {
+        let Found { slides, .. } = self.found().await?;
+        let mut ids = slides.iter().map(|(id, _)| id);
+        Ok(ids.find(|id| grant.is_none_or(|grant| grant.covers(id))).cloned())
+    }
+
     /// What there is. Requests that come during a walk wait for it, even if who began it has gone: there is one walk at a time.
     async fn found(&self) -> Result<Found, Error> {
         let mut latest = Arc::clone(&self.latest).lock_owned().await;

@@ -96,8 +96,12 @@ fn decoded(text: &str) -> Result<String, Error> {
     }
 }
 
+/// A decimal number. One that is too large is more than there is, not malformed.
 fn number_of(text: &str) -> Result<usize, Error> {
-    text.parse().map_err(|_not_a_number| Error::Malformed("limit and offset are numbers"))
+    match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text.parse().unwrap_or(usize::MAX)),
+        false => Err(Error::Malformed("limit and offset are numbers")),
+    }
 }
 
 /// The tags of an attribute, by keywords or numbers, with dots between those of sequences.
@@ -260,6 +264,9 @@ mod tests {
             Query::parse(Some("limit=2&offset=3&includefield=Rows,00280011&includefield=x&PatientID=A"))
                 .expect("valid");
         assert_eq!((query.limit, query.offset), (2, 3));
+        let far =
+            Query::parse(Some("limit=99999999999999999999&offset=99999999999999999999")).expect("valid");
+        assert_eq!((far.limit, far.offset), (MOST, usize::MAX));
         assert!(
             query.includes(tags::ROWS) && query.includes(tags::COLUMNS) && query.includes(tags::PATIENT_ID)
         );
