@@ -112,6 +112,54 @@ fn a_real_deep_zoom_slide_with_overlap_is_shown_pixel_by_pixel() {
     shows_the_slide_at_full_resolution(&Slide::open(&path).unwrap(), "HE", folder.path(), (7112, 5588));
 }
 
+/// Where the slide is drawn, as PNG in base64.
+const CANVAS: &str = "window.viewer.drawer.canvas.toDataURL('image/png').split(',')[1]";
+
+#[test]
+fn at_native_magnification_every_pixel_is_the_slides_and_no_seam_shows_at_any_other() {
+    let folder = folder();
+    let path = folder.path().join("a.mtm");
+    succeed(["ingest", "synthetic:3000x2500", "-o", path.to_str().unwrap()]);
+    let slide = Slide::open(&path).unwrap();
+    assert_eq!(slide.levels()[0].overlap, 0, "overlapping tiles hide what this test looks for");
+    let server = Server::start(folder.path(), &[]);
+    // Windows of even and of odd width: in those the view's point lies between two pixels.
+    for (width, height) in [(900, 650), (901, 651)] {
+        let browser = Browser::open(width, height);
+        let show = |view: &str| {
+            browser.go("about:blank");
+            browser.go(&format!("http://localhost:{}/viewer/a#{view}", server.port));
+            browser.wait_until(SETTLED);
+        };
+        show("at=1500,1250&zoom=1");
+        let (width, height, rgb) = webdriver::pixels(browser.evaluate(CANVAS).as_str().unwrap());
+        assert!(width > 800 && height > 300);
+        let place = Rect { x: 1500 - width / 2, y: 1250 - height / 2, width, height };
+        // Half pixels go up or down: one of four places.
+        let off = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(left, up)| {
+            let place = Rect { x: place.x - left, y: place.y - up, ..place };
+            let expected = slide.read_region(0, place).unwrap();
+            let rows = (0..height).flat_map(|y| expected.row(y).iter().copied());
+            rows.zip(&rgb).map(|(expected, shown)| expected.abs_diff(*shown)).max().unwrap()
+        });
+        // Decoders of JPEG may round differently.
+        assert!(off.iter().any(|&most| most <= 2), "samples differ by {off:?} at {width} x {height}");
+        for view in [
+            "zoom=0.37",
+            "zoom=1.7",
+            "zoom=0.83&rotation=33",
+            "zoom=1&rotation=90",
+            "zoom=1&rotation=180&flip=1",
+        ] {
+            show(&format!("at=1500,1250&{view}"));
+            let seen_through = "(() => { const c = viewer.drawer.canvas; \
+                const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
+                return p.filter((value, index) => index % 4 === 3 && value < 255).length; })()";
+            assert_eq!(browser.evaluate(seen_through), 0, "{view}");
+        }
+    }
+}
+
 #[test]
 fn scale_bar_magnification_and_keys_follow_the_zoom() {
     let folder = folder();

@@ -205,10 +205,10 @@ fn compared_slides_move_together_until_they_are_let_go() {
     assert_eq!(browser.evaluate("document.getElementById('notice').hidden"), Value::Bool(true));
 }
 
-/// The largest sample of the first pane's picture, over its middle.
+/// The largest sample of the first pane's whole picture.
 fn brightest(browser: &Browser) -> u64 {
     let brightest = browser.evaluate(
-        "(() => { const c = viewer.drawer.canvas; const p = c.getContext('2d').getImageData(c.width / 2 - 150, c.height / 2 - 150, 300, 300).data; \
+        "(() => { const c = viewer.drawer.canvas; const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
          let most = 0; for (let i = 0; i < p.length; i += 4) most = Math.max(most, p[i], p[i + 1], p[i + 2]); return most; })()",
     );
     brightest.as_u64().unwrap()
@@ -234,9 +234,15 @@ fn the_difference_is_black_where_slides_are_the_same_and_nowhere_else() {
     for (page, compared, differs) in
         [("a", "same", false), ("a", "coarse", true), ("a", "source:a", false), ("b", "source:b", true)]
     {
-        for view in ["at=1500,1250&zoom=1", "at=1500,1250&zoom=0.3&rotation=20&flip=1"] {
+        for view in [
+            "", // the whole slide
+            "at=1500,1250&zoom=1&",
+            "at=1500,1250&zoom=0.3&rotation=20&flip=1&",
+            "at=100.3,1250&zoom=1.7&",
+            "at=1500,1250&zoom=0.17&rotation=90&",
+        ] {
             browser.go("about:blank");
-            let address = format!("/viewer/{page}#{view}&compare={compared}&difference=16");
+            let address = format!("/viewer/{page}#{view}compare={compared}&difference=16");
             browser.go(&format!("http://localhost:{}{address}", server.port));
             browser.wait_until("document.getElementById('stage').dataset.difference === 'true'");
             browser.wait_until(

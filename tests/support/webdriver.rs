@@ -158,14 +158,7 @@ impl Browser {
             let name = std::thread::current().name().unwrap_or("page").replace("::", "_");
             std::fs::write(std::path::Path::new(&folder).join(name + ".png"), &png).unwrap();
         }
-        let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
-        decoder.set_transformations(png::Transformations::STRIP_16 | png::Transformations::EXPAND);
-        let mut reader = decoder.read_info().unwrap();
-        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut bytes).unwrap();
-        let samples = info.color_type.samples();
-        let rgb = bytes.chunks_exact(samples).flat_map(|p| [p[0], p[1], p[2]]).collect();
-        (info.width, info.height, rgb)
+        rgb_of(png)
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -200,6 +193,22 @@ fn up() -> Value {
 
 fn pause(milliseconds: u32) -> Value {
     json!({"type": "pause", "duration": milliseconds})
+}
+
+/// Width, height and RGB bytes of a PNG in base64.
+pub(crate) fn pixels(base64: &str) -> (u32, u32, Vec<u8>) {
+    rgb_of(from_base64(base64))
+}
+
+fn rgb_of(png: Vec<u8>) -> (u32, u32, Vec<u8>) {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::STRIP_16 | png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut bytes).unwrap();
+    let samples = info.color_type.samples();
+    let rgb = bytes.chunks_exact(samples).flat_map(|p| [p[0], p[1], p[2]]).collect();
+    (info.width, info.height, rgb)
 }
 
 /// Decodes standard Base64 (RFC 4648, section 4).

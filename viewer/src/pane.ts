@@ -2,6 +2,7 @@
 // of both. Its view is told in pixels of level 0, whatever OpenSeadragon counts in.
 
 import OpenSeadragon from "openseadragon";
+import { PlainDrawer } from "./drawer";
 import { type Pair, type Slide, nativePower, tileAddress } from "./slide";
 import { type Affine, type View, apply, invert, normalDegrees, toScreen } from "./view";
 import { POWERS } from "./scale";
@@ -10,17 +11,6 @@ import { POWERS } from "./scale";
 export const MAX_ZOOM = 4;
 /** Widest view: the slide at this part of the pane, or at the lowest power if that is wider still. */
 const MIN_WINDOW_PART = 0.8;
-
-/**
- * For differences, on a plain canvas: tiles are put together upright and on whole pixels before they are turned. Where edges
- * are drawn slanted they let through a hundredth of what is behind, which nobody sees in a picture, and everybody in an
- * amplified difference; WebGL draws two pictures apart by more than that.
- */
-const WITHOUT_SEAMS = {
-  smoothTileEdgesMinZoom: 0,
-  // Declared as an object, is a number.
-  subPixelRoundingForTransparency: OpenSeadragon.SUBPIXEL_ROUNDING_OCCURRENCES.ALWAYS as unknown as object,
-};
 
 /** What becomes of a pane, for whoever owns it. */
 export interface PaneEvents {
@@ -62,7 +52,8 @@ export class Pane {
     const stack = subtracted ? [tileSource(slide), difference(subtracted)] : tileSource(slide);
     this.viewer = OpenSeadragon({
       element,
-      drawer: subtracted === null && drawsFast() ? "webgl" : "canvas",
+      // WebGL draws two pictures apart by more than what an amplified difference is to show.
+      drawer: subtracted === null && drawsFast() ? "webgl" : PlainDrawer,
       tileSources: stack,
       showNavigationControl: false,
       maxZoomPixelRatio: MAX_ZOOM,
@@ -80,7 +71,6 @@ export class Pane {
       tileRetryMax: 5,
       tileRetryDelay: 1000,
       timeout: 30000,
-      ...(subtracted ? WITHOUT_SEAMS : {}),
     } as OpenSeadragon.Options);
     this.canvas.className = "above";
     this.canvas.setAttribute("aria-hidden", "true");

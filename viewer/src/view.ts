@@ -36,6 +36,19 @@ export function toScreen(view: View, size: Pair): Affine {
   return { a, b, c, d, e: size[0] / 2 - a * view.x - c * view.y, f: size[1] / 2 - b * view.x - d * view.y };
 }
 
+/**
+ * From a pane's own upright pixels to the turned and flipped ones: about its middle; by quarter turns from whole pixels to
+ * whole ones, by half a pixel beside the middle if need be.
+ */
+export function turnAbout(degrees: number, flip: boolean, size: Pair): Affine {
+  const quarters = degrees % 90 === 0;
+  const whole = (value: number) => (quarters ? Math.round(value) : value);
+  const [cos, sin] = [whole(Math.cos((degrees * Math.PI) / 180)), whole(Math.sin((degrees * Math.PI) / 180))];
+  const [x, y] = [size[0] / 2, size[1] / 2];
+  const [e, f] = [whole(x - cos * x + sin * y), whole(y - sin * x - cos * y)];
+  return flip ? { a: -cos, b: sin, c: sin, d: cos, e: size[0] - e, f } : { a: cos, b: sin, c: -sin, d: cos, e, f };
+}
+
 export function apply(m: Affine, x: number, y: number): Pair {
   return [m.a * x + m.c * y + m.e, m.b * x + m.d * y + m.f];
 }

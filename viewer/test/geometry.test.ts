@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { area, areaText, length, lengthText, perimeter, radiusOfCircle } from "../src/measure";
 import { magnificationText, roundLength, scaleBar } from "../src/scale";
 import { type Pair, deepZoomLevels, micrometres, overviewAddress } from "../src/slide";
-import { type View, apply, invert, micrometresAcross, toScreen, visibleBox } from "../src/view";
+import { type View, apply, invert, micrometresAcross, toScreen, turnAbout, visibleBox } from "../src/view";
 import { slideOf } from "./slide";
 
 const views: View[] = [0, 30, 90, 215.5].flatMap((rotation) =>
@@ -34,6 +34,21 @@ describe("views", () => {
     expect(right({ ...view, rotation: 0, flip: true })).toEqual([-1, 0]);
     // The flip comes after the turn: down stays down.
     expect(right({ ...view, flip: true })).toEqual([0, 1]);
+  });
+
+  test.each(views)("a pane's pixels are turned as the slide is: %o", (view) => {
+    const upright = toScreen({ ...view, rotation: 0, flip: false }, size);
+    const [x, y] = apply(turnAbout(view.rotation, view.flip, size), ...apply(upright, 17, 3999));
+    const [expectedX, expectedY] = apply(toScreen(view, size), 17, 3999);
+    expect(x).toBeCloseTo(expectedX, 6);
+    expect(y).toBeCloseTo(expectedY, 6);
+  });
+
+  test("quarter turns take whole pixels to whole pixels, also in panes of odd sizes", () => {
+    for (const degrees of [0, 90, 180, 270, -90]) {
+      const [x, y] = apply(turnAbout(degrees, true, [901, 650]), 3, 4);
+      expect([x, y]).toEqual([Math.round(x), Math.round(y)]);
+    }
   });
 
   test("the box of a turned view has the other sides", () => {
