@@ -283,3 +283,48 @@ fn fingers_zoom() {
     let factor = zoom() / before;
     assert!((1.7..2.3).contains(&factor), "twice as far apart: {factor}");
 }
+
+#[test]
+fn a_slide_of_a_few_pixels_is_not_blown_up() {
+    let folder = folder();
+    succeed(["ingest", "synthetic:16x16", "-o", folder.path().join("a.mtm").to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::open(900, 650);
+    browser.go(&format!("http://localhost:{}/viewer/a", server.port));
+    browser.wait_until(SETTLED);
+    let zoom = "viewer.viewport.viewportToImageZoom(viewer.viewport.getZoom())";
+    assert_eq!(browser.evaluate(&format!("Math.round({zoom} * 1000)")), 4000);
+    browser.press("0");
+    browser.wait_until(SETTLED);
+    assert_eq!(browser.evaluate(&format!("Math.round({zoom} * 1000)")), 4000);
+}
+
+#[test]
+fn arrows_pan_as_the_screen_has_it_wherever_the_focus_is() {
+    let folder = folder();
+    succeed(["ingest", "synthetic:6000x5000", "-o", folder.path().join("a.mtm").to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    let browser = Browser::open(900, 650);
+    for (view, right, down) in [
+        ("rotation=0", 40.0, 0.0),
+        ("rotation=90", 0.0, -40.0),
+        ("rotation=0&flip=1", -40.0, 0.0),
+        ("rotation=90&flip=1", 0.0, 40.0),
+    ] {
+        for focus in [
+            "viewer.canvas.focus()",
+            "document.querySelector('[data-action=in]').focus()",
+            "document.activeElement.blur()",
+        ] {
+            browser.go("about:blank");
+            browser.go(&format!("http://localhost:{}/viewer/a#at=3000,2500&zoom=1&{view}", server.port));
+            browser.wait_until(SETTLED);
+            browser.run(focus);
+            browser.press("\u{E014}");
+            browser.wait_until("!window.viewer.isAnimating()");
+            let at = browser.evaluate("(() => { const c = viewer.viewport.getCenter(); return [c.x * 6000 - 3000, c.y * 6000 - 2500]; })()");
+            let off = [at[0].as_f64().unwrap() - right, at[1].as_f64().unwrap() - down];
+            assert!(off.iter().all(|off| off.abs() < 0.5), "{view}, {focus}: {at}");
+        }
+    }
+}

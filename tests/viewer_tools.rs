@@ -23,6 +23,10 @@ const SETTLED: &str = "document.body.dataset.ready === 'true' && !window.viewer.
 const AT_REST: &str = "[...document.querySelectorAll('.pane')].every(element => { \
     const v = OpenSeadragon.getViewer(element).viewport; return v.getRotation(true) === v.getRotation(); })";
 
+/// OpenSeadragon knows how large the panes have become.
+const SIZED: &str = "[...document.querySelectorAll('.pane')].every(element => \
+    OpenSeadragon.getViewer(element).viewport?.getContainerSize().x === element.clientWidth)";
+
 /// Makes the slide `name` in a folder.
 fn slide(folder: &Path, name: &str, source: &str, more: &[&str]) -> String {
     let path = folder.join(format!("{name}.mtm")).to_str().unwrap().to_owned();
@@ -193,6 +197,30 @@ fn compared_slides_move_together_until_they_are_let_go() {
         let (was, now) = (apart[0][axis] - apart[1][axis], after[0][axis] - after[1][axis]);
         assert!((was - now).abs() < 1e-3, "the offset stays: {was}, {now}");
     }
+    // So does whoever opens the address.
+    browser.wait_until("location.hash.includes('beside=')");
+    std::thread::sleep(Duration::from_millis(600));
+    let address = browser.evaluate("location.href").as_str().unwrap().to_owned();
+    browser.go("about:blank");
+    browser.go(&address);
+    browser.wait_until(&format!("{panes} === 2"));
+    browser.wait_until(SIZED);
+    browser.wait_until(SETTLED);
+    for (was, now) in after.iter().flatten().zip(views().iter().flatten()) {
+        assert!((was - now).abs() < 1e-3 * was.abs().max(1e-1), "{after:?} became {:?}", views());
+    }
+    // A slide that comes takes nothing from those that are there.
+    browser.press("k");
+    browser.wait_until(&format!("!!{}", offer("c")));
+    browser.run(&format!("{}.click()", offer("c")));
+    browser.wait_until(&format!("{panes} === 3"));
+    browser.wait_until(SIZED);
+    browser.wait_until(SETTLED);
+    let three = views();
+    for axis in [0, 1] {
+        let (was, now) = (after[0][axis] - after[1][axis], three[0][axis] - three[1][axis]);
+        assert!((was - now).abs() < 1e-3, "the offset stays: {was}, {now}");
+    }
     // An address opens up to four.
     browser.go("about:blank");
     browser.go(&format!(
@@ -203,6 +231,28 @@ fn compared_slides_move_together_until_they_are_let_go() {
     browser.wait_until(SETTLED);
     browser.screenshot();
     assert_eq!(browser.evaluate("document.getElementById('notice').hidden"), Value::Bool(true));
+}
+
+#[test]
+fn what_is_no_measurement_is_not_taken_for_one() {
+    let folder = folder();
+    slide(folder.path(), "a", "synthetic:6000x5000", &[]);
+    let (_server, browser) = open(folder.path(), &[], "/viewer/a#at=3000,2500&zoom=1");
+    let (x, y) = middle(&browser, 0);
+    browser.press("p");
+    for (right, down) in [(-100.0, -100.0), (100.0, 100.0), (100.0, -100.0), (-100.0, 100.0)] {
+        browser.click(x + right, y + down);
+    }
+    browser.press("\u{E007}");
+    let rows = measured(&browser);
+    assert!(rows[0].starts_with("area 1: no area, the outline crosses itself"), "{rows:?}");
+    browser.press("m");
+    for right in [-150.0, -150.0] {
+        browser.click(x + right, y);
+    }
+    assert_eq!(measured(&browser).len(), 1, "a ruler has two ends");
+    browser.click(x + 150.0, y);
+    assert_within_a_hundredth(figure(&measured(&browser)[1]), 75.0, "the ruler");
 }
 
 /// The largest sample of the first pane's whole picture.
@@ -305,8 +355,19 @@ fn annotations_lie_on_the_slide_and_go_on_and_off() {
     browser.upload("overlay-file", &file);
     browser.wait_until("!document.getElementById('overlay-error').hidden");
     assert!(error().contains("not JSON"), "{}", error());
-    browser.run("location.hash = '#overlay=https://example.org/a.geojson'");
+    let ask = |address: &str| {
+        let field = "document.getElementById('overlay-address')";
+        browser.run(&format!("{field}.value = '{address}'; {field}.form.requestSubmit()"));
+    };
+    ask("/nothing.geojson");
+    browser.wait_until("document.getElementById('overlay-error').textContent.includes('status 404')");
+    ask("https://example.org/a.geojson");
     browser.wait_until("document.getElementById('overlay-error').textContent.includes('another server')");
+    // This server has no GeoJSON, but documents that a page can be asked to take for it.
+    ask("/slides/a");
+    browser.wait_until("document.getElementById('overlay-error').textContent.includes('are not known')");
+    browser.run("location.hash = '#overlay=https://example.org/b.geojson'");
+    browser.wait_until("document.getElementById('overlay-error').textContent.includes('b.geojson')");
 }
 
 #[test]

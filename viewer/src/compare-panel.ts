@@ -1,10 +1,11 @@
 // The section of comparison: which slides are beside the page's own, whether they move together, and their difference.
 
-import { MAX_PANES } from "./address";
+import { type Beside, MAX_PANES } from "./address";
 import { findSlide, listSlides } from "./catalog";
 import { button, element, make, reason } from "./page";
 import type { Slide } from "./slide";
 import type { Stage } from "./stage";
+import type { View } from "./view";
 
 /** Slides offered for a search. */
 const OFFERED = 8;
@@ -27,7 +28,7 @@ export class ComparePanel {
   ) {
     this.slides = [own];
     element("compare-source").hidden = !source;
-    element("compare-source").addEventListener("click", () => void this.add(`source:${own.reference}`));
+    element("compare-source").addEventListener("click", () => void this.add([`source:${own.reference}`]));
     element("compare-search").addEventListener("input", () => {
       clearTimeout(this.pause);
       this.pause = setTimeout(() => void this.offer(), PAUSE);
@@ -36,6 +37,7 @@ export class ComparePanel {
     element("compare-align").addEventListener("click", () => {
       this.stage.align();
       this.show();
+      this.changed();
     });
     element("compare-difference").addEventListener("change", () => this.toggleDifference());
     element("compare-amplification").addEventListener("input", () => {
@@ -44,9 +46,9 @@ export class ComparePanel {
     });
   }
 
-  /** References of the slides beside the page's own. */
-  get references(): readonly string[] {
-    return this.slides.slice(1).map(({ reference }) => reference);
+  /** The slides beside the page's own. */
+  get beside(): readonly Beside[] {
+    return this.slides.slice(1).map((slide) => ({ reference: slide.reference, view: this.stage.beside(slide) }));
   }
 
   /** The factor on differences, or null where slides are shown as they are. */
@@ -75,11 +77,11 @@ export class ComparePanel {
       const others = slides.filter(({ id }) => !this.slides.some(({ reference }) => reference === id));
       const rows = others.map(({ id }) => {
         const row = make("li");
-        row.append(button(id, () => void this.add(id)));
+        row.append(button(id, () => void this.add([id])));
         return row;
       });
       list.replaceChildren(...rows);
-      element("compare-status").textContent = total > OFFERED ? `${total} slides; ${OFFERED} are listed.` : "";
+      element("compare-status").textContent = listed(wanted, total, others.length);
     } catch (error) {
       if (!(error instanceof DOMException && error.name === "AbortError")) {
         element("compare-status").textContent = `The slides cannot be listed: ${reason(error)}`;
@@ -87,10 +89,21 @@ export class ComparePanel {
     }
   }
 
-  async add(...references: string[]): Promise<void> {
+  /** Opens what an address names, where its own slide is seen like this. */
+  async open(beside: readonly Beside[], view: View | null): Promise<void> {
+    await this.add(beside.map(({ reference }) => reference), (slide, index) => {
+      const other = beside[index]?.view;
+      if (view && other) {
+        this.stage.relate(slide, view, other);
+      }
+    });
+  }
+
+  private async add(references: readonly string[], found: (slide: Slide, index: number) => void = () => undefined): Promise<void> {
     try {
-      const found = await Promise.all(references.map(findSlide));
-      this.use([...this.slides, ...found.map((slide) => this.measured(slide))].slice(0, MAX_PANES));
+      const slides = (await Promise.all(references.map(findSlide))).map((slide) => this.measured(slide));
+      slides.forEach(found);
+      this.use([...this.slides, ...slides].slice(0, MAX_PANES));
     } catch (error) {
       this.complain(`There is nothing to compare with: ${references.join(", ")}. ${reason(error)}`);
     }
@@ -119,6 +132,7 @@ export class ComparePanel {
   toggleLink(): void {
     this.stage.link(!this.stage.linked);
     this.show();
+    this.changed();
   }
 
   toggleDifference(): void {
@@ -157,4 +171,15 @@ export class ComparePanel {
   private showFactor(): void {
     element("compare-factor").textContent = `${Number((this.amplification ?? 1).toPrecision(3))} times`;
   }
+}
+
+/** What is said below the list of slides that are offered. */
+function listed(wanted: string, total: number, offered: number): string {
+  if (total === 0) {
+    return wanted === "" ? "There are no slides." : `No slide has “${wanted}” in its name.`;
+  }
+  if (total > OFFERED) {
+    return `${total} slides; ${OFFERED} are listed.`;
+  }
+  return offered === 0 ? "No other slide." : "";
 }

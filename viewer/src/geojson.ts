@@ -65,6 +65,9 @@ function readFeature(item: unknown, place: number, budget: { points: number }): 
   return readGeometry(geometry, place, budget, 0).map((geometry) => ({ ...geometry, colour, name }));
 }
 
+/** Below that a shape is no shape. A ring should say its first point again at the end, and need not. */
+const FEWEST_POINTS: Record<Shape, number> = { point: 1, line: 2, polygon: 3 };
+
 /** Geometries may hold others, which hold no more in practice. */
 const MAX_DEPTH = 4;
 
@@ -83,6 +86,9 @@ function readGeometry(
   const coordinates = geometry.coordinates;
   const made = (shape: Shape, parts: readonly unknown[]) => {
     const read = parts.map((part) => readPoints(list(part, place), place, budget)).filter((part) => part.length > 0);
+    if (read.some((part) => part.length < 2 * FEWEST_POINTS[shape])) {
+      throw new Error(`Feature ${place} has a ${shape} of fewer than ${FEWEST_POINTS[shape]} points.`);
+    }
     return read.length === 0 ? [] : [{ shape, parts: read, box: boxOf(read) }];
   };
   switch (geometry.type) {

@@ -42,17 +42,50 @@ export const BINDINGS: readonly Binding[] = [
   { keys: ["Escape"], action: "cancel", text: "put the tool away, close the panel" },
 ];
 
+/** CSS pixels. */
+const PAN = 40;
+const PANS: Record<string, readonly [number, number]> = {
+  ArrowUp: [0, -PAN], w: [0, -PAN],
+  ArrowLeft: [-PAN, 0], a: [-PAN, 0],
+  ArrowDown: [0, PAN], s: [0, PAN],
+  ArrowRight: [PAN, 0], d: [PAN, 0],
+};
+
 const NAMES: Record<string, string> = { " ": "Space", Escape: "Esc", R: "Shift R", _: "" };
 
 /** The action of a key press, or the magnification that it asks for; none if a control that has the focus takes the key. */
 export function actionOf(event: KeyboardEvent): Action | number | undefined {
   const target = event.target instanceof Element ? event.target : null;
-  const inField = target?.closest("input, select, textarea, dialog") != null;
+  const inField = isInField(target);
   const presses = target?.closest("button, a, summary") != null && (event.key === " " || event.key === "Enter");
   if (event.ctrlKey || event.metaKey || event.altKey || presses || (inField && event.key !== "Escape")) {
     return undefined;
   }
-  return POWERS[Number(event.key) - 1] ?? BINDINGS.find(({ keys }) => keys.includes(event.key))?.action;
+  const key = withoutCapsLock(event);
+  return POWERS[Number(key) - 1] ?? BINDINGS.find(({ keys }) => keys.includes(key))?.action;
+}
+
+/** How far a key press moves the view: CSS pixels to the right and down. */
+export function panOf(event: KeyboardEvent): readonly [number, number] | undefined {
+  const target = event.target instanceof Element ? event.target : null;
+  const modified = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
+  // What has the focus in the panel is scrolled with arrows.
+  if (modified || isInField(target) || target?.closest("#panel")) {
+    return undefined;
+  }
+  return PANS[withoutCapsLock(event)];
+}
+
+function isInField(target: Element | null): boolean {
+  return target?.closest("input, select, textarea, dialog") != null;
+}
+
+/** A letter is large because of Shift, and for no other reason. */
+function withoutCapsLock({ key, shiftKey }: KeyboardEvent): string {
+  if (key.length !== 1) {
+    return key;
+  }
+  return shiftKey ? key.toUpperCase() : key.toLowerCase();
 }
 
 /** Rows of the table in help: keys and what they do. */

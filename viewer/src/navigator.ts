@@ -35,6 +35,14 @@ export class Navigator {
       event.preventDefault();
     });
     canvas.addEventListener("pointermove", move);
+    // Small windows have no room for it, unless it is asked for.
+    const small = matchMedia("(max-width: 40rem)");
+    small.addEventListener("change", () => this.toggle(!small.matches));
+    this.toggle(!small.matches);
+  }
+
+  toggle(shown = this.canvas.hidden): void {
+    this.canvas.hidden = !shown;
   }
 
   private moveTo(event: PointerEvent): void {

@@ -18,6 +18,13 @@ export class OverlayPanel {
       }
       file.value = "";
     });
+    element("overlay-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const address = element<HTMLInputElement>("overlay-address").value.trim();
+      if (address !== "") {
+        void this.load(address);
+      }
+    });
     element("overlay-visible").addEventListener("change", () => this.toggle());
     element("overlay-remove").addEventListener("click", () => this.use([], ""));
     this.acceptDrops();
@@ -51,7 +58,7 @@ export class OverlayPanel {
     try {
       const url = new URL(address, location.href);
       if (url.origin !== location.origin) {
-        throw new Error("it is on another server");
+        throw new Error("it is on another server, and this page asks none but its own. Save it, and open it as a file.");
       }
       const answer = await fetch(url);
       if (!answer.ok) {

@@ -72,6 +72,9 @@ export class Pane {
       tileRetryDelay: 1000,
       timeout: 30000,
     } as OpenSeadragon.Options);
+    const { viewport } = this.viewer;
+    // Its own object: with the one that it is made with, the first resize takes the new size for the old one too, and zooms.
+    viewport.containerSize = viewport.getContainerSize();
     this.canvas.className = "above";
     this.canvas.setAttribute("aria-hidden", "true");
     element.append(this.canvas);
@@ -82,6 +85,7 @@ export class Pane {
     const { viewer } = this;
     viewer.addHandler("open", () => {
       this.limitZoom();
+      viewer.viewport.goHome(true);
       for (const item of this.items()) {
         item.addHandler("fully-loaded-change", () => this.updateComplete());
       }
@@ -125,11 +129,9 @@ export class Pane {
     viewer.addHandler("canvas-double-click", (event) => {
       event.preventDefaultAction = this.click(event.originalEvent, true);
     });
-    // OpenSeadragon pans with arrows and WASD. Its other keys rotate, flip or change pages.
+    // All keys are the page's: OpenSeadragon pans aside where the view is turned, and only while its canvas has the focus.
     viewer.addHandler("canvas-key", (event) => {
-      const key = event.originalEvent as KeyboardEvent;
-      const pans = /^(Arrow(Up|Down|Left|Right)|Key[WASD])$/.test(key.code);
-      event.preventDefaultAction = !pans || key.shiftKey || key.ctrlKey || key.metaKey || key.altKey;
+      event.preventDefaultAction = true;
     });
     for (const kind of ["pointerdown", "wheel", "focusin"]) {
       this.element.addEventListener(kind, () => this.events.touched(this), { capture: true, passive: true });
@@ -203,6 +205,14 @@ export class Pane {
     }
   }
 
+  /** Moves by so many CSS pixels to the right and down, as the screen has them. */
+  panBy(right: number, down: number): void {
+    const { viewport } = this.viewer;
+    const moved = new OpenSeadragon.Point(viewport.getFlip() ? -right : right, down);
+    viewport.panBy(viewport.deltaPointsFromPixels(moved));
+    viewport.applyConstraints();
+  }
+
   private showsWhole(): boolean {
     const { viewport } = this.viewer;
     return Math.abs(viewport.getZoom() / viewport.getHomeZoom() - 1) < 0.001;
@@ -213,10 +223,14 @@ export class Pane {
   }
 
   private limitZoom(): void {
-    // Its declarations lack the field.
-    const viewport = this.viewer.viewport as OpenSeadragon.Viewport & { minZoomLevel: number };
+    // Its declarations lack the fields.
+    const viewport = this.viewer.viewport as OpenSeadragon.Viewport & { minZoomLevel: number; defaultZoomLevel: number };
     const native = nativePower(this.slide);
     const lowest = native === null ? Infinity : this.viewportZoom(POWERS[0] / native);
+    // A slide of a few pixels does not fill the pane. 0 is for what the size of the pane asks for.
+    viewport.defaultZoomLevel = 0;
+    const closest = this.viewportZoom(MAX_ZOOM);
+    viewport.defaultZoomLevel = viewport.getHomeZoom() > closest ? closest : 0;
     viewport.minZoomLevel = Math.min(MIN_WINDOW_PART * viewport.getHomeZoom(), lowest);
   }
 

@@ -12,7 +12,8 @@ export class Stage {
   /** The one that moves the others. */
   active!: Pane;
   linked = true;
-  private readonly relations = new Map<Pane, Relation>();
+  /** What lies on what, where it was brought there by hand: of a slide, also while it has no pane. */
+  private readonly relations = new Map<Slide, Relation>();
 
   constructor(
     private readonly element: HTMLElement,
@@ -36,7 +37,7 @@ export class Stage {
     this.element.dataset.panes = String(this.panes.length);
     this.element.dataset.difference = String(subtracted !== null);
     this.markActive();
-    this.align();
+    this.lead(this.active);
     if (view && kept.length === 0) {
       this.active.viewer.addOnceHandler("open", () => this.active.show(view, true));
     }
@@ -65,8 +66,18 @@ export class Stage {
         this.events.touched(touched);
       },
     });
-    pane.viewer.addHandler("open", () => this.lead(this.active));
+    pane.viewer.addHandler("open", () => this.arrive(pane));
     return pane;
+  }
+
+  /** Puts a pane that has just opened where it belongs. */
+  private arrive(pane: Pane): void {
+    const [first] = this.panes;
+    if (this.linked) {
+      this.lead(this.active);
+    } else if (first?.view && pane !== first) {
+      pane.show(this.viewOf(pane.slide, first.view), true);
+    }
   }
 
   private markActive(): void {
@@ -76,12 +87,23 @@ export class Stage {
   /** Middle on middle, same scale. */
   align(): void {
     this.relations.clear();
-    const [first] = this.panes;
-    for (const pane of this.panes.slice(1)) {
-      this.relations.set(pane, aligned((first as Pane).slide, pane.slide));
-    }
     this.linked = true;
-    this.lead(first as Pane);
+    this.lead(this.panes[0] as Pane);
+  }
+
+  /** Lays a slide on the first one as these views of both show it. */
+  relate(slide: Slide, ofFirst: View, ofSlide: View): void {
+    this.relations.set(slide, relate(ofFirst, ofSlide, this.units(slide)));
+  }
+
+  /** What a slide beside the first one shows, or would, unless that follows from middle on middle. */
+  beside(slide: Slide): View | null {
+    const pane = this.panes.find((candidate) => candidate.slide === slide);
+    const ofFirst = this.panes[0]?.target;
+    if (!this.linked && pane) {
+      return pane.target;
+    }
+    return ofFirst && this.relations.has(slide) ? this.viewOf(slide, ofFirst) : null;
   }
 
   /** Links the panes as they lie, or lets each go its way. */
@@ -94,7 +116,7 @@ export class Stage {
     }
     for (const pane of this.panes.slice(1)) {
       if (pane.view) {
-        this.relations.set(pane, relate(view, pane.view, commonUnits(first.slide, pane.slide)));
+        this.relate(pane.slide, view, pane.view);
       }
     }
   }
@@ -107,23 +129,25 @@ export class Stage {
     const ofFirst = this.viewOfFirst(pane, pane.view);
     for (const other of this.panes) {
       if (other !== pane && other.view) {
-        other.show(this.viewOf(other, ofFirst), true);
+        other.show(other === this.panes[0] ? ofFirst : this.viewOf(other.slide, ofFirst), true);
       }
     }
   }
 
   private viewOfFirst(pane: Pane, view: View): View {
-    const relation = this.relations.get(pane);
-    return relation ? follow(inverse(relation), view, flipped(this.units(pane))) : view;
+    return pane === this.panes[0] ? view : follow(inverse(this.relation(pane.slide)), view, flipped(this.units(pane.slide)));
   }
 
-  private viewOf(pane: Pane, ofFirst: View): View {
-    const relation = this.relations.get(pane);
-    return relation ? follow(relation, ofFirst, this.units(pane)) : ofFirst;
+  private viewOf(slide: Slide, ofFirst: View): View {
+    return follow(this.relation(slide), ofFirst, this.units(slide));
   }
 
-  private units(pane: Pane) {
-    return commonUnits((this.panes[0] as Pane).slide, pane.slide);
+  private relation(slide: Slide): Relation {
+    return this.relations.get(slide) ?? aligned((this.panes[0] as Pane).slide, slide);
+  }
+
+  private units(slide: Slide) {
+    return commonUnits((this.panes[0] as Pane).slide, slide);
   }
 }
 

@@ -2,7 +2,7 @@
 // slide while the page is open.
 
 import { type Pair, type Slide } from "./slide";
-import { area, areaText, length, lengthText, perimeter, radiusOfCircle } from "./measure";
+import { area, areaText, crossesItself, length, lengthText, perimeter, radiusOfCircle } from "./measure";
 import { type Affine, apply } from "./view";
 
 export type Tool = "ruler" | "area" | "circle";
@@ -30,7 +30,7 @@ export function measurementText(measurement: Measurement, slide: Slide, outline 
       return first && second ? lengthText(length(first, second, slide.mpp), slide.mpp) : "";
     case "area":
       return (
-        areaText(area(points, slide.mpp), slide.mpp) +
+        (crossesItself(points) ? "no area, the outline crosses itself" : areaText(area(points, slide.mpp), slide.mpp)) +
         (outline ? `, outline ${lengthText(perimeter(points, slide.mpp), slide.mpp)}` : "")
       );
     case "circle":
@@ -81,6 +81,11 @@ export class Tools {
       this.on = slide;
     }
     const [first] = this.points;
+    // The second click of a double one is no second point.
+    const last = this.points.at(-1);
+    if (last && distance(last, point) === 0) {
+      return;
+    }
     const closes = first && this.points.length > 2 && distance(first, point) < CLOSE * perScreenPixel;
     if (this.active === "area" && closes) {
       this.finish();

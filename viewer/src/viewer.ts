@@ -4,7 +4,7 @@ import { AdjustPanel } from "./adjust-panel";
 import { formatAddress, parseAddress } from "./address";
 import { ComparePanel } from "./compare-panel";
 import { InfoPanel } from "./info-panel";
-import { type Action, actionOf, keyRows } from "./keys";
+import { type Action, actionOf, keyRows, panOf } from "./keys";
 import { showMeasurements } from "./measure-panel";
 import { Navigator } from "./navigator";
 import { Notice } from "./notice";
@@ -168,7 +168,7 @@ function writeAddress(): void {
   rest = setTimeout(() => {
     const address = {
       view: stage.panes[0]?.target ?? null,
-      compare: comparePanel.references,
+      compare: comparePanel.beside,
       difference: comparePanel.amplification,
       overlay: overlayPanel.address,
     };
@@ -188,9 +188,9 @@ function readAddress(): void {
     };
     first.viewer.isOpen() ? show() : first.viewer.addOnceHandler("open", show);
   }
-  if (compare.length > 0 && comparePanel.references.length === 0) {
+  if (compare.length > 0 && comparePanel.beside.length === 0) {
     comparePanel.amplification = address.difference;
-    comparePanel.add(...compare).catch(() => undefined);
+    void comparePanel.open(compare, view);
   }
   if (address.overlay && address.overlay !== overlayPanel.address) {
     void overlayPanel.load(address.overlay);
@@ -306,10 +306,6 @@ function toggleFullScreen(): void {
   change.catch((error: unknown) => notice.say(`Full screen is not available: ${reason(error)}`));
 }
 
-function toggleNavigator(): void {
-  element("navigator").hidden = !element("navigator").hidden;
-}
-
 const actions: Record<Action, () => void> = {
   in: () => zoomBy(ZOOM_STEP),
   out: () => zoomBy(1 / ZOOM_STEP),
@@ -336,7 +332,7 @@ const actions: Record<Action, () => void> = {
   adjust: () => panels.toggle("adjust"),
   info: () => panels.toggle("info"),
   background: () => adjustPanel.nextBackground(),
-  navigator: toggleNavigator,
+  navigator: () => navigator.toggle(),
   screenshot: () => void takeScreenshot(),
   help: () => element<HTMLDialogElement>("help").showModal(),
 };
@@ -345,6 +341,12 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Tab") {
     // From here on the focus is shown on the slide too, which has it from the start.
     document.body.dataset.tabbed = "true";
+  }
+  const pan = panOf(event);
+  if (pan && stage.active.view) {
+    stage.active.panBy(...pan);
+    event.preventDefault();
+    return;
   }
   const action = actionOf(event);
   if (typeof action === "number") {

@@ -7,13 +7,16 @@ describe("address", () => {
   test("there and back", () => {
     const address = {
       view: { x: 7112.5, y: 5588, zoom: 0.5, rotation: 27.5, flip: true },
-      compare: ["case/b c", "source:a&b"],
+      compare: [
+        { reference: "case/b c", view: { x: -3, y: 5600.5, zoom: 0.25, rotation: 28, flip: false } },
+        { reference: "source:a&b", view: null },
+      ],
       difference: 16,
       overlay: "/notes/a.geojson",
     };
     const text = formatAddress(address);
     expect(text).toBe(
-      "#at=7112.5,5588&zoom=0.5&rotation=27.5&flip=1&compare=case/b%20c&compare=source:a%26b&difference=16&overlay=/notes/a.geojson",
+      "#at=7112.5,5588&zoom=0.5&rotation=27.5&flip=1&compare=case/b%20c&beside=-3,5600.5,0.25,28,0&compare=source:a%26b&difference=16&overlay=/notes/a.geojson",
     );
     expect(parseAddress(text)).toEqual(address);
   });
@@ -24,7 +27,8 @@ describe("address", () => {
   );
 
   test("no more slides than there are panes", () => {
-    expect(parseAddress("#compare=a&compare=&compare=b&compare=c&compare=d").compare).toEqual(["a", "b", "c"]);
+    const { compare } = parseAddress("#beside=1,2,1,0,0&compare=a&beside=1,2&compare=&compare=b&compare=c&compare=d");
+    expect(compare).toEqual(["a", "b", "c"].map((reference) => ({ reference, view: null })));
     expect(parseAddress("#difference=8").difference).toBeNull();
   });
 });
@@ -63,6 +67,8 @@ describe("GeoJSON", () => {
     ["3", "not GeoJSON"],
     ['{"type":"Circle","coordinates":[1,2]}', "type Circle"],
     ['{"type":"LineString","coordinates":[[1,null]]}', "Feature 1"],
+    ['{"type":"LineString","coordinates":[[1,1]]}', "Feature 1 has a line of fewer than 2 points"],
+    ['{"type":"Polygon","coordinates":[[[0,0],[9,0],[9,9]],[[1,1]]]}', "Feature 1 has a polygon of fewer than 3 points"],
     ['{"type":"LineString","coordinates":7}', "not a list"],
     ['[{"type":"Feature","geometry":{"type":"Point","coordinates":[1,2]}},4]', "Feature 2"],
   ])("%s is refused with a reason", (text, why) => expect(() => parseGeoJson(text)).toThrow(why));

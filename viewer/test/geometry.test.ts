@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { area, areaText, length, lengthText, perimeter, radiusOfCircle } from "../src/measure";
+import { area, areaText, crossesItself, length, lengthText, perimeter, radiusOfCircle } from "../src/measure";
 import { magnificationText, roundLength, scaleBar } from "../src/scale";
 import { type Pair, deepZoomLevels, micrometres, overviewAddress } from "../src/slide";
 import { type View, apply, invert, micrometresAcross, toScreen, turnAbout, visibleBox } from "../src/view";
@@ -125,5 +125,22 @@ describe("scale", () => {
     expect(deepZoomLevels(4000, 2000)).toBe(12);
     expect(deepZoomLevels(4096, 1)).toBe(12);
     expect(deepZoomLevels(1, 1)).toBe(0);
+  });
+});
+
+describe("outlines that cross themselves", () => {
+  const square: Pair[] = [[0, 0], [10, 0], [10, 10], [0, 10]];
+  test.each<[string, Pair[], boolean]>([
+    ["a square", square, false],
+    ["a square with corners said twice", square.flatMap((point) => [point, point]), false],
+    ["a square that says its first point at the end too", [...square, [0, 0]], false],
+    ["a triangle", square.slice(1), false],
+    ["a hollow", [[0, 0], [10, 0], [5, 4], [10, 10], [0, 10]], false],
+    ["a spike", [[0, 0], [10, 0], [20, 0], [10, 0], [10, 10], [0, 10]], true],
+    ["a bow tie", [[0, 0], [10, 10], [10, 0], [0, 10]], true],
+    ["an eight that meets in a corner", [[0, 0], [5, 5], [0, 10], [10, 10], [5, 5], [10, 0]], true],
+    ["a side that goes through another", [[0, 0], [10, 0], [10, 10], [5, -3], [0, 10]], true],
+  ])("%s", (_what, points, crosses) => {
+    expect(crossesItself(points)).toBe(crosses);
   });
 });
