@@ -315,7 +315,7 @@ fn a_signed_link_on_another_site_opens_the_viewer_with_its_tiles() {
     browser.wait_until("document.querySelector('a[href*=\"/viewer/case%201/a\"]') !== null");
     assert_eq!(browser.evaluate("document.querySelectorAll('a[href*=\"/viewer/b\"]').length"), 0);
     browser.go(&format!("{base}/viewer/b"));
-    browser.wait_until("document.body.textContent.includes('no such slide')");
+    browser.wait_until("document.body.textContent.includes('No such slide')");
     // Someone else's browser has nothing.
     assert_eq!(server.request("GET", "/viewer/case%201/a", &[("Accept", "text/html")]).status, 401);
 }

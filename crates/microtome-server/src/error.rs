@@ -143,10 +143,17 @@ impl From<Arc<Error>> for Failure {
     }
 }
 
+impl Failure {
+    /// What the client may know, in one line.
+    pub(crate) fn public_message(&self) -> String {
+        self.0.public_message()
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.0.status();
-        let mut response = Response::new(Body::from(format!("{}\n", self.0.public_message())));
+        let mut response = Response::new(Body::from(format!("{}\n", self.public_message())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -160,7 +167,7 @@ impl IntoResponse for Failure {
             }
             _ => {}
         }
-        // Whoever knows the request writes the log.
+        // Whoever knows the request writes the log, and a page for a browser's window.
         response.extensions_mut().insert(self);
         response
     }

@@ -302,3 +302,29 @@ async fn a_deleted_slide_is_gone_and_a_replaced_one_is_reopened() {
     tokio::time::sleep(recheck).await;
     assert_eq!(fixture.get(address).await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn failures_are_pages_where_a_browser_asks_for_one() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.root.path().join("broken.mtm"), b"no container").expect("a file");
+    const WINDOW: &[(&str, &str)] = &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for (address, status, message) in [
+        ("/viewer/nope", StatusCode::NOT_FOUND, "No such slide"),
+        ("/nope", StatusCode::NOT_FOUND, "No such page"),
+        ("/viewer/broken", StatusCode::INTERNAL_SERVER_ERROR, "The slide cannot be opened"),
+    ] {
+        let (found, headers, body) = fixture.ask("GET", address, WINDOW).await;
+        let page = String::from_utf8(body.to_vec()).expect("text");
+        assert_eq!(found, status, "{address}");
+        assert_eq!(headers["content-type"], "text/html; charset=utf-8", "{address}");
+        assert!(page.contains(&format!("<p>{message}")) && page.contains("href=\"/\""), "{page}");
+        assert!(headers.contains_key("content-security-policy"), "{address}");
+        assert_eq!(headers["cache-control"], "no-store", "{address}");
+        for other in ["*/*", "image/avif,image/webp,*/*;q=0.8", "application/json"] {
+            let (found, headers, body) = fixture.ask("GET", address, &[("accept", other)]).await;
+            assert_eq!(found, status, "{address}");
+            assert_eq!(headers["content-type"], "text/plain; charset=utf-8", "{address}");
+            assert!(!body.starts_with(b"<"), "{address}");
+        }
+    }
+}

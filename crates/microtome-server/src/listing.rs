@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::access::Grant;
 use crate::error::Error;
@@ -40,8 +41,8 @@ struct Found {
 /// Which of the slides are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// The words that are all in their identifiers, in small letters.
-    words: Vec<String>,
+    /// The words that are in their identifiers, as [`plainly`] writes them.
+    search: Vec<String>,
     /// How many are left out before.
     offset: usize,
     /// How many there are at most.
@@ -61,18 +62,24 @@ impl Page {
             return Err(Error::Malformed("what is searched for is too long"));
         }
         let offset = query.parsed::<usize>("offset", WHAT)?.unwrap_or(0);
-        let words = search.to_lowercase().split_whitespace().map(str::to_owned).collect();
-        Ok(Self { words, offset, limit })
+        let search = plainly(search).split_whitespace().map(str::to_owned).collect();
+        Ok(Self { search, offset, limit })
     }
 
     fn has(&self, id: &SlideId) -> bool {
-        // Most lists are of all.
-        if self.words.is_empty() {
+        if self.search.is_empty() {
             return true;
         }
-        let name = id.as_str().to_lowercase();
-        self.words.iter().all(|word| name.contains(word))
+        let id = plainly(id.as_str());
+        self.search.iter().all(|word| id.contains(word.as_str()))
     }
+}
+
+/// Text as it is searched: small letters, each accent with its letter as one character (some systems write names of files
+/// with two), and a space for whatever is neither letter nor figure.
+fn plainly(text: &str) -> String {
+    let letters = text.nfc().flat_map(char::to_lowercase);
+    letters.map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -290,6 +297,22 @@ mod tests {
             let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
             let ids = json["slides"].as_array().expect("slides").iter().map(|slide| slide["id"].as_str());
             assert_eq!(ids.flatten().collect::<Vec<_>>(), expected, "{query}");
+            assert_eq!(json["total"], total, "{query}");
+        }
+        // Whatever stands between words, in any order, however an accent is written.
+        std::fs::write(folder.path().join("Case_12-Ju\u{308}rgen.mtm"), b"12345").expect("a file");
+        let listing = Listing::new(folder.path().to_owned());
+        for (query, total) in [
+            ("search=case+12", 1),
+            ("search=12.case", 1),
+            ("search=J%C3%9CRGEN", 1),
+            ("search=ju%CC%88rgen%2F12", 1),
+            ("search=case+13", 0),
+            ("search=_", 5),
+        ] {
+            let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
+            let json = listing.json(None, &page).await.expect("a list");
+            let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
             assert_eq!(json["total"], total, "{query}");
         }
         for query in ["limit=0", "limit=10001", "limit=x", "offset=-1", "limit=1.5"] {

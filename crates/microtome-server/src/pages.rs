@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use microtome_slide::deepzoom;
 use serde::Serialize;
@@ -42,6 +43,26 @@ struct SlideInfo<'a> {
     objective_power: Option<f64>,
     /// The folder that the slide was made from is served too.
     source: bool,
+}
+
+/// Whether a browser asks for something to show in a window, as opposed to an image or data.
+pub(crate) fn is_for_a_window(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    method == Method::GET && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Makes a failure, which is one line of text, a page with the way back to the slides.
+pub(crate) fn explain(base: &str, response: &mut Response) {
+    let Some(failure) = response.extensions().get::<Failure>() else { return };
+    let values = [
+        ("style", asset(base, "/assets/pages.css")),
+        ("base", escape_html(base)),
+        ("status", response.status().as_str().to_owned()),
+        ("message", escape_html(&capitalised(&failure.public_message()))),
+    ];
+    *response.body_mut() = Body::from(fill(include_str!("../assets/failure.html"), &values));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
+    protect(response.headers_mut());
 }
 
 /// `GET /`
@@ -104,10 +125,13 @@ fn slide_info<'a>(open: &'a OpenSlide, base: &str, source: bool) -> Option<Slide
 
 fn page(html: &str) -> Response {
     let mut response = momentary(HTML, html.to_owned());
-    let headers = response.headers_mut();
+    protect(response.headers_mut());
+    response
+}
+
+fn protect(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
 
 /// `template` with each `{{name}}` replaced by its value. Values are not searched for names.
@@ -130,6 +154,11 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
         }
     }
     filled
+}
+
+pub(crate) fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 pub(crate) fn escape_html(text: &str) -> String {
@@ -206,6 +235,7 @@ mod tests {
         for (template, names) in [
             (include_str!("../assets/gallery.html"), HashSet::from(["style", "script", "base"])),
             (include_str!("../assets/viewer.html"), viewer),
+            (include_str!("../assets/failure.html"), HashSet::from(["style", "base", "status", "message"])),
         ] {
             let found = template.split("{{").skip(1).filter_map(|part| part.split("}}").next());
             assert_eq!(found.collect::<HashSet<_>>(), names);

@@ -110,10 +110,20 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
     if let Err(response) = app.admit(&mut request).await {
         return response;
     }
-    match request_body::discarded(request).await {
+    let mut base = None;
+    if pages::is_for_a_window(request.method(), request.headers()) {
+        let (parts, body) = request.into_parts();
+        base = Some(app.base_path(&parts));
+        request = Request::from_parts(parts, body);
+    }
+    let mut response = match request_body::discarded(request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => Failure::from(refusal).into_response(),
+    };
+    if let Some(base) = base {
+        pages::explain(&base, &mut response);
     }
+    response
 }
 
 fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {

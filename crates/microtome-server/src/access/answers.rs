@@ -2,14 +2,14 @@
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use crate::access::credentials::{COOKIE, cookies};
 use crate::access::scope::Scope;
 use crate::access::sha256;
 use crate::access::ticket::hex;
-use crate::pages::escape_html;
+use crate::pages::{capitalised, escape_html, is_for_a_window};
 
 /// With this many cookies of ours the old ones go, before a browser sends more than fits in the head of a request.
 const MAX_COOKIES: usize = 16;
@@ -46,7 +46,7 @@ impl Missing {
 /// 401, as a page if a browser wants one.
 pub(crate) fn unauthorized(request: &Parts, missing: Missing) -> Response {
     let sentence = missing.sentence();
-    let mut response = match wants_page(request) {
+    let mut response = match is_for_a_window(&request.method, &request.headers) {
         true => page("Access", "", &format!("<p>{}.</p>", capitalised(sentence))),
         false => plain(sentence),
     };
@@ -57,12 +57,6 @@ pub(crate) fn unauthorized(request: &Parts, missing: Missing) -> Response {
     };
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
-}
-
-/// Whether a browser asks for something to show in a window, as opposed to an image or data.
-pub(crate) fn wants_page(request: &Parts) -> bool {
-    let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    request.method == Method::GET && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// Whether an address is that of a page.
@@ -139,9 +133,4 @@ fn answer(content_type: &'static str, body: String) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn capitalised(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

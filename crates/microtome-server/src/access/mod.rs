@@ -42,6 +42,7 @@ use ticket::LiveKeys;
 
 use crate::base_url::BaseUrl;
 use crate::error::{Error, Failure};
+use crate::pages::is_for_a_window;
 use crate::slide_id::SlideId;
 
 pub use client::ClientError;
@@ -184,7 +185,7 @@ impl Gate {
             Ok(_)
                 if credentials.in_query()
                     && answers::is_page(request.uri.path())
-                    && answers::wants_page(request) =>
+                    && is_for_a_window(&request.method, &request.headers) =>
             {
                 return Err(self.welcome(request, &credentials, now, base));
             }
