@@ -10,7 +10,7 @@ use std::path::Path;
 use microtome_codec::turbo;
 use microtome_slide::{Slide, TileId};
 use serde_json::{Value, json};
-use support::{contain, fail, folder, microtome, path, succeed, tissue, write_deep_zoom};
+use support::{contain, fail, folder, microtome, path, shared_data, succeed, tissue, write_deep_zoom};
 
 const BAD: TileId = TileId { level: 0, column: 1, row: 2 };
 const GOOD: TileId = TileId { level: 0, column: 2, row: 2 };
@@ -69,7 +69,7 @@ fn a_bad_jpeg_tile_is_white_and_all_others_are_the_sources() {
         // As pixels too.
         let lossy = folder.path().join(format!("{number}-80.mtm"));
         let said = ingest_blank(&source, &lossy, &["--quality", "80"]);
-        assert!(said.contains("1 of 9 tiles of level 0 cannot be decoded"), "{said}");
+        assert!(said.contains("1 of 9 tiles of level 0 have pixels that cannot be decoded"), "{said}");
         assert!(shades(&Slide::open(&lossy).unwrap(), BAD).data().iter().all(|&byte| byte > 250));
         fs::write(&bad, &whole).unwrap();
         let output = microtome(["verify", path(&out), "--source", path(&source)]);
@@ -95,7 +95,7 @@ fn a_bad_tile_of_a_tiff_is_white_whether_kept_or_taken_as_pixels() {
     for (name, more) in [("kept", &[][..]), ("lossy", &["--quality", "90"])] {
         let out = folder.path().join(format!("{name}.mtm"));
         let said = ingest_blank(&tiff, &out, more);
-        assert!(said.contains("1 of 9 tiles of level 0 cannot be decoded"), "{said}");
+        assert!(said.contains("1 of 9 tiles of level 0") && said.contains("cannot be decoded"), "{said}");
         let (slide, before) = (Slide::open(&out).unwrap(), Slide::open(&whole).unwrap());
         assert!(shades(&slide, BAD).data().iter().all(|&byte| byte > 250), "{name}");
         if more.is_empty() {
@@ -113,5 +113,45 @@ fn a_slide_of_which_nothing_can_be_decoded_is_refused_all_the_same() {
     fs::write(&tile, &bytes[..bytes.len() / 2]).unwrap();
     let out = folder.path().join("out.mtm");
     let refused = fail(1, ["ingest", path(&source), "-o", path(&out), "--on-bad-tile", "blank"]);
-    assert!(refused.contains("0_0.jpg") && !out.exists(), "{refused}");
+    assert!(refused.contains("not one of its tiles can be decoded") && !out.exists(), "{refused}");
+}
+
+#[test]
+fn a_bad_tile_of_a_level_of_one_is_white_too() {
+    let folder = folder();
+    let source = write_deep_zoom(folder.path(), &tissue(700, 600, 3), 256, 0, "jpg");
+    fs::write(folder.path().join("slide_files/6/0_0.jpg"), b"").unwrap();
+    let out = folder.path().join("out.mtm");
+    let said = ingest_blank(&source, &out, &[]);
+    assert!(said.contains("1 of 1 tiles of level 4 cannot be decoded"), "{said}");
+    let slide = Slide::open(&out).unwrap();
+    assert_eq!(shades(&slide, TileId { level: 4, column: 0, row: 0 }).uniform(), Some([255; 3]));
+    succeed(["verify", path(&out), "--source", path(&source)]);
+}
+
+#[test]
+fn a_bad_tile_among_rgb_tiles_with_shared_tables_is_white() {
+    let Some(source) = shared_data("wsi/svs/small_HE.svs") else { return };
+    let folder = folder();
+    let whole = contain(folder.path(), "whole.mtm", path(&source));
+    let bad = TileId { level: 0, column: 4, row: 6 };
+    let before = Slide::open(&whole).unwrap();
+    let tile = before.fetch(bad).unwrap().record().unwrap().unwrap();
+    let mut bytes = fs::read(&source).unwrap();
+    let at = bytes.windows(tile.len()).position(|window| window == tile).unwrap();
+    bytes[at + tile.len() / 2..at + tile.len()].fill(0xFF);
+    let svs = folder.path().join("bad.svs");
+    fs::write(&svs, &bytes).unwrap();
+    let out = folder.path().join("out.mtm");
+    let said = ingest_blank(&svs, &out, &["--deidentify"]);
+    assert!(said.contains("cannot be decoded: they are blank (column 4 row 6)"), "{said}");
+    let slide = Slide::open(&out).unwrap();
+    assert_eq!(slide.metadata().absent[0].count(), 1);
+    assert_eq!(shades(&slide, bad).uniform(), Some([255; 3]));
+    for column in [3, 5] {
+        let beside = TileId { column, ..bad };
+        assert_eq!(slide.tile(beside).unwrap(), before.tile(beside).unwrap());
+    }
+    let proof = succeed(["verify", path(&out), "--source", path(&svs)]);
+    assert!(proof.contains("1 more cannot be decoded there"), "{proof}");
 }

@@ -197,7 +197,7 @@ fn note_made(slide: &Slide, level: u8, anew: u64, frames: &LevelFrames, report: 
     let absent: u64 = absent.map(AbsentTiles::count).sum();
     if absent > 0 {
         report.notices.push(format!(
-            "{absent} tiles of level {level} that the slide's source lacked, or that could not be decoded, are written as blank ones"
+            "{absent} tiles of level {level} that the slide's source lacked, or that could not be decoded, are written with white in their place"
         ));
     }
 }

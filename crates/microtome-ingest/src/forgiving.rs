@@ -2,9 +2,11 @@
 //! than none.
 //!
 //! A tile is bad if its bytes are missing or malformed, or give no picture of its size. Not here: sources that cannot be
-//! opened, and files that the system does not let us read. These stop an ingest all the same.
+//! opened, which is where the first tile of each level is looked at, and files that the system does not let us read. These stop
+//! an ingest all the same.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -15,27 +17,50 @@ use microtome_slide::metadata::AbsentTiles;
 
 use crate::Error;
 use crate::metadata::runs;
+use crate::plan::{Origin, Plan};
 use crate::source::blank::blank_like;
 use crate::source::{Content, Pixels, Source, TileLevel, Tiles};
 
 /// Tiles of a level that are looked at for one that a blank one can be stored like.
-const CANDIDATES: u64 = 10_000;
+const CANDIDATES: usize = 1000;
 /// Pixels are blank by squares of this side, on a grid of these: the tiles of most sources are a multiple of it.
 const LEAST: u32 = 16;
 
 /// The tiles that are blank, by level and number along the rows: those of the source where they are kept, else those of the
 /// container that have any blank pixel.
 #[derive(Debug, Default)]
-pub(crate) struct Blanked(Mutex<BTreeSet<(u8, u64)>>);
+pub(crate) struct Blanked {
+    tiles: Mutex<BTreeSet<(u8, u64)>>,
+    any_is_sound: AtomicBool,
+}
 
 impl Blanked {
     fn add(&self, level: u8, number: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((level, number));
+        self.tiles.lock().unwrap_or_else(PoisonError::into_inner).insert((level, number));
+    }
+
+    fn found_sound(&self) {
+        self.any_is_sound.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses a slide of which nothing could be decoded, or nothing of level 0 where its tiles are kept.
+    pub(crate) fn check_some_is_left(&self, spec: &str, plan: &Plan) -> Result<(), Error> {
+        let is_kept = matches!(plan.origins.first(), Some(Origin::Verbatim(_)));
+        let bad = self.tiles().iter().filter(|level| level.level == 0).map(AbsentTiles::count).sum::<u64>();
+        let any_is_sound = self.any_is_sound.load(Ordering::Relaxed);
+        match any_is_sound && !(is_kept && bad >= plan.grid(0).tiles()) {
+            true => Ok(()),
+            false => Err(Error::Malformed {
+                path: spec.to_owned(),
+                place: "level 0".to_owned(),
+                what: "not one of its tiles can be decoded; restore it".to_owned(),
+            }),
+        }
     }
 
     /// As the metadata have them.
     pub(crate) fn tiles(&self) -> Vec<AbsentTiles> {
-        let tiles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
         let levels: BTreeSet<u8> = tiles.iter().map(|&(level, _)| level).collect();
         let of =
             |wanted: u8| tiles.iter().filter(move |(level, _)| *level == wanted).map(|&(_, number)| number);
@@ -120,24 +145,36 @@ impl ForgivingTiles {
         Ok((record.into(), stream))
     }
 
-    /// A white tile that is stored like others of its level, if there is a sound one.
+    /// A white tile that is stored like a sound one: of its level, or else of another one with the same colours.
     fn blank(&self, index: usize, column: u32, row: u32) -> Option<Vec<u8>> {
         let grid = self.grid(index);
-        let example = self.examples[index].get_or_init(|| {
-            (0..grid.tiles().min(CANDIDATES)).find_map(|number| {
-                let (column, row) = grid.position(number);
-                let is_there = !self.tiles.is_absent(index, column, row);
-                is_there.then(|| self.sound(index, column, row).ok()).flatten().map(|(_, stream)| stream)
-            })
-        });
-        let example = example.as_ref()?;
-        let rgb = jpeg::inspect(example).ok()?.assumed_colour() == jpeg::Colour::Rgb;
         let size = match self.tiles.levels()[index].padded {
             true => (grid.tile_size, grid.tile_size),
             false => grid.tile_rect(column, row).map(|rect| (rect.width, rect.height))?,
         };
-        blank_like(example, 255, rgb, size).ok()
+        let colour = self.tiles.levels()[index].colour;
+        let alike = (0..self.examples.len()).filter(|&other| self.tiles.levels()[other].colour == colour);
+        std::iter::once(index).chain(alike).find_map(|level| {
+            let example = self.examples[level].get_or_init(|| self.example(level));
+            blank_as(example.as_ref()?, size)
+        })
     }
+
+    /// The stream of a sound tile of a level that a blank one can be stored like.
+    fn example(&self, index: usize) -> Option<Bytes> {
+        let grid = self.grid(index);
+        let places = (0..grid.tiles()).map(|number| grid.position(number));
+        let there = places.filter(|&(column, row)| !self.tiles.is_absent(index, column, row));
+        there.take(CANDIDATES).find_map(|(column, row)| {
+            let (_, stream) = self.sound(index, column, row).ok()?;
+            blank_as(&stream, (16, 16)).map(|_| stream)
+        })
+    }
+}
+
+fn blank_as(example: &Bytes, size: (u32, u32)) -> Option<Vec<u8>> {
+    let rgb = jpeg::inspect(example).ok()?.assumed_colour() == jpeg::Colour::Rgb;
+    blank_like(example, 255, rgb, size).ok()
 }
 
 impl Tiles for ForgivingTiles {
@@ -154,9 +191,16 @@ impl Tiles for ForgivingTiles {
     }
 
     fn tile(&self, index: usize, column: u32, row: u32) -> Result<Vec<u8>, Error> {
+        if self.tiles.is_absent(index, column, row) {
+            return self.tiles.tile(index, column, row);
+        }
         let error = match self.sound(index, column, row) {
             Err(error @ Error::Malformed { .. }) => error,
-            other => return other.map(|(record, _)| record),
+            Err(other) => return Err(other),
+            Ok((record, _)) => {
+                self.blanked.found_sound();
+                return Ok(record);
+            }
         };
         let blank = self.blank(index, column, row).ok_or(error)?;
         let number = u64::from(row) * u64::from(self.grid(index).columns()) + u64::from(column);
@@ -209,14 +253,25 @@ impl Pixels for ForgivingPixels {
         self.pixels.overlap()
     }
 
+    fn is_in_such_tiles(&self) -> bool {
+        self.pixels.is_in_such_tiles()
+    }
+
     /// What cannot be read as a whole is read by halves, down to the least squares.
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         match self.pixels.read(rect) {
             Err(Error::Malformed { .. }) => {}
-            other => return other,
+            other => {
+                self.blanked.found_sound();
+                return other;
+            }
         }
         let mut out = Rgb::filled(rect.width, rect.height, [255; 3]);
-        match halves(rect) {
+        let parts = match self.pixels.is_in_such_tiles() {
+            true => halves(rect, self.grid.tile_size),
+            false => halves(rect, LEAST),
+        };
+        match parts {
             Some(parts) => {
                 for part in parts {
                     let pixels = self.read(part)?;
@@ -229,12 +284,12 @@ impl Pixels for ForgivingPixels {
     }
 }
 
-/// A rectangle in two, along the grid of the least squares, across its longer side if there is a line of the grid within.
-fn halves(rect: Rect) -> Option<[Rect; 2]> {
+/// A rectangle in two, along a grid of squares, across its longer side if there is a line of the grid within.
+fn halves(rect: Rect, side: u32) -> Option<[Rect; 2]> {
     let Rect { x, y, width, height } = rect;
     let line = |from: u32, length: u32| {
-        let middle = (from + length / 2).next_multiple_of(LEAST);
-        let middle = if middle < from + length { middle } else { (from + length - 1) / LEAST * LEAST };
+        let middle = (from + length / 2).next_multiple_of(side);
+        let middle = if middle < from + length { middle } else { (from + length - 1) / side * side };
         (middle > from).then_some(middle)
     };
     let across = |at: u32| {

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_codec::cross_scale::CROSS_SCALE;
@@ -19,75 +18,19 @@ use crate::Error;
 use crate::coder::{Coder, Codings};
 use crate::deidentify::{self, Removed};
 use crate::fingerprint;
-use crate::forgiving::{self, Blanked};
 use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made};
+use crate::opened::Opened;
+use crate::options::Options;
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
 use crate::quality::Measured;
 use crate::source::openslide::READER_PROPERTY;
-use crate::source::{self, Content, Source, Tiles};
+use crate::source::{Content, Source, Tiles};
 use crate::training::Training;
 
 /// Quality of levels that are made or derived beside tiles kept verbatim.
 const EXACT_MODE_QUALITY: u8 = 85;
-
-/// How the source's level 0 goes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// Exact where the source's tiles are JPEG, else quality 80.
-    #[default]
-    Auto,
-    /// JPEG tiles byte for byte; a source without them is refused.
-    Exact,
-    /// Pixels quantised by us, 1 to 100 as libjpeg counts.
-    Quality(u8),
-}
-
-/// What the metadata call the way of pixels that were converted.
-pub(crate) const IN_SRGB: &str = ", in sRGB";
-
-/// What becomes of the source's levels 1, 3, 5, ... in exact mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DerivedLevels {
-    /// Kept byte for byte.
-    #[default]
-    Exact,
-    /// Left out and reduced from the finer level when asked for.
-    Reduced,
-}
-
-/// What becomes of tiles of the source that are missing, malformed, or no picture of their size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BadTiles {
-    /// The first one ends the ingest, by its place.
-    #[default]
-    Stop,
-    /// They are white, and the container says where.
-    Blank,
-}
-
-/// How to ingest.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Options {
-    /// How level 0 goes in.
-    pub mode: Mode,
-    /// What becomes of the levels in between.
-    pub derived_levels: DerivedLevels,
-    /// Chroma resolution of pixels that are quantised, 4:2:0 if not said. Not for tiles that are kept: levels that are made
-    /// beside these have theirs.
-    pub chroma: Option<Subsampling>,
-    /// Threads; 0 is one per core.
-    pub jobs: usize,
-    /// Whether pixels are converted to sRGB by the source's ICC profile, which else goes along with them.
-    pub to_srgb: bool,
-    /// Whether what may identify a patient is left out, see [`Removed`].
-    pub deidentify: bool,
-    /// What becomes of tiles that cannot be decoded.
-    pub bad_tiles: BadTiles,
-    /// Micrometres per pixel, in both directions, over whatever the source says: 0.05 to 50.
-    pub mpp: Option<f64>,
-}
 
 /// What a stage counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +110,7 @@ pub fn ingest(
     });
     let filled = filled?;
     if let Some(blanked) = &blanked {
-        check_some_is_left(spec, blanked, &plan)?;
+        blanked.check_some_is_left(spec, &plan)?;
     }
     if fingerprint::state(spec, source.format)? != before {
         return Err(Error::Malformed {
@@ -199,19 +142,6 @@ pub fn ingest(
     })
 }
 
-/// Refuses a slide of level 0 of which nothing could be decoded.
-fn check_some_is_left(spec: &str, blanked: &Blanked, plan: &Plan) -> Result<(), Error> {
-    let all = plan.grid(0).tiles();
-    match blanked.tiles().iter().any(|level| level.level == 0 && level.count() >= all) {
-        true => Err(Error::Malformed {
-            path: spec.to_owned(),
-            place: "level 0".to_owned(),
-            what: format!("not one of its {all} tiles can be decoded without loss; restore it"),
-        }),
-        false => Ok(()),
-    }
-}
-
 /// What reads a source: its own property says so where it is not us.
 fn reader(source: &Source) -> String {
     let own = || format!("microtome {}", env!("CARGO_PKG_VERSION"));
@@ -220,52 +150,6 @@ fn reader(source: &Source) -> String {
         .iter()
         .find(|(name, _)| name == READER_PROPERTY)
         .map_or_else(own, |(_, reader)| reader.clone())
-}
-
-/// A source as it is to go in.
-struct Opened {
-    source: Source,
-    /// Quality of level 0, `None` for exact.
-    quality: Option<u8>,
-    /// What the metadata call the way it goes in.
-    mode: String,
-    /// What was left out for the patient's sake, if that was asked for.
-    removed: Option<Removed>,
-    /// Where tiles come to be blank, if that was asked for.
-    blanked: Option<Arc<Blanked>>,
-}
-
-impl Opened {
-    fn new(spec: &str, options: Options) -> Result<Self, Error> {
-        let mut source = source::open(spec)?;
-        let mut blanked = None;
-        if options.bad_tiles == BadTiles::Blank {
-            let (forgiving, what) = forgiving::forgiving(spec, source)?;
-            (source, blanked) = (forgiving, Some(what));
-        }
-        let quality = choose_quality(spec, &source, options.mode)?;
-        let mut mode = quality.map_or("exact".to_owned(), |q| format!("quality {q}"));
-        let mut source = if quality.is_some() { source.into_pixels() } else { source };
-        // Without a profile the colours are what they are, and nothing is said of them.
-        if options.to_srgb && source.icc_profile.is_some() {
-            source = source.into_srgb(spec)?;
-            mode += IN_SRGB;
-        }
-        if let Some(mpp) = options.mpp {
-            source = source.with_mpp(mpp)?;
-            mode += &format!(", {mpp} um/px stated");
-        }
-        let mut removed = None;
-        if options.deidentify {
-            let (rest, what) = deidentify::deidentify(source);
-            (source, removed) = (rest, Some(what));
-            mode += ", de-identified";
-        }
-        if blanked.is_some() {
-            mode += ", bad tiles blank";
-        }
-        Ok(Self { source, quality, mode, removed, blanked })
-    }
 }
 
 /// What came of the tiles, beside the tiles.
@@ -320,22 +204,6 @@ pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<b
         if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .map_or(Ok(false), |_| Ok(whole))
-}
-
-/// The quality of level 0, or `None` for exact.
-fn choose_quality(spec: &str, source: &Source, mode: Mode) -> Result<Option<u8>, Error> {
-    let tiled = matches!(source.content, Content::Tiles(_));
-    match mode {
-        Mode::Exact if !tiled => Err(Error::Usage(format!(
-            "{spec}: has no JPEG tiles that could be kept exactly; leave out --exact, or choose --quality 1..100"
-        ))),
-        Mode::Quality(quality) if !(1..=100).contains(&quality) => {
-            Err(Error::Usage(format!("quality {quality} is not 1 to 100")))
-        }
-        Mode::Auto | Mode::Exact if tiled => Ok(None),
-        Mode::Auto | Mode::Exact => Ok(Some(80)),
-        Mode::Quality(quality) => Ok(Some(quality)),
-    }
 }
 
 fn parameters(

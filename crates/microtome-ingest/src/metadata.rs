@@ -7,7 +7,8 @@ use microtome_slide::metadata::{AbsentTiles, AssociatedImage, Encoder, LossStep,
 
 use crate::Error;
 use crate::forgiving::Blanked;
-use crate::ingest::{Filled, IN_SRGB};
+use crate::ingest::Filled;
+use crate::opened::IN_SRGB;
 use crate::plan::{Origin, Plan};
 use crate::quality;
 use crate::source::{Content, Source};
@@ -30,13 +31,15 @@ impl Made<'_> {
         let mut notices = [&source.notices[..], &plan.notices[..], &self.notices()].concat();
         notices.extend(absent.iter().map(|level| {
             let (count, all) = (level.count(), plan.grid(level.level).tiles());
-            let why = if level.undecodable { "cannot be decoded" } else { "are absent" };
+            let is_kept = matches!(plan.origins[usize::from(level.level)], Origin::Verbatim(_));
+            let why = match (level.undecodable, is_kept) {
+                (false, _) => "are absent in the source: they are blank",
+                (true, true) => "cannot be decoded: they are blank",
+                (true, false) => "have pixels that cannot be decoded: these are white",
+            };
             let which =
                 if level.undecodable { first_places(level, &plan.grid(level.level)) } else { String::new() };
-            format!(
-                "{count} of {all} tiles of level {} {why} in the source: they are blank{which}",
-                level.level
-            )
+            format!("{count} of {all} tiles of level {} {why}{which}", level.level)
         }));
         let associated = source.associated.iter().enumerate();
         Metadata {

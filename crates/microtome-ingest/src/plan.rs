@@ -3,7 +3,7 @@
 use microtome_container::Level;
 use microtome_container::geometry::{Grid, coarsest_level, level_length};
 
-use crate::ingest::DerivedLevels;
+use crate::options::DerivedLevels;
 use crate::source::{Content, Source, TileLevel};
 
 /// Where the tiles of a level come from.

@@ -169,8 +169,12 @@ impl<'a> SourceLevel<'a> {
     fn is_bad(&self, tile: TileId, grid: &Grid) -> Result<Found, String> {
         let rect =
             grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
-        let record = self.tiles.tile(self.index, tile.column, tile.row);
-        match record.is_ok_and(|record| sound(&self.params, tile.level, rect, &record.into()).is_ok()) {
+        let is_sound = match self.tiles.tile(self.index, tile.column, tile.row) {
+            Ok(record) => sound(&self.params, tile.level, rect, &record.into()).is_ok(),
+            Err(Error::Malformed { .. }) => false,
+            Err(other) => return Err(other.to_string()),
+        };
+        match is_sound {
             false => Ok(Found::Undecodable),
             true => Err(format!("{tile}: the slide says that it cannot be decoded, but it can")),
         }

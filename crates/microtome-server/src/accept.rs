@@ -42,6 +42,13 @@ impl Range {
 
 /// What a request takes, best first; anything if it does not say.
 pub(crate) fn ranges(headers: &HeaderMap) -> Vec<Range> {
+    let mut ranges = said(headers);
+    ranges.retain(|range| range.quality > 0.0);
+    ranges
+}
+
+/// What a request says that it takes or does not take, best first.
+fn said(headers: &HeaderMap) -> Vec<Range> {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let mut ranges: Vec<Range> =
         lines.flat_map(|line| split(line, ',')).filter_map(|text| range(&text)).collect();
@@ -50,24 +57,40 @@ pub(crate) fn ranges(headers: &HeaderMap) -> Vec<Range> {
             Range { media_type: "*/*".to_owned(), part_type: None, transfer_syntax: None, quality: 1.0 };
         return vec![anything];
     }
-    ranges.retain(|range| range.quality > 0.0);
     ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
     ranges
+}
+
+/// How well a request likes a media type, by the most specific range that it is in.
+fn liking(ranges: &[Range], media_type: &str) -> f32 {
+    let specific = |range: &&Range| match &*range.media_type {
+        "*/*" => 0,
+        pattern if pattern.ends_with('*') => 1,
+        _ => 2,
+    };
+    let matching = ranges.iter().rev().filter(|range| range.matches(media_type));
+    matching.max_by_key(specific).map_or(0.0, |range| range.quality)
 }
 
 /// Formats that are made at once, of [`EXTENSIONS`]. Browsers name the others first, which take seconds.
 const QUICK: usize = 3;
 
-/// The picture format that a request likes best, JPEG if it likes several as much; a slow one if it takes no other. `None` if
-/// there is none that it takes.
+/// The picture format that a request likes best; of several that it likes as much the one that it names first, JPEG if that is
+/// none. A slow one if it takes no other. `None` if there is none that it takes.
 pub(crate) fn format(headers: &HeaderMap, quality: u8) -> Option<Format> {
-    let ranges = ranges(headers);
+    let ranges = said(headers);
     let (quick, slow) = EXTENSIONS.split_at(QUICK);
     let best = |extensions: &[&str]| {
-        ranges.iter().find_map(|range| {
-            let mut formats = extensions.iter().filter_map(|name| Format::with_extension(name, quality));
-            formats.find(|format| range.matches(format.media_type()))
-        })
+        let formats = extensions.iter().filter_map(|name| Format::with_extension(name, quality));
+        let named = |format: &Format| ranges.iter().position(|range| range.media_type == format.media_type());
+        let mut liked: Vec<_> = formats
+            .map(|format| {
+                (liking(&ranges, format.media_type()), named(&format).unwrap_or(usize::MAX), format)
+            })
+            .filter(|&(liking, ..)| liking > 0.0)
+            .collect();
+        liked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        liked.first().map(|&(.., format)| format)
     };
     best(quick).or_else(|| best(slow))
 }
@@ -129,6 +152,10 @@ mod tests {
             ("image/png, */*;q=0.1", "png"),
             ("image/jpeg;q=0.1, image/png;q=0.2", "png"),
             ("image/jpeg, image/webp", "jpg"),
+            ("image/png, image/jpeg", "png"),
+            ("image/jpeg;q=0, */*", "png"),
+            ("*/*;q=0.9, image/jpeg;q=0.2", "png"),
+            ("image/*;q=0.3, */*, image/jpeg;q=0.4", "jpg"),
             ("*/*", "jpg"),
             ("image/*", "jpg"),
             ("", "jpg"),

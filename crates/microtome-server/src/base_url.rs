@@ -38,7 +38,7 @@ impl BaseUrl {
         let scheme = proto.filter(|scheme| is_one_of(scheme, &["http", "https"]));
         let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
         let scheme = scheme.as_deref().unwrap_or(self.scheme);
-        let authority = authority(request, scheme);
+        let authority = authority(request);
         let prefix = first(headers, &PREFIX).filter(|prefix| is_path(prefix)).unwrap_or_default();
         let mut url = String::with_capacity(scheme.len() + 3 + authority.len() + prefix.len());
         url.extend([scheme, "://", &authority, prefix.trim_end_matches('/')]);
@@ -67,16 +67,16 @@ impl BaseUrl {
 
 /// Host and port as the client of a request sees them. A port said beside the host is for one without a port of its own;
 /// `Forwarded` says all of it in one place.
-fn authority(request: &Parts, scheme: &str) -> String {
+fn authority(request: &Parts) -> String {
     let headers = &request.headers;
     if let Some(host) = forwarded(headers, "host").filter(|host| is_authority(host)) {
         return host;
     }
     let said = first(headers, &HOST).filter(|host| is_authority(host));
     let mut host = said.or_else(|| own_host(request)).unwrap_or_else(|| "localhost".to_owned());
-    let default = if scheme == "https" { 443 } else { 80 };
+    // Both schemes' own ports: an inner proxy may say that of the way to it, and not of the client's.
     let port = first(headers, &PORT).and_then(|port| port.parse::<u16>().ok());
-    if let Some(port) = port.filter(|&port| port != 0 && port != default && has_no_port(&host)) {
+    if let Some(port) = port.filter(|port| ![0, 80, 443].contains(port) && has_no_port(&host)) {
         host.push_str(&format!(":{port}"));
     }
     host
@@ -167,11 +167,7 @@ mod tests {
                 &[("host", "h"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "443")],
                 "https://h",
             ),
-            (
-                "/a",
-                &[("host", "h"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "80")],
-                "https://h:80",
-            ),
+            ("/a", &[("host", "h"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "80")], "https://h"),
             ("/a", &[host, ("x-forwarded-port", "8443")], "http://tiles:3007"),
             (
                 "/a",

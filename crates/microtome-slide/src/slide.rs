@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use microtome_codec::cross_scale::{Kind, Picture};
+use microtome_codec::jpeg::Colour;
 use microtome_codec::payload::PayloadCodec;
 use microtome_codec::turbo::Subsampling;
 use microtome_codec::{Rgb, Stopwatch};
@@ -118,11 +119,15 @@ impl Slide {
         &self.inner.levels
     }
 
-    /// Chroma resolution of the tiles of level 0, and of those that are derived from them; 4:2:0 where the codec does not say.
+    /// Chroma resolution of the tiles of level 0; 4:2:0 where the codec does not say. RGB has all of it.
     #[must_use]
     pub fn chroma(&self) -> Subsampling {
-        let codec = self.inner.codecs.iter().flatten().next();
-        codec.map_or(Subsampling::Chroma420, |codec| codec.params().derived_subsampling)
+        let Some(codec) = self.inner.codecs.iter().flatten().next() else { return Subsampling::Chroma420 };
+        let params = codec.params();
+        match params.stream(0).is_some_and(|stream| stream.colour == Colour::Rgb) {
+            true => Subsampling::Chroma444,
+            false => params.derived_subsampling,
+        }
     }
 
     /// Whether the tiles of a level are computed and encoded on demand. False beyond the coarsest level.

@@ -85,7 +85,14 @@ impl<'a> Batch<'a> {
             });
             for path in found {
                 let jobs = Job::found(folder, &path);
-                let targets = sources::files_in(&self.arguments.output, &jobs)?;
+                let targets = match sources::files_in(&self.arguments.output, &jobs) {
+                    Ok(targets) => targets,
+                    // Of this folder alone.
+                    Err(failure) => {
+                        complain(&failure.to_string());
+                        continue;
+                    }
+                };
                 for (job, target) in jobs.iter().zip(&targets) {
                     match self.one(&job.source, target, Some((1, 1))) {
                         Err(Failure::Interrupted) => return self.end(),

@@ -124,7 +124,8 @@ fn in_folder(folder: &Path, base: &Path) -> Result<Vec<Job>, Failure> {
         return Err(Failure::Usage(format!("{}: {what}", folder.display())));
     }
     if found.len() == 1 && is_source_folder(folder) && several_in(folder).is_empty() {
-        return Ok(vec![Job::named(&text(folder))]);
+        let is_base = folder == base;
+        return Ok(vec![if is_base { Job::named(&text(folder)) } else { Job::below(base, folder) }]);
     }
     Ok(found.iter().flat_map(|path| Job::found(base, path)).collect())
 }

@@ -160,7 +160,7 @@ impl<W: Write + Seek> File<'_, W> {
         let absent: u64 = absent.map(AbsentTiles::count).sum();
         if absent > 0 {
             let what = format!(
-                "{absent} tiles of level {level} that the slide's source lacked, or that could not be decoded, are written as blank ones"
+                "{absent} tiles of level {level} that the slide's source lacked, or that could not be decoded, are written with white in their place"
             );
             self.report.notices.push(what);
         }

@@ -6,9 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::Error;
 
 /// A tile, or none as long as nobody has decoded it; whoever decodes it holds the lock.
-type Slot<T> = Mutex<Option<Arc<T>>>;
+type Slot<T> = Mutex<Option<Known<T>>>;
 
-/// The tiles decoded last. A tile that several threads want at once is decoded once.
+/// What came of decoding a tile.
+enum Known<T> {
+    Decoded(Arc<T>),
+    /// Path, place, and what is wrong: it will be so the next time too.
+    Malformed(String, String, String),
+}
+
+/// The tiles decoded last. A tile that several threads want at once is decoded once, and one that is malformed too.
 pub(super) struct Cache<T> {
     slots: Mutex<Slots<T>>,
     /// Most slots, at least 1.
@@ -53,12 +60,23 @@ impl<T> Cache<T> {
     ) -> Result<Arc<T>, Error> {
         let slot = self.slot(index);
         let mut tile = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tile) = &*tile {
-            return Ok(Arc::clone(tile));
+        match &*tile {
+            Some(Known::Decoded(tile)) => return Ok(Arc::clone(tile)),
+            Some(Known::Malformed(path, place, what)) => {
+                let (path, place, what) = (path.clone(), place.clone(), what.clone());
+                return Err(Error::Malformed { path, place, what });
+            }
+            None => {}
         }
-        let decoded = Arc::new(decode()?);
-        *tile = Some(Arc::clone(&decoded));
-        Ok(decoded)
+        let decoded = decode().map(Arc::new);
+        match &decoded {
+            Ok(decoded) => *tile = Some(Known::Decoded(Arc::clone(decoded))),
+            Err(Error::Malformed { path, place, what }) => {
+                *tile = Some(Known::Malformed(path.clone(), place.clone(), what.clone()));
+            }
+            Err(_) => {}
+        }
+        decoded
     }
 }
 
@@ -69,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_tile_makes_room_and_failures_are_not_kept() {
+    fn the_oldest_tile_makes_room_and_of_failures_those_of_the_tile_are_kept() {
         let cache = Cache::new(2);
         let decoded = Cell::new(0);
         let get = |index| {
@@ -85,5 +103,14 @@ mod tests {
         assert_eq!(decoded.get(), 4, "1 made room for 3");
         assert!(cache.get(9, || Err(Error::Interrupted)).is_err());
         assert_eq!(get(9), 9);
+        let malformed = || {
+            decoded.set(decoded.get() + 1);
+            let (path, place, what) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+            Err(Error::Malformed { path, place, what })
+        };
+        for _ in 0..2 {
+            assert_eq!(cache.get(10, malformed).expect_err("malformed").to_string(), "a: b: c");
+        }
+        assert_eq!(decoded.get(), 6);
     }
 }

@@ -71,6 +71,10 @@ impl Pixels for DecodedTiles {
         self.tiles.overlap()
     }
 
+    fn is_in_such_tiles(&self) -> bool {
+        true
+    }
+
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         let level = &self.tiles.levels()[0];
         let grid = Grid {

@@ -140,7 +140,8 @@ impl Image {
 
     /// A picture of the stored `size`, shown upright.
     fn source(&self, size: (u32, u32), format: &'static str, spool: Spool, beside: Beside) -> Source {
-        let Beside { icc_profile, orientation, notices } = beside;
+        let orientation = beside.orientation();
+        let Beside { icc_profile, notices, .. } = beside;
         let (width, height) = orientation.size(size);
         Source {
             width,
@@ -227,8 +228,10 @@ impl Image {
         }
         reader.finish().map_err(|error| self.png_error(error))?;
         let info = reader.info();
-        let icc_profile = info.icc_profile.as_ref().map(|profile| profile.to_vec());
-        let mut beside = Beside { icc_profile, ..Beside::default() };
+        let mut beside = Beside::default();
+        if let Some(profile) = &info.icc_profile {
+            beside.colour_by(profile.to_vec());
+        }
         if let Some(exif) = &info.exif_metadata {
             beside.turn(exif);
         }

@@ -282,6 +282,10 @@ pub trait Pixels: Send + Sync {
     fn overlap(&self) -> u32 {
         0
     }
+    /// Whether the source is in tiles of just that size and overlap, of which each is decoded whole.
+    fn is_in_such_tiles(&self) -> bool {
+        false
+    }
     /// The pixels of `rect`, which lies within level 0.
     ///
     /// # Errors

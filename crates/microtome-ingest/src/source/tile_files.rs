@@ -109,6 +109,10 @@ impl<N: Names> Pixels for PngTiles<N> {
         self.0.overlap
     }
 
+    fn is_in_such_tiles(&self) -> bool {
+        true
+    }
+
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         let TileFiles { tile_size, overlap, ref levels, ref names } = self.0;
         let grid = Grid { width: levels[0].width, height: levels[0].height, tile_size, overlap };

@@ -42,8 +42,10 @@ pub(super) struct Format {
     pub(super) planar: bool,
     /// Whether grey samples are as they are shown: 8 bits, black at 0. JPEG tiles can then be kept.
     pub(super) plain: bool,
-    /// How 16-bit samples are shown, for a notice.
+    /// How grey samples are shown that have more to them than they show, for a notice.
     pub(super) window: Option<String>,
+    /// The values of samples of more than 8 bits that are shown black and white.
+    pub(super) shown: Option<[i64; 2]>,
 }
 
 impl Format {
@@ -77,20 +79,21 @@ impl Format {
         if signed && !sixteen {
             return Err(file.unsupported("signed samples of 8 bits"));
         }
-        let (photometric, window) = match name.as_str() {
-            "RGB" => (Photometric::Rgb, None),
-            "YBR_FULL_422" => (Photometric::YCbCr422, None),
-            "PALETTE COLOR" => (palette(file, attributes)?, None),
+        let (mut window, mut shown) = (None, None);
+        let photometric = match name.as_str() {
+            "RGB" => Photometric::Rgb,
+            "YBR_FULL_422" => Photometric::YCbCr422,
+            "PALETTE COLOR" => palette(file, attributes)?,
             grey if samples == 1 => {
-                let window = Window::read(attributes, stored as u32, signed, allocated == 16);
-                let inverted = grey == "MONOCHROME1";
-                (Photometric::Grey(window.table(inverted)), window.notice())
+                let read = Window::read(attributes, stored as u32, signed, allocated == 16);
+                (window, shown) = (read.notice(), read.shown());
+                Photometric::Grey(read.table(grey == "MONOCHROME1"))
             }
-            _ => (Photometric::YCbCr, None),
+            _ => Photometric::YCbCr,
         };
         let plain = allocated == 8 && !matches!(name.as_str(), "MONOCHROME1" | "PALETTE COLOR");
         let bytes = allocated as usize / 8;
-        Ok(Self { photometric, samples: samples as usize, bytes, planar: planar == 1, plain, window })
+        Ok(Self { photometric, samples: samples as usize, bytes, planar: planar == 1, plain, window, shown })
     }
 
     /// Bytes of an uncompressed frame of so many pixels.
@@ -241,10 +244,7 @@ impl Window {
         let all = 1_u32 << if self.wide { 16 } else { 8 };
         let shade = |stored: u32| {
             let value = self.value(stored);
-            let (lowest, highest) = match self.signed {
-                true => (-f64::from(1_u32 << (self.bits - 1)), f64::from((1_u32 << (self.bits - 1)) - 1)),
-                false => (0.0, f64::from((1_u32 << self.bits) - 1)),
-            };
+            let (lowest, highest) = self.all_values();
             let share = match self.stated {
                 Some((centre, width)) => {
                     let value = value * self.rescale.0 + self.rescale.1;
@@ -264,6 +264,26 @@ impl Window {
         match self.signed && kept >> (self.bits - 1) == 1 {
             true => f64::from(kept) - f64::from(1_u32 << self.bits),
             false => f64::from(kept),
+        }
+    }
+
+    /// The stated values at the ends of the window, the nearest whole ones.
+    fn shown(&self) -> Option<[i64; 2]> {
+        let (lowest, highest) = match self.stated {
+            Some((centre, width)) => {
+                let half = (width - 1.0) / 2.0;
+                (centre - 0.5 - half, centre - 0.5 + half)
+            }
+            None => self.all_values(),
+        };
+        self.wide.then(|| [lowest, highest].map(|value| value.round() as i64))
+    }
+
+    /// The values that samples of so many bits can have.
+    fn all_values(&self) -> (f64, f64) {
+        match self.signed {
+            true => (-f64::from(1_u32 << (self.bits - 1)), f64::from((1_u32 << (self.bits - 1)) - 1)),
+            false => (0.0, f64::from((1_u32 << self.bits) - 1)),
         }
     }
 

@@ -76,6 +76,7 @@ impl Slide {
     /// Sorts the files of a series by image, and the images by what they are.
     fn find(path: &Path) -> Result<Self, Error> {
         let Series { instances, mut notices } = Series::find(path)?;
+        check_same_slide(&instances)?;
         let mut images: Vec<(String, Image)> = vec![];
         for instance in instances {
             let name = instance.image();
@@ -119,7 +120,6 @@ impl Slide {
             });
         };
         let coarser: Vec<_> = coarser.collect();
-        check_same_slide(&level_0[0], coarser.iter().chain(associated.iter().map(|(_, image)| image)))?;
         if level_0[0].is_resampled() {
             notices.push(format!(
                 "{} is the largest image here, and says that it is resampled: the one that was scanned may be missing",
@@ -147,10 +147,15 @@ impl Slide {
         let image = Level::new(level_0)?;
         let (width, height) = image.tiling.size;
         notices.extend(plane_notices(&image));
+        let window = image.format.window.clone();
+        let mut properties = description.properties;
+        let shown = image.format.shown.map(|[black, white]| format!("{black}..{white}"));
+        properties.extend(shown.map(|window| ("microtome.window.0".to_owned(), window)));
         let content = match tiles::tile_size(&image) {
             Ok(size) => {
                 let tiles = JpegTiles::new(image, size)?;
                 notices.extend(tiles.contradiction()?);
+                notices.extend(window);
                 verbatim(tiles, coarser, &mut notices)?
             }
             Err(obstacle) => {
@@ -174,7 +179,7 @@ impl Slide {
             height,
             format: "dicom",
             content,
-            properties: description.properties,
+            properties,
             mpp: description.mpp,
             objective_power: description.objective_power,
             icc_profile: description.icc_profile,
@@ -184,21 +189,19 @@ impl Slide {
     }
 }
 
-/// Refuses files of another slide or patient than level 0 under the same series UID.
-fn check_same_slide<'a>(level_0: &Instance, others: impl Iterator<Item = &'a Image>) -> Result<(), Error> {
-    for other in others.flatten() {
-        for (tag, name) in
-            [(tags::CONTAINER_IDENTIFIER, "ContainerIdentifier"), (tags::PATIENT_ID, "PatientID")]
-        {
-            let [said, of_level_0] = [other, level_0].map(|instance| instance.text(tag));
-            if !said.is_empty() && !of_level_0.is_empty() && said != of_level_0 {
-                // What they say may name a patient.
-                let what = format!(
-                    "is not that of {}, though both are of one series: they are of different slides; take them apart",
-                    file_name(level_0)
-                );
-                return Err(other.file.malformed(name, what));
-            }
+/// Refuses files of several slides or patients under one series UID.
+fn check_same_slide(instances: &[Instance]) -> Result<(), Error> {
+    for (tag, name) in [(tags::CONTAINER_IDENTIFIER, "ContainerIdentifier"), (tags::PATIENT_ID, "PatientID")]
+    {
+        let mut said = instances.iter().map(|one| (one, one.text(tag))).filter(|(_, text)| !text.is_empty());
+        let Some((first, text)) = said.next() else { continue };
+        if let Some((other, _)) = said.find(|(_, other)| *other != text) {
+            // What they say may name a patient.
+            let what = format!(
+                "is not that of {}, though both are of one series: they are of different slides; take them apart",
+                file_name(first)
+            );
+            return Err(other.file.malformed(name, what));
         }
     }
     Ok(())

@@ -14,7 +14,8 @@ const ORIENTATION: u16 = 274;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Beside {
     pub(super) icc_profile: Option<Vec<u8>>,
-    pub(super) orientation: Orientation,
+    /// `None` if nothing is said of it.
+    orientation: Option<Orientation>,
     pub(super) notices: Vec<String>,
 }
 
@@ -37,21 +38,35 @@ impl Beside {
             usize::from(number) == expected && usize::from(count) == parts.len()
         });
         let profile: Vec<u8> = parts.iter().flat_map(|&(.., part)| part).copied().collect();
-        match is_whole && profile.len() <= MAX_PROFILE {
-            true => found.icc_profile = Some(profile).filter(|profile| !profile.is_empty()),
-            false => {
-                found.notices.push("its ICC profile lacks parts or is too long: it is left out".to_owned())
-            }
+        match is_whole {
+            _ if parts.is_empty() => {}
+            true => found.colour_by(profile),
+            false => found.notices.push("its ICC profile lacks parts: it is left out".to_owned()),
         }
         found
+    }
+
+    /// Takes a profile, if it is for the red, green and blue that all pictures here have.
+    pub(super) fn colour_by(&mut self, profile: Vec<u8>) {
+        let left_out = |why: &str| format!("its ICC profile {why}: it is left out");
+        // ICC.1:2022, 7.2.6: the colours of the data.
+        match profile.get(16..20) {
+            _ if profile.len() > MAX_PROFILE => self.notices.push(left_out("is longer than 16 MiB")),
+            Some(b"RGB ") => self.icc_profile = Some(profile),
+            _ => self.notices.push(left_out("is not for RGB")),
+        }
+    }
+
+    /// How the picture is to be turned.
+    pub(super) fn orientation(&self) -> Orientation {
+        self.orientation.unwrap_or_default()
     }
 
     /// Takes the orientation that EXIF data say, a TIFF file without an image; the first that is there counts.
     pub(super) fn turn(&mut self, exif: &[u8]) {
         let Some(number) = orientation(exif) else { return };
         match Orientation::of(number.into()) {
-            Some(orientation) if self.orientation.is_upright() => self.orientation = orientation,
-            Some(_) => {}
+            Some(orientation) => self.orientation = self.orientation.or(Some(orientation)),
             None => {
                 let what = "(1 to 8 have a meaning): it is left out";
                 self.notices.push(format!("its EXIF Orientation is {number} {what}"));
@@ -124,11 +139,11 @@ mod tests {
     fn the_orientation_is_read_in_both_byte_orders() {
         for (little, number) in [(true, 6), (false, 8), (true, 1)] {
             let found = Beside::of_jpeg(&jpeg(&[segment(0xE1, b"Exif\0\0", &exif(little, number))]));
-            assert_eq!(Some(found.orientation), Orientation::of(number.into()));
+            assert_eq!(Some(found.orientation()), Orientation::of(number.into()));
             assert!(found.notices.is_empty());
         }
         let odd = Beside::of_jpeg(&jpeg(&[segment(0xE1, b"Exif\0\0", &exif(true, 77))]));
-        assert!(odd.orientation.is_upright() && odd.notices[0].contains("is 77"), "{odd:?}");
+        assert!(odd.orientation().is_upright() && odd.notices[0].contains("is 77"), "{odd:?}");
     }
 
     #[test]
@@ -136,16 +151,22 @@ mod tests {
         let part = |number: u8, count: u8, bytes: &[u8]| {
             segment(0xE2, b"ICC_PROFILE\0", &[&[number, count][..], bytes].concat())
         };
+        let (front, back) = (&b"................RG"[..], &b"B and the rest"[..]);
         let whole =
-            Beside::of_jpeg(&jpeg(&[part(2, 2, b"cd"), segment(0xE2, b"MPF\0", b"x"), part(1, 2, b"ab")]));
-        assert_eq!(whole.icc_profile.as_deref(), Some(&b"abcd"[..]));
+            Beside::of_jpeg(&jpeg(&[part(2, 2, back), segment(0xE2, b"MPF\0", b"x"), part(1, 2, front)]));
+        assert_eq!(whole.icc_profile, Some([front, back].concat()));
         for parts in
-            [vec![part(2, 2, b"cd")], vec![part(1, 1, b"a"), part(1, 1, b"b")], vec![part(0, 1, b"a")]]
+            [vec![part(2, 2, back)], vec![part(1, 1, front), part(1, 1, front)], vec![part(0, 1, front)]]
         {
             let found = Beside::of_jpeg(&jpeg(&parts));
             assert!(found.icc_profile.is_none() && found.notices[0].contains("lacks parts"), "{found:?}");
         }
+        let grey = Beside::of_jpeg(&jpeg(&[part(1, 1, b"................GRAY and the rest")]));
+        assert!(grey.icc_profile.is_none() && grey.notices[0].contains("not for RGB"), "{grey:?}");
         assert_eq!(Beside::of_jpeg(&jpeg(&[])), Beside::default());
+        let turned = segment(0xE1, b"Exif\0\0", &exif(true, 1));
+        let again = segment(0xE1, b"Exif\0\0", &exif(true, 6));
+        assert!(Beside::of_jpeg(&jpeg(&[turned, again])).orientation().is_upright(), "the first one counts");
     }
 
     proptest! {

@@ -161,3 +161,28 @@ fn other_files_and_cmyk_are_refused_with_a_remedy() {
     let error = refusal(&cmyk);
     assert!(error.contains("a CMYK JPEG; convert it to RGB first"), "{error}");
 }
+
+#[test]
+fn a_picture_that_exif_turns_is_shown_upright() {
+    // 40 x 24 px, its left half black; turned by 6: 24 x 40 px, the upper half black.
+    let data = (0..40 * 24).flat_map(|at| [if at % 40 < 20 { 0 } else { 255 }; 3]).collect();
+    let image = Rgb::from_vec(40, 24, data).expect("a picture");
+    let exif = [&b"II*\0\x08\0\0\0\x01\0"[..], &[0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let jpeg = turbo::encode(&image, 95, Subsampling::Chroma444).expect("encodes");
+    let segment = [&[0xFF, 0xE1, 0, (8 + exif.len()) as u8][..], b"Exif\0\0", &exif].concat();
+    let jpeg = [&jpeg[..2], &segment, &jpeg[2..]].concat();
+    let mut png = vec![];
+    let mut info = png::Info::with_size(40, 24);
+    (info.color_type, info.exif_metadata) = (png::ColorType::Rgb, Some(exif.into()));
+    let mut writer =
+        png::Encoder::with_info(&mut png, info).expect("an encoder").write_header().expect("a header");
+    writer.write_image_data(image.data()).expect("pixels");
+    writer.finish().expect("an end");
+    for bytes in [jpeg, png] {
+        let source = open_bytes(&bytes).expect("opens");
+        assert_eq!((source.width, source.height), (24, 40));
+        let shown = read(&source);
+        assert!(shown.pixel(3, 3)[0] < 20 && shown.pixel(20, 15)[0] < 20);
+        assert!(shown.pixel(3, 24)[0] > 235 && shown.pixel(20, 36)[0] > 235);
+    }
+}

@@ -18,37 +18,37 @@ const STEP: usize = 1 << 20;
 /// Memory of the WebP decoder beside its output: a tile of the most pixels takes less.
 const WEBP_MEMORY: usize = 128 << 20;
 
-/// The `expected` bytes of a deflate (zlib) stream, its checksum checked.
-pub(super) fn inflate(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
+/// The `expected` bytes of a deflate (zlib) stream of a chunk that may have as many as `whole`, its checksum checked.
+pub(super) fn inflate(stored: &[u8], expected: usize, whole: usize) -> Result<Vec<u8>, String> {
     let mut decoder = ZlibDecoder::new(stored);
     let mut out = Vec::new();
     let undecodable = |error| format!("undecodable deflate stream ({error})");
     decoder.by_ref().take(expected as u64).read_to_end(&mut out).map_err(undecodable)?;
     // The checksum follows the data.
-    pass_over(decoder, expected).map_err(undecodable)?;
+    pass_over(decoder, whole).map_err(undecodable)?;
     complete(out, expected)
 }
 
-/// Reads a stream to its end, for what is wrong behind the `expected` bytes that count: a last strip may be longer than its
-/// rows, but not twice as long as a whole one, so that no stream costs more than twice what its chunk does.
-fn pass_over(stream: impl Read, expected: usize) -> std::io::Result<()> {
-    let most = expected as u64 + STEP as u64;
+/// Reads a stream to its end, for what is wrong behind the bytes that count: a last strip may be stored with all the rows of a
+/// `whole` one, and what is longer by more than a step costs too much.
+fn pass_over(stream: impl Read, whole: usize) -> std::io::Result<()> {
+    let most = whole as u64 + STEP as u64;
     match std::io::copy(&mut stream.take(most + 1), &mut std::io::sink())? {
-        beyond if beyond > most => Err(std::io::Error::other(format!(
-            "it holds more than {most} bytes beyond the {expected} of its chunk"
-        ))),
+        beyond if beyond > most => {
+            Err(std::io::Error::other(format!("it goes on for more than {most} bytes beyond its chunk")))
+        }
         _ => Ok(()),
     }
 }
 
-/// The `expected` bytes of a Zstandard frame, its checksum checked if it has one.
-pub(super) fn zstandard(stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
+/// The `expected` bytes of a Zstandard frame of a chunk that may have as many as `whole`, its checksum checked if it has one.
+pub(super) fn zstandard(stored: &[u8], expected: usize, whole: usize) -> Result<Vec<u8>, String> {
     let undecodable = |error| format!("undecodable Zstandard frame ({error})");
     let mut decoder = StreamingDecoder::new(stored).map_err(|error| undecodable(error.to_string()))?;
     let mut out = Vec::new();
     let mut limited = decoder.by_ref().take(expected as u64);
     limited.read_to_end(&mut out).map_err(|error| undecodable(error.to_string()))?;
-    pass_over(decoder.by_ref(), expected).map_err(|error| undecodable(error.to_string()))?;
+    pass_over(decoder.by_ref(), whole).map_err(|error| undecodable(error.to_string()))?;
     let frame = &decoder.decoder;
     let said = frame.get_checksum_from_data();
     if said.is_some() && said != frame.get_calculated_checksum() {
@@ -168,16 +168,17 @@ mod tests {
         };
         let samples: Vec<u8> = (0..5000_u32).map(|at| (at * at % 251) as u8).collect();
         let stored = deflated(&samples);
-        assert_eq!(inflate(&stored, 5000).expect("decodes"), samples);
-        assert_eq!(inflate(&stored, 4000).expect("a strip with rows to spare"), samples[..4000]);
+        assert_eq!(inflate(&stored, 5000, 5000).expect("decodes"), samples);
+        assert_eq!(inflate(&stored, 4000, 5000).expect("a strip with rows to spare"), samples[..4000]);
         // The checksum is at the end, however long the stream is.
         for expected in [4000, 5000] {
             let mut damaged = stored.clone();
             *damaged.last_mut().expect("a checksum") ^= 1;
-            assert!(inflate(&damaged, expected).is_err(), "{expected}");
+            assert!(inflate(&damaged, expected, 5000).is_err(), "{expected}");
         }
         let bomb = deflated(&vec![0; 3 * STEP]);
-        assert!(inflate(&bomb, 1000).expect_err("too long").contains("beyond the 1000"));
+        assert!(inflate(&bomb, 1000, 1000).expect_err("too long").contains("beyond its chunk"));
+        assert!(inflate(&bomb, 1000, 3 * STEP).is_ok(), "the last strip of long ones");
     }
 
     #[test]

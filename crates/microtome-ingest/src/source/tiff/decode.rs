@@ -115,9 +115,9 @@ impl Page {
             // `decode` takes JPEG elsewhere.
             Compression::None | Compression::Jpeg(_) => complete(stored, expected),
             Compression::Lzw => lzw(&stored, expected),
-            Compression::Deflate => inflate(&stored, expected),
+            Compression::Deflate => inflate(&stored, expected, row * self.chunks.height as usize),
             Compression::PackBits => unpack_bits(&stored, expected),
-            Compression::Zstandard => zstandard(&stored, expected),
+            Compression::Zstandard => zstandard(&stored, expected, row * self.chunks.height as usize),
             Compression::WebP => webp(&stored, (width, height), samples),
             Compression::Jpeg2000 { ycbcr } => jpeg_2000(&stored, (width, height), samples, bits, ycbcr),
         };

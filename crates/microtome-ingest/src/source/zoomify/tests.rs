@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::ingest::DerivedLevels;
+use crate::options::DerivedLevels;
 use crate::plan::{Origin, Plan};
 use crate::source::Content;
 use crate::source::tile_files::samples::{self, Written, assert_offers, jpeg, put, pyramid};

@@ -99,6 +99,13 @@ fn grey_of_16_bits_is_shown_through_its_window_and_said_so() {
     let (seen, notices) = shades(&windowed);
     assert_eq!(seen, [0, 128, 255, 255]);
     assert!(notices[0].contains("centre 1000 and width 401"), "{notices:?}");
+    let property = |file: &File| {
+        let source = open_alone(file).expect("opens");
+        source.properties.into_iter().find(|(name, _)| name == "microtome.window.0").map(|(_, value)| value)
+    };
+    assert_eq!(property(&windowed).as_deref(), Some("800..1200"));
+    assert_eq!(property(&grey("MONOCHROME2", 12, &samples)).as_deref(), Some("0..4095"));
+    assert_eq!(property(&grey("MONOCHROME2", 8, &[0, 1, 200, 255])), None);
     let signed: Vec<u8> = [-2048_i16, 0, 1, 2047].iter().flat_map(|s| (s & 0xFFF).to_le_bytes()).collect();
     let signed = grey("MONOCHROME2", 12, &signed).with((0x0028, 0x0103), Value::Us(vec![1]));
     assert_eq!(shades(&signed).0, [0, 128, 128, 255]);

@@ -157,7 +157,7 @@ fn zstandard_reads_back_with_and_without_predictor() {
         // No bomb grows.
         page.chunks[0] = compress_to_vec(&vec![7; 50 << 20][..], CompressionLevel::Fastest);
         let error = read(&page).expect_err("a bomb").to_string();
-        assert!(error.contains("tile column 0 row 0") && error.contains("beyond the 98304"), "{error}");
+        assert!(error.contains("tile column 0 row 0") && error.contains("beyond its chunk"), "{error}");
         page.chunks[0] = compress_to_vec(&[7; 1000][..], CompressionLevel::Fastest);
         let error = read(&page).expect_err("too short").to_string();
         assert!(error.contains("tile column 0 row 0: 1000 bytes of samples where"), "{error}");
