@@ -155,3 +155,24 @@ fn a_bad_tile_among_rgb_tiles_with_shared_tables_is_white() {
     let proof = succeed(["verify", path(&out), "--source", path(&svs)]);
     assert!(proof.contains("1 more cannot be decoded there"), "{proof}");
 }
+
+#[test]
+fn a_bad_png_tile_is_white_and_no_pixel_beside_it() {
+    let folder = folder();
+    let picture = tissue(700, 600, 5);
+    let source = write_deep_zoom(folder.path(), &picture, 256, 0, "png");
+    let [whole, holed] = ["whole.mtm", "holed.mtm"].map(|name| folder.path().join(name));
+    succeed(["ingest", path(&source), "-o", path(&whole)]);
+    fs::write(folder.path().join("slide_files/10/1_2.png"), b"no picture").unwrap();
+    let said = ingest_blank(&source, &holed, &[]);
+    assert!(said.contains("1 of 9 tiles of level 0 have pixels that cannot be decoded"), "{said}");
+    let (whole, holed) = (Slide::open(&whole).unwrap(), Slide::open(&holed).unwrap());
+    assert!(shades(&holed, BAD).data().iter().all(|&byte| byte > 250));
+    for (column, row) in [(0, 2), (2, 2), (1, 1)] {
+        let beside = TileId { level: 0, column, row };
+        let (before, after) = (shades(&whole, beside), shades(&holed, beside));
+        // Models are trained on what there is, so that steps may be chosen otherwise.
+        let apart = before.data().iter().zip(after.data()).filter(|(a, b)| a.abs_diff(**b) > 40).count();
+        assert!(apart * 1000 < before.data().len(), "{apart} samples of column {column} row {row}");
+    }
+}

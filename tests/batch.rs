@@ -4,13 +4,18 @@
 
 mod support;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use microtome_codec::turbo::Subsampling;
+use microtome_slide::Slide;
 use serde_json::Value;
-use support::{command, folder, microtome, path, picture, signal, succeed, write_deep_zoom, write_png};
+use support::{
+    command, contain, fail, folder, microtome, names, path, picture, signal, succeed, write_deep_zoom,
+    write_png,
+};
 
 /// An archive of three slides, one of which is none.
 fn archive(folder: &Path) -> PathBuf {
@@ -173,4 +178,30 @@ fn what_appears_in_a_watched_folder_goes_in() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
     assert!(said.contains("watching"), "{said}");
+}
+
+#[test]
+fn a_folder_of_several_series_is_as_many_slides() {
+    let folder = folder();
+    let mixed = folder.path().join("case/mixed");
+    fs::create_dir_all(&mixed).unwrap();
+    for (name, size) in [("b", "300x200"), ("a", "520x300")] {
+        let container = contain(folder.path(), &format!("{name}.mtm"), &format!("synthetic:{size}"));
+        let series = folder.path().join(format!("{name}.dcm"));
+        succeed(["export", path(&container), "-o", path(&series)]);
+        for file in names(&series) {
+            fs::rename(series.join(&file), mixed.join(format!("{name}-{file}"))).unwrap();
+        }
+    }
+    let first = |name: &str| names(&mixed).into_iter().filter(|file| file.starts_with(name)).min().unwrap();
+    for (source, below) in [(folder.path().join("case"), "mixed/"), (mixed.clone(), "")] {
+        let out = folder.path().join(format!("out-{}", below.len()));
+        succeed(["ingest", path(&source), "-o", path(&out)]);
+        for (name, width) in [("a", 520), ("b", 300)] {
+            let container = out.join(format!("{below}{}", first(name))).with_extension("mtm");
+            assert_eq!(Slide::open(&container).unwrap().levels()[0].width, width);
+        }
+    }
+    let alone = fail(2, ["ingest", path(&mixed), "-o", path(&folder.path().join("one.mtm"))]);
+    assert!(alone.contains("several sources do not fit one file"), "{alone}");
 }

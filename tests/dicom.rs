@@ -150,32 +150,6 @@ fn an_exported_series_is_valid_and_shows_the_slide() {
 }
 
 #[test]
-fn a_folder_of_several_series_is_as_many_slides() {
-    let folder = folder();
-    let mixed = folder.path().join("case/mixed");
-    fs::create_dir_all(&mixed).unwrap();
-    for (name, size) in [("b", "300x200"), ("a", "520x300")] {
-        let container = contain(folder.path(), &format!("{name}.mtm"), &format!("synthetic:{size}"));
-        let series = folder.path().join(format!("{name}.dcm"));
-        succeed(["export", path(&container), "-o", path(&series)]);
-        for file in names(&series) {
-            fs::rename(series.join(&file), mixed.join(format!("{name}-{file}"))).unwrap();
-        }
-    }
-    let first = |name: &str| names(&mixed).into_iter().filter(|file| file.starts_with(name)).min().unwrap();
-    for (source, below) in [(folder.path().join("case"), "mixed/"), (mixed.clone(), "")] {
-        let out = folder.path().join(format!("out-{}", below.len()));
-        succeed(["ingest", path(&source), "-o", path(&out)]);
-        for (name, width) in [("a", 520), ("b", 300)] {
-            let container = out.join(format!("{below}{}", first(name))).with_extension("mtm");
-            assert_eq!(Slide::open(&container).unwrap().levels()[0].width, width);
-        }
-    }
-    let alone = fail(2, ["ingest", path(&mixed), "-o", path(&folder.path().join("one.mtm"))]);
-    assert!(alone.contains("several sources do not fit one file"), "{alone}");
-}
-
-#[test]
 fn studies_stay_and_losses_add_up() {
     let Some(source) = shared_data("wsi/dicom/jcupitt_cmu-1-small-region") else { return };
     let folder = folder();

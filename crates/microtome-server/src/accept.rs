@@ -75,24 +75,27 @@ fn liking(ranges: &[Range], media_type: &str) -> f32 {
 /// Formats that are made at once, of [`EXTENSIONS`]. Browsers name the others first, which take seconds.
 const QUICK: usize = 3;
 
-/// The picture format that a request likes best; of several that it likes as much the one that it names first, JPEG if that is
-/// none. A slow one if it takes no other. `None` if there is none that it takes.
+/// The picture format that a request likes best; a slow one if it takes no other. `None` if there is none that it takes.
 pub(crate) fn format(headers: &HeaderMap, quality: u8) -> Option<Format> {
-    let ranges = said(headers);
-    let (quick, slow) = EXTENSIONS.split_at(QUICK);
-    let best = |extensions: &[&str]| {
-        let formats = extensions.iter().filter_map(|name| Format::with_extension(name, quality));
-        let named = |format: &Format| ranges.iter().position(|range| range.media_type == format.media_type());
-        let mut liked: Vec<_> = formats
-            .map(|format| {
-                (liking(&ranges, format.media_type()), named(&format).unwrap_or(usize::MAX), format)
-            })
-            .filter(|&(liking, ..)| liking > 0.0)
-            .collect();
-        liked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        liked.first().map(|&(.., format)| format)
-    };
-    best(quick).or_else(|| best(slow))
+    let slow = || best(&said(headers), &EXTENSIONS[QUICK..], quality);
+    quick_format(headers, quality).or_else(slow)
+}
+
+/// As [`format`], of JPEG, PNG and WebP.
+pub(crate) fn quick_format(headers: &HeaderMap, quality: u8) -> Option<Format> {
+    best(&said(headers), &EXTENSIONS[..QUICK], quality)
+}
+
+/// Of formats that are liked as much the one that is named first, or the first one there is if none is.
+fn best(ranges: &[Range], extensions: &[&str], quality: u8) -> Option<Format> {
+    let formats = extensions.iter().filter_map(|name| Format::with_extension(name, quality));
+    let named = |format: &Format| ranges.iter().position(|range| range.media_type == format.media_type());
+    let mut liked: Vec<_> = formats
+        .map(|format| (liking(ranges, format.media_type()), named(&format).unwrap_or(usize::MAX), format))
+        .filter(|&(liking, ..)| liking > 0.0)
+        .collect();
+    liked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    liked.first().map(|&(.., format)| format)
 }
 
 fn range(text: &str) -> Option<Range> {
@@ -166,6 +169,9 @@ mod tests {
             assert_eq!(format(accept), None, "{accept}");
         }
         assert_eq!(super::format(&HeaderMap::new(), 80), Some(Format::Jpeg { quality: 80 }));
+        let slow =
+            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("image/avif, image/jxl"))]);
+        assert_eq!(quick_format(&slow, 80), None, "whatever is built in");
     }
 
     #[test]

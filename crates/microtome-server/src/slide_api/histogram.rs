@@ -20,6 +20,8 @@ use crate::slide_id::SlideId;
 
 /// Pixels that suffice.
 const ENOUGH: u64 = 1 << 20;
+/// A part is at most so long, however narrow, since each of its tiles has to be decoded.
+const LONGEST: u32 = 1 << 14;
 
 /// `GET /histogram/{slide}`
 pub(crate) async fn histogram(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
@@ -43,12 +45,16 @@ pub(crate) async fn histogram(State(app): State<Arc<App>>, request: Request) -> 
     Ok(representation.full(counted))
 }
 
-/// The coarsest level that has enough pixels of a part of level 0, and those pixels.
+/// The coarsest level that has enough pixels of a part of level 0, or the next on which a narrow part is not too long; and
+/// those pixels.
 fn coarse(levels: &[Grid], part: Rect) -> (u8, Rect) {
     let pixels = |level: u8| on_level(levels[usize::from(level)], level, part);
     let is_enough = |rect: &Rect| u64::from(rect.width) * u64::from(rect.height) >= ENOUGH;
+    let is_short = |rect: &Rect| rect.width.max(rect.height) <= LONGEST;
     let coarser = (1..levels.len() as u8).map(|level| (level, pixels(level)));
-    coarser.take_while(|(_, rect)| is_enough(rect)).last().unwrap_or((0, part))
+    let enough = coarser.clone().take_while(|(_, rect)| is_enough(rect)).last().unwrap_or((0, part));
+    let mut from_there = std::iter::once(enough).chain(coarser.skip(enough.0.into()));
+    from_there.find(|(_, rect)| is_short(rect)).unwrap_or(enough)
 }
 
 /// The pixels of a level that show a part of level 0, at least one.
@@ -105,5 +111,10 @@ mod tests {
         ] {
             assert_eq!(coarse(&levels, part), expected, "{part:?}");
         }
+        // Narrow and long: some tiles, not thousands.
+        let tall = |level: u32| Grid { width: 64, height: (1 << 24) >> level, tile_size: 256, overlap: 0 };
+        let levels: Vec<Grid> = (0..25).map(tall).collect();
+        assert_eq!(coarse(&levels, rect(0, 0, 1, 1 << 24)), (10, rect(0, 0, 1, 1 << 14)));
+        assert_eq!(coarse(&levels, rect(0, 0, 1, 20_000)), (1, rect(0, 0, 1, 10_000)));
     }
 }

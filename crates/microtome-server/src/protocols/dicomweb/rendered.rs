@@ -125,7 +125,7 @@ impl Asked {
             Some("srgb") => Icc::Srgb,
             Some(_) => return Err(Error::Malformed("iccprofile is no, yes or srgb")),
         };
-        let format = accept::format(&request.headers, quality.unwrap_or(QUALITY));
+        let format = accept::quick_format(&request.headers, quality.unwrap_or(QUALITY));
         let format =
             format.ok_or(Error::NotAcceptable("pictures are image/jpeg, image/png or image/webp"))?;
         let viewport = query.get("viewport").map(str::to_owned);
