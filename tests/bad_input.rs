@@ -1,6 +1,6 @@
 //! Wrong input, wrong targets, wrong usage: one line, the right exit code, nothing left, nothing lost.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use support::{
-    SmallDisk, fail, folder, names, path, picture, shared_data, skipped, succeed, write_deep_zoom, write_png,
+    SmallDisk, contain, fail, folder, names, path, picture, shared_data, skipped, succeed, write_deep_zoom,
+    write_png,
 };
 
 /// Ingests `source` into an empty folder, demands failure with all of `words` in the line, and an empty folder after.
@@ -204,24 +205,80 @@ fn malformed_files_of_others_are_refused_within_two_seconds_and_256_mib() {
     }
     assert!(files.len() > 100, "{files:?}");
     for file in files {
-        // Seconds of processor time, which other programs do not change, and all addresses, which are more than memory.
-        let limits = "ulimit -t 2 && ulimit -v 262144 && exec \"$@\"";
-        let ingest = ["ingest", path(&file), "-o", path(&target), "--jobs", "1"];
-        let output = std::process::Command::new("sh")
-            .args(["-c", limits, "sh", env!("CARGO_BIN_EXE_microtome")])
-            .args(ingest)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let (code, said) = ingest_within_limits(&file, &target);
         if file.ends_with(SOUND) {
-            assert!(output.status.success(), "{said}");
+            assert_eq!(code, Some(0), "{said}");
             std::fs::remove_file(&target).unwrap();
             continue;
         }
-        assert_eq!(output.status.code(), Some(1), "{}: {} {said}", file.display(), output.status);
+        assert_eq!(code, Some(1), "{}: {said}", file.display());
         assert!(said.contains(path(&file)) && said.lines().count() == 1, "{said}");
         assert!(names(out.path()).is_empty(), "{}: {:?}", file.display(), names(out.path()));
     }
+}
+
+/// The exit code of an ingest in 2 s of processor time, which other programs do not change, and 256 MiB of addresses, which are
+/// more than its memory; and what it says.
+fn ingest_within_limits(source: &Path, target: &Path) -> (Option<i32>, String) {
+    let limits = "ulimit -t 2 && ulimit -v 262144 && exec \"$@\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", limits, "sh", env!("CARGO_BIN_EXE_microtome")])
+        .args(["ingest", path(source), "-o", path(target), "--jobs", "1"])
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Each field of each directory of a TIFF file with a lie in its type, its count, or its value.
+fn lies(tiff: &[u8]) -> Vec<Vec<u8>> {
+    let number = |at: usize, length: usize| {
+        tiff[at..at + length].iter().rev().fold(0_usize, |number, &byte| number << 8 | usize::from(byte))
+    };
+    let (mut lies, mut directory) = (vec![], number(4, 4));
+    while directory != 0 {
+        let fields = number(directory, 2);
+        for field in (0..fields).map(|i| directory + 2 + 12 * i) {
+            for (at, lie) in
+                [(2, &[0xFF, 0xFF][..]), (4, &[0xFF; 4]), (4, &[0; 4]), (8, &[0xFF; 4]), (8, &[0; 4])]
+            {
+                let mut lying = tiff.to_vec();
+                lying[field + at..field + at + lie.len()].copy_from_slice(lie);
+                lies.push(lying);
+            }
+        }
+        directory = number(directory + 2 + 12 * fields, 4);
+    }
+    lies.extend((1..32).map(|part| tiff[..tiff.len() * part / 32].to_vec()));
+    lies
+}
+
+#[test]
+fn lies_of_a_tiff_file_cost_no_more_than_two_seconds_and_256_mib() {
+    if !cfg!(target_os = "linux") {
+        return skipped("limits of memory are Linux's");
+    }
+    let folder = folder();
+    let container = contain(folder.path(), "a.mtm", "synthetic:400x300");
+    let tiff = folder.path().join("a.tif");
+    succeed(["export", path(&container), "-o", path(&tiff)]);
+    let lies = lies(&std::fs::read(&tiff).unwrap());
+    assert!(lies.len() > 150, "{}", lies.len());
+    let (lying, target) = (folder.path().join("lie.tif"), folder.path().join("lie.mtm"));
+    let mut refused = 0;
+    for (number, lie) in lies.iter().enumerate() {
+        std::fs::write(&lying, lie).unwrap();
+        let (code, said) = ingest_within_limits(&lying, &target);
+        // What nobody reads may say anything.
+        match code {
+            Some(0) => std::fs::remove_file(&target).unwrap(),
+            Some(1) => {
+                refused += 1;
+                assert!(said.contains("lie.tif") && !target.exists(), "lie {number}: {said}");
+            }
+            code => panic!("lie {number}: {code:?}: {said}"),
+        }
+    }
+    assert!(refused > lies.len() / 3, "{refused} of {}", lies.len());
 }
 
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
