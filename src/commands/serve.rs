@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Folder of the Deep Zoom folders that the slides were made from, each under its slide's name: the viewer compares both.
     #[arg(long, env = "MICROTOME_SOURCE_ROOT", value_name = "DIR")]
     source_root: Option<PathBuf>,
-    /// Titles of pages name the slide; without it, the page alone does.
+    /// Titles and addresses of pages name slides; without it, pages alone do, and addresses have pseudonyms.
     #[arg(long, env = "MICROTOME_SHOW_NAMES", value_name = "BOOL", default_value_t = false)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     #[arg(value_parser = BoolishValueParser::new())]

@@ -2,6 +2,7 @@
 //
 //   #at=7112,5588&zoom=0.5&rotation=90&flip=1&compare=b&beside=7020,5611,0.5,91,1&compare=source:a&overlay=/notes/a.geojson
 //   #compare=b&difference=16
+//   #compare=@8ab5474bd64acc1d, where addresses may not name slides
 //
 // What does not make sense is passed over: an address may come from anywhere.
 
@@ -106,5 +107,5 @@ function short(value: number, digits: number): number {
 
 /** Percent-encoded, but for what makes references and paths readable. */
 function escaped(text: string): string {
-  return encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":");
+  return encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%40", "@");
 }

@@ -11,9 +11,14 @@ export function basePath(): string {
   return document.body.dataset.base ?? "";
 }
 
-/** An id in an address: everything encoded but the separators. */
+/** An id or pseudonym in an address: everything encoded but the separators. */
 export function idPath(id: string): string {
-  return id.split("/").map(encodeURIComponent).join("/");
+  return id.split("/").map(encodeURIComponent).join("/").replace(/^%40/, "@");
+}
+
+/** Whether a reference is a pseudonym, as the server makes them. */
+export function isPseudonym(reference: string): boolean {
+  return /^@[0-9a-f]{16}$/.test(reference);
 }
 
 export interface Associated {
@@ -117,25 +122,29 @@ function asText(value: unknown): string {
   return String(value);
 }
 
-/** The slide that a reference names: its id, or `source:` and its id. */
-export async function findSlide(reference: string): Promise<Slide> {
-  if (reference.startsWith(SOURCE)) {
-    return describe(reference, "source", reference.slice(SOURCE.length));
-  }
-  const answer = await fetch(`${basePath()}/slides/${idPath(reference)}`);
+/** The slide that a reference names; `named` says whether it may be called by its name in addresses from now on. */
+export async function findSlide(reference: string, named: boolean): Promise<Slide> {
+  const isSource = reference.startsWith(SOURCE);
+  const id = isSource ? reference.slice(SOURCE.length) : reference;
+  const answer = await fetch(`${basePath()}/slides/${idPath(id)}`);
   if (answer.status === 404) {
-    return describe(reference, "dzi", reference);
+    return describe(reference, id, id);
   }
   const document: unknown = await refused(answer).json();
   const full = isObject(document) && Array.isArray(document.levels) ? (document.levels[0] as unknown) : null;
   if (!isObject(document) || !isObject(full)) {
     throw new Error(`The server does not describe ${reference}.`);
   }
+  const name = typeof document.id === "string" ? document.id : id;
+  const called = !named && typeof document.pseudonym === "string" ? document.pseudonym : id;
+  if (isSource) {
+    return describe(`${SOURCE}${called}`, called, name);
+  }
   const [width, height] = [positive(full.width), positive(full.height)];
   return {
-    reference,
-    name: reference,
-    tiles: `${basePath()}/dzi/${idPath(reference)}_files/`,
+    reference: called,
+    name,
+    tiles: `${basePath()}/dzi/${idPath(called)}_files/`,
     format: "jpg",
     version: typeof document.version === "string" ? document.version : null,
     width,
@@ -148,9 +157,10 @@ export async function findSlide(reference: string): Promise<Slide> {
   };
 }
 
-/** A slide as its Deep Zoom descriptor has it, which knows no micrometres. */
-async function describe(reference: string, route: "dzi" | "source", id: string): Promise<Slide> {
-  const address = `${basePath()}/${route}/${idPath(id)}`;
+/** A slide or its source as the Deep Zoom descriptor has it, which knows no micrometres. */
+async function describe(reference: string, called: string, id: string): Promise<Slide> {
+  const route = reference.startsWith(SOURCE) ? "source" : "dzi";
+  const address = `${basePath()}/${route}/${idPath(called)}`;
   const answer = await request(`${address}.dzi`);
   const xml = new DOMParser().parseFromString(await answer.text(), "application/xml");
   const image = xml.querySelector("Image");

@@ -1,7 +1,7 @@
 // The section of comparison: which slides are beside the page's own, whether they move together, and their difference.
 
 import { type Beside, MAX_PANES } from "./address";
-import { findSlide, listSlides } from "./catalog";
+import { findSlide, isPseudonym, listSlides } from "./catalog";
 import { button, element, make, reason } from "./page";
 import type { Slide } from "./slide";
 import type { Stage } from "./stage";
@@ -17,6 +17,8 @@ export class ComparePanel {
   private showsDifference = false;
   private pause: ReturnType<typeof setTimeout> | undefined;
   private search = new AbortController();
+  /** Whether addresses may name slides: if they do name the page's own. */
+  private readonly named: boolean;
 
   /** `source` says whether the server has the folder that the slide was made from; `changed` is called after each change. */
   constructor(
@@ -27,6 +29,7 @@ export class ComparePanel {
     private readonly complain: (text: string) => void,
   ) {
     this.slides = [own];
+    this.named = !isPseudonym(own.reference);
     element("compare-source").hidden = !source;
     element("compare-source").addEventListener("click", () => void this.add([`source:${own.reference}`]));
     element("compare-search").addEventListener("input", () => {
@@ -74,7 +77,7 @@ export class ComparePanel {
     const list = element("compare-offers");
     try {
       const { slides, total } = await listSlides(wanted, 0, OFFERED, this.search.signal);
-      const others = slides.filter(({ id }) => !this.slides.some(({ reference }) => reference === id));
+      const others = slides.filter(({ id }) => !this.slides.some(({ name }) => name === id));
       const rows = others.map(({ id }) => {
         const row = make("li");
         row.append(button(id, () => void this.add([id])));
@@ -101,7 +104,7 @@ export class ComparePanel {
 
   private async add(references: readonly string[], found: (slide: Slide, index: number) => void = () => undefined): Promise<void> {
     try {
-      const slides = (await Promise.all(references.map(findSlide))).map((slide) => this.measured(slide));
+      const slides = (await Promise.all(references.map((reference) => findSlide(reference, this.named)))).map((slide) => this.measured(slide));
       slides.forEach(found);
       this.use([...this.slides, ...slides].slice(0, MAX_PANES));
     } catch (error) {

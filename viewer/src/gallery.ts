@@ -1,5 +1,6 @@
-// The gallery: slides as pictures, found by name. One page of them at a time, however many there are; search and page stand in
-// the address, so that going back finds them again.
+// The gallery: slides as pictures, found by name. One page of them at a time, however many there are. Going back finds search
+// and page again: the page stands in the address, and so does what is searched for if addresses may name slides. Else it is
+// kept by the browser's window.
 
 import { basePath, idPath, listSlides, type Listed } from "./catalog";
 import { element, make, reason } from "./page";
@@ -9,25 +10,27 @@ const PER_PAGE = 60;
 const PAUSE = 200;
 
 const search = element<HTMLInputElement>("search");
+const named = document.body.dataset.named === "true";
 let page = 0;
 let pause: ReturnType<typeof setTimeout> | undefined;
 let request = new AbortController();
 
 function readAddress(): void {
   const fields = new URLSearchParams(location.search);
-  search.value = fields.get("search") ?? "";
+  const kept = history.state as { search?: string } | null;
+  search.value = fields.get("search") ?? kept?.search ?? "";
   page = Math.max(0, Math.floor(Number(fields.get("page") ?? 1) - 1) || 0);
 }
 
 function writeAddress(): void {
   const fields = new URLSearchParams();
-  if (search.value) {
+  if (search.value && named) {
     fields.set("search", search.value);
   }
   if (page > 0) {
     fields.set("page", String(page + 1));
   }
-  history.replaceState(null, "", fields.size > 0 ? `?${fields}` : location.pathname);
+  history.replaceState({ search: search.value }, "", fields.size > 0 ? `?${fields}` : location.pathname);
 }
 
 async function show(): Promise<void> {

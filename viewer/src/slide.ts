@@ -5,7 +5,10 @@
 export type Pair = readonly [number, number];
 
 export interface Slide {
-  /** Names the slide in addresses of this page: its id, or `source:` and its id for the folder it was made from. */
+  /**
+   * Names the slide in addresses: its id or, where these may not name slides, its pseudonym; `source:` and one of them for the
+   * folder it was made from.
+   */
   readonly reference: string;
   readonly name: string;
   /** Address of the tiles, up to the Deep Zoom level. */

@@ -26,14 +26,14 @@ const BAR_WIDTH = 160;
 const REST = 250;
 
 /** What the server writes into the page. */
-interface PageInfo extends Omit<Slide, "reference" | "name" | "format"> {
+interface PageInfo extends Omit<Slide, "name" | "format"> {
   readonly id: string;
   /** The server has the folder that this slide was made from. */
   readonly source: boolean;
 }
 
 const info = JSON.parse(element("slide-info").textContent ?? "") as PageInfo;
-const own: Slide = { ...info, reference: info.id, name: info.id, format: "jpg", mpp: micrometres(info.mpp) };
+const own: Slide = { ...info, name: info.id, format: "jpg", mpp: micrometres(info.mpp) };
 
 const overlay = new Overlay();
 const stage = new Stage(element("stage"), {

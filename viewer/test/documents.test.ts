@@ -10,13 +10,14 @@ describe("address", () => {
       compare: [
         { reference: "case/b c", view: { x: -3, y: 5600.5, zoom: 0.25, rotation: 28, flip: false } },
         { reference: "source:a&b", view: null },
+        { reference: "@8b5ccd4cea0f5c02", view: null },
       ],
       difference: 16,
       overlay: "/notes/a.geojson",
     };
     const text = formatAddress(address);
     expect(text).toBe(
-      "#at=7112.5,5588&zoom=0.5&rotation=27.5&flip=1&compare=case/b%20c&beside=-3,5600.5,0.25,28,0&compare=source:a%26b&difference=16&overlay=/notes/a.geojson",
+      "#at=7112.5,5588&zoom=0.5&rotation=27.5&flip=1&compare=case/b%20c&beside=-3,5600.5,0.25,28,0&compare=source:a%26b&compare=@8b5ccd4cea0f5c02&difference=16&overlay=/notes/a.geojson",
     );
     expect(parseAddress(text)).toEqual(address);
   });

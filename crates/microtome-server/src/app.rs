@@ -17,6 +17,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::protocols::dicomweb::Dicomweb;
+use crate::pseudonym::Pseudonyms;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -32,8 +33,9 @@ pub(crate) struct App {
     /// Whether labels and macros are given out.
     pub(crate) serve_labels: bool,
     pub(crate) sources: Sources,
-    /// Titles of pages may name the slide.
+    /// Titles and addresses of pages may name the slide.
     pub(crate) show_names: bool,
+    pub(crate) pseudonyms: Pseudonyms,
     access: Access,
     pub(crate) dicomweb: Dicomweb,
     base_url: BaseUrl,
@@ -53,6 +55,7 @@ impl App {
             serve_labels: config.serve_labels,
             sources: Sources::new(config.source_root.clone()),
             show_names: config.show_names,
+            pseudonyms: Pseudonyms::new(config.slides_root.clone()),
             access: Access::new(&config.access)?,
             dicomweb: Dicomweb::new(config),
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
@@ -63,6 +66,19 @@ impl App {
     /// Lets a request in, with what it may see, or gives the answer to it.
     pub(crate) async fn admit(&self, request: &mut Request) -> Result<(), Response> {
         self.access.admit(request, &self.base_url).await
+    }
+
+    /// Makes a request for a slide by its pseudonym one by its name, on which the pseudonym is noted. Another service that let
+    /// in the one is asked about the other: a pseudonym opens nothing.
+    pub(crate) async fn unveil(&self, request: Request) -> Result<Request, Failure> {
+        let Some((uri, pseudonym)) = self.pseudonyms.resolve(request.uri()).await? else {
+            return Ok(request);
+        };
+        let (mut parts, body) = request.into_parts();
+        parts.uri = uri;
+        self.access.confirm(&parts, &self.base_url).await?;
+        parts.extensions.insert(pseudonym);
+        Ok(Request::from_parts(parts, body))
     }
 
     /// The slide that a request asks for. The one way to a slide: who may see which is decided here. One that a request may not

@@ -198,7 +198,7 @@ async fn pages_and_lists_are_there() {
 
 #[tokio::test]
 async fn pages_below_a_path_of_a_proxy_ask_below_it() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with(|config| config.show_names = true);
     for (address, parts) in [
         ("/", &[r#"data-base="/wsi""#, r#"src="/wsi/assets/gallery.js?v="#][..]),
         (

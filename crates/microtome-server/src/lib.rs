@@ -38,6 +38,9 @@ mod pipeline;
 mod pipeline_tests;
 mod prefetch;
 mod protocols;
+mod pseudonym;
+#[cfg(test)]
+mod pseudonym_tests;
 mod query;
 mod queue;
 mod request_body;
@@ -49,6 +52,7 @@ mod slide_api;
 mod slide_id;
 mod source_folder;
 mod stalled;
+mod survey;
 mod tile_cache;
 mod tls;
 

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use microtome_slide::deepzoom;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::assets;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
+use crate::pseudonym::Pseudonym;
 use crate::response::{momentary, short_version};
-use crate::slide_id::SlideId;
+use crate::slide_id::{ESCAPED, SlideId};
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -25,11 +27,16 @@ const HTML: &str = "text/html; charset=utf-8";
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
+/// What references may hold in addresses: what names may, and the sign of pseudonyms.
+const ADDRESS: &AsciiSet = &ESCAPED.remove(b'@');
+
 /// What the viewer's script is told about its slide.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SlideInfo<'a> {
     id: &'a str,
+    /// What the slide is called in addresses: its id, or its pseudonym.
+    reference: String,
     /// Address of the tiles, up to the level.
     tiles: String,
     version: &'a str,
@@ -73,6 +80,7 @@ pub(crate) async fn gallery(State(app): State<Arc<App>>, request: Request) -> Re
         ("style", asset(&base, "/assets/pages.css")),
         ("script", asset(&base, "/assets/gallery.js")),
         ("base", escape_html(&base)),
+        ("named", app.show_names.to_string()),
     ];
     page(&fill(include_str!("../assets/gallery.html"), &values))
 }
@@ -83,11 +91,22 @@ pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Res
     let id = SlideId::from_raw_path(request.uri.path().strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
     let open = app.slide(&request, &id).await?;
     let base = app.base_path(&request);
+    let reference = if app.show_names {
+        id.to_string()
+    } else {
+        let pseudonym = app.pseudonyms.give(&open);
+        // By its name, or by the pseudonym of what was there before.
+        let named = request.extensions.get() != Some(&pseudonym);
+        if named && is_for_a_window(&request.method, &request.headers) {
+            return Ok(without_a_name(&base, pseudonym, request.uri.query()));
+        }
+        pseudonym.to_string()
+    };
     let source = app.sources.has(&id).await;
-    let info = slide_info(&open, &base, source).ok_or(Error::NoSuchTile)?;
+    let info = slide_info(&open, reference, &base, source).ok_or(Error::NoSuchTile)?;
     let name = escape_html(id.as_str());
     let values = [
-        // Titles go into histories, lists of windows and shared screens: the name does only if it may.
+        // Titles and addresses go into histories, lists of windows and shared screens: the name does only if it may.
         ("title", if app.show_names { format!("{name} - Microtome") } else { "Microtome".to_owned() }),
         ("name", name),
         ("style", asset(&base, "/assets/pages.css")),
@@ -99,18 +118,30 @@ pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Res
     Ok(page(&fill(include_str!("../assets/viewer.html"), &values)))
 }
 
+/// The way to the page of a slide by an address that does not name it: the one that browsers show and remember.
+fn without_a_name(base: &str, pseudonym: Pseudonym, query: Option<&str>) -> Response {
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let mut response = momentary(HTML, "");
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(location) = HeaderValue::try_from(format!("{base}/viewer/{pseudonym}{query}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
 /// The address of an asset as it stands in a page of a server that is mounted below `base`.
 fn asset(base: &str, path: &str) -> String {
     escape_html(&format!("{base}{}", assets::address(path)))
 }
 
 /// What the viewer needs to know, or `None` for a slide without levels.
-fn slide_info<'a>(open: &'a OpenSlide, base: &str, source: bool) -> Option<SlideInfo<'a>> {
+fn slide_info<'a>(open: &'a OpenSlide, reference: String, base: &str, source: bool) -> Option<SlideInfo<'a>> {
     let full = open.slide.levels().first()?;
     let metadata = open.slide.metadata();
     Some(SlideInfo {
         id: open.id.as_str(),
-        tiles: format!("{base}/dzi/{}_files/", open.id.url_path()),
+        tiles: format!("{base}/dzi/{}_files/", utf8_percent_encode(&reference, ADDRESS)),
+        reference,
         version: short_version(&open.content_id),
         width: full.width,
         height: full.height,
@@ -198,6 +229,7 @@ mod tests {
     fn a_script_cannot_be_ended_by_a_name() {
         let info = SlideInfo {
             id: HOSTILE,
+            reference: HOSTILE.to_owned(),
             tiles: String::new(),
             version: "",
             width: 1,
@@ -233,7 +265,7 @@ mod tests {
     fn templates_and_values_have_the_same_names() {
         let viewer: HashSet<_> = ["title", "name", "style", "openseadragon", "script", "base", "info"].into();
         for (template, names) in [
-            (include_str!("../assets/gallery.html"), HashSet::from(["style", "script", "base"])),
+            (include_str!("../assets/gallery.html"), HashSet::from(["style", "script", "base", "named"])),
             (include_str!("../assets/viewer.html"), viewer),
             (include_str!("../assets/failure.html"), HashSet::from(["style", "base", "status", "message"])),
         ] {

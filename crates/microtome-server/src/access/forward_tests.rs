@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::access::client::{self, Client};
 use crate::access::jwt::JwtConfig;
 use crate::access::secret::Secret;
-use crate::access::tests::Guarded;
+use crate::access::tests::{BROWSER, Guarded};
 
 /// A server that gives every request to a function, and its answer back as it is; an empty one never.
 struct Service {
@@ -108,6 +108,28 @@ async fn the_service_decides_and_its_refusal_goes_to_the_client() {
     assert_eq!(guarded.status("/healthz", &[]).await, 200);
     assert_eq!(guarded.status("/assets/viewer.js", &[]).await, 200);
     assert_eq!(service.asked(), asked, "open addresses are nobody's business");
+}
+
+#[tokio::test]
+async fn a_pseudonym_opens_what_the_name_does_and_shows_it_to_no_stranger() {
+    // Ann may see pages, but no slide of a case.
+    let service = Service::start(|head| match head.contains("x-forwarded-uri: /viewer/case/") {
+        true => answer("403 Forbidden", "", ""),
+        false => ann_alone(head),
+    })
+    .await;
+    let guarded = service.guarded();
+    let page =
+        guarded.get("/viewer/other", &[ANN, BROWSER]).await.1["location"].to_str().expect("text").to_owned();
+    assert_eq!(guarded.status(&page, &[ANN]).await, 200);
+    let open = Guarded::with(|config| config.slides_root = guarded.root());
+    let hidden =
+        open.get("/viewer/case/a", &[BROWSER]).await.1["location"].to_str().expect("text").to_owned();
+    assert_eq!(guarded.status(&hidden, &[ANN]).await, 404);
+    assert!(service.last().contains("x-forwarded-uri: /viewer/case/a\r"), "{}", service.last());
+    assert_eq!(guarded.get(&hidden, &[ANN]).await, guarded.get("/viewer/@0123456789abcdef", &[ANN]).await);
+    assert_eq!(guarded.status(&hidden, &[]).await, 302);
+    assert!(!service.last().contains("case"), "{}", service.last());
 }
 
 #[tokio::test]

@@ -151,6 +151,20 @@ impl Access {
         Ok(())
     }
 
+    /// Asks again about a request that another service has let in, for its address is another now. All else goes by slides, not
+    /// by addresses.
+    pub(crate) async fn confirm(&self, request: &Parts, base: &BaseUrl) -> Result<(), Failure> {
+        let forward = self.0.as_ref().and_then(|gate| gate.forward.as_ref());
+        let Some(forward) = forward.filter(|_| request.extensions.get::<LetInElsewhere>().is_some()) else {
+            return Ok(());
+        };
+        match Box::pin(forward.ask(request, &base.beyond_doubt(request))).await {
+            Ok(()) => Ok(()),
+            Err(Answer::Said(_)) => Err(Error::NoSuchSlide.into()),
+            Err(Answer::Fault(error)) => Err(error.into()),
+        }
+    }
+
     /// Whether a request may see a slide, be there one or not.
     pub(crate) fn sees(&self, request: &Parts, id: &SlideId) -> bool {
         self.grant(request).is_none_or(|grant| grant.covers(id))
@@ -195,7 +209,10 @@ impl Gate {
         if let Some(forward) = &self.forward {
             // In a box: else every request would carry the room for it.
             return match Box::pin(forward.ask(request, &base.beyond_doubt(request))).await {
-                Ok(()) => Ok(Grant::everything()),
+                Ok(()) => {
+                    request.extensions.insert(LetInElsewhere);
+                    Ok(Grant::everything())
+                }
                 Err(Answer::Said(response)) => Err(response),
                 Err(Answer::Fault(error)) => Err(Failure::from(error).into_response()),
             };
@@ -275,6 +292,10 @@ impl Gate {
     }
 }
 
+/// On requests that forward authentication let in.
+#[derive(Debug, Clone)]
+struct LetInElsewhere;
+
 /// Why a request is not let in by what it shows.
 #[derive(Debug)]
 enum Refused {
@@ -319,7 +340,8 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs())
 }
 
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+/// Of the parts, one after the other.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(part);

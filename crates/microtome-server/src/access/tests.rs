@@ -24,7 +24,7 @@ const KEY: &str = "a key of the tests";
 const OLD_KEY: &str = "the key before it";
 
 /// A page's request, as browsers make it.
-const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+pub(super) const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
 fn secret(text: &str) -> Secret {
     Secret::read(text).expect("a secret")
@@ -72,6 +72,10 @@ impl Guarded {
             tokio::spawn(app.upkeep());
         }
         Self { root, router: router(app) }
+    }
+
+    pub(super) fn root(&self) -> std::path::PathBuf {
+        self.root.path().to_owned()
     }
 
     async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
@@ -353,6 +357,28 @@ async fn a_browser_gets_a_cookie_of_the_links_scope_and_goes_on_without_it() {
 }
 
 #[tokio::test]
+async fn a_pseudonym_is_no_permission() {
+    let guarded = Guarded::new();
+    let bearer = |scope| format!("Bearer {}", ticket(scope));
+    let (all, one) = (bearer("/"), bearer("case/b"));
+    let (_, headers, _) = guarded.get("/viewer/case/a", &[("authorization", &all), BROWSER]).await;
+    let page = headers["location"].to_str().expect("text");
+    assert_eq!(guarded.status(page, &[("authorization", &all)]).await, 200);
+    let nothing = "/viewer/@0123456789abcdef";
+    for headers in [&[("authorization", &*one)][..], &[]] {
+        let absent = guarded.get(nothing, headers).await;
+        assert_eq!(guarded.get(page, headers).await, absent, "it is as if there were none");
+        assert_eq!(absent.0.as_u16(), if headers.is_empty() { 401 } else { 404 });
+    }
+    let link = format!("{page}?access={}", ticket("case/a"));
+    let (_, _, html) = guarded.get(&link, &[BROWSER]).await;
+    assert!(
+        std::str::from_utf8(&html).expect("text").contains(&format!("0;url={page}\"")),
+        "still without the name"
+    );
+}
+
+#[tokio::test]
 async fn the_token_in_a_pages_address_becomes_a_session_and_is_never_given_out() {
     let guarded = Guarded::new();
     let login = format!("/?token={}", TOKEN.replace(' ', "%20"));
@@ -459,7 +485,7 @@ async fn pages_elsewhere_need_a_credential_of_their_own() {
 
 #[tokio::test]
 async fn without_settings_all_is_as_it_was() {
-    let open = Guarded::with(|_| {});
+    let open = Guarded::with(|config| config.show_names = true);
     for address in ["/slides", "/metrics", "/", "/viewer/case/a", "/tiles/other/9/0_0.jpg?access=x&token=y"] {
         let (status, headers, _) = open.get(address, &[BROWSER]).await;
         assert_eq!(status, StatusCode::OK, "{address}");

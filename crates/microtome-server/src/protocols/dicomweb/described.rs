@@ -12,11 +12,12 @@ use microtome_dicom::dataset::{Dataset, Value};
 use microtome_dicom::{Frames, QUALITY, Series};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::index::{Index, is_shown};
+use super::index::{Entry, index, is_shown};
 use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
 use crate::error::{Error, Failure};
+use crate::survey::Survey;
 
 /// Series that are kept: some 50 KB each.
 const MOST_SERIES: u64 = 256;
@@ -36,7 +37,7 @@ pub(crate) struct Described {
 
 /// What DICOMweb keeps.
 pub(crate) struct Dicomweb {
-    pub(crate) index: Index,
+    pub(crate) index: Survey<Entry>,
     with_labels: bool,
     series: moka::sync::Cache<u64, Arc<Series>>,
     /// By the opening of a slide and the place of the instance in its series.
@@ -52,7 +53,7 @@ impl Dicomweb {
             BYTES_OF_ONE.saturating_add(u32::try_from(bytes_of(&described.dataset)).unwrap_or(u32::MAX))
         };
         Self {
-            index: Index::new(config.slides_root.clone(), config.serve_labels),
+            index: index(config.slides_root.clone(), config.serve_labels),
             with_labels: config.serve_labels,
             series: moka::sync::Cache::new(MOST_SERIES),
             described: moka::future::Cache::builder().weigher(weigh).max_capacity(MOST_BYTES).build(),

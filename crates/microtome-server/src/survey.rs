@@ -1,0 +1,175 @@
+//! What is known of every container below the root by something that lies in it: looked up in all of them once, and again in
+//! those that are new or changed.
+//!
+//! That is done on a blocking thread when the first request comes that needs it, one container after the other, and what was
+//! found is kept for as long as the file stays the same. Not here: who may see what.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::catalog::{FileIdentity, locate};
+use crate::error::Error;
+use crate::listing;
+use crate::slide_id::SlideId;
+
+/// Slides that are found, at most. Further ones are served, but not found by what is in them.
+const MOST_SLIDES: usize = 50_000;
+/// How long a survey is good, at least; and in multiples of the time that it took to make.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+const GOOD_FOR_TIMES: u32 = 20;
+/// Longest wait for a survey that is being made, when there is an older one and when there is none.
+const WAIT_WITH: Duration = Duration::from_secs(2);
+const WAIT_WITHOUT: Duration = Duration::from_secs(20);
+
+/// Looks something up in the container at a path; `None` for one that cannot be opened.
+type Read<T> = dyn Fn(&Path, &SlideId) -> Option<T> + Send + Sync;
+
+/// What was found in all containers, at some time.
+#[derive(Debug)]
+pub(crate) struct Known<T> {
+    /// In their order.
+    pub(crate) entries: Vec<Arc<T>>,
+    files: HashMap<SlideId, (FileIdentity, Option<Arc<T>>)>,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), files: HashMap::new() }
+    }
+}
+
+struct Made<T> {
+    known: Arc<Known<T>>,
+    at: Instant,
+    took: Duration,
+}
+
+impl<T> Made<T> {
+    fn is_good(&self) -> bool {
+        self.at.elapsed() < GOOD_FOR.max(self.took * GOOD_FOR_TIMES)
+    }
+}
+
+/// The survey of one kind of facts.
+pub(crate) struct Survey<T> {
+    root: PathBuf,
+    read: Arc<Read<T>>,
+    latest: Arc<RwLock<Option<Made<T>>>>,
+    making: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<T: Ord + Send + Sync + 'static> Survey<T> {
+    /// Of all containers below `root`; `read` blocks.
+    pub(crate) fn new(
+        root: PathBuf,
+        read: impl Fn(&Path, &SlideId) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        Self { root, read: Arc::new(read), latest: Arc::default(), making: Arc::default() }
+    }
+
+    /// All slides: as of some seconds ago at most, or older while that takes longer than anybody waits.
+    pub(crate) async fn known(&self) -> Result<Arc<Known<T>>, Error> {
+        let (known, is_good) = self.latest();
+        let wait = match (known.is_some(), is_good) {
+            (_, true) => Duration::ZERO,
+            (true, false) => WAIT_WITH,
+            (false, false) => WAIT_WITHOUT,
+        };
+        if !wait.is_zero()
+            && let Ok(outcome) = tokio::time::timeout(wait, self.refresh()).await
+        {
+            outcome?;
+        }
+        self.latest().0.ok_or(Error::Overloaded)
+    }
+
+    /// What was found last, if anything was, and whether it still holds.
+    fn latest(&self) -> (Option<Arc<Known<T>>>, bool) {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        (latest.as_ref().map(|made| Arc::clone(&made.known)), latest.as_ref().is_some_and(Made::is_good))
+    }
+
+    /// Makes it anew, unless somebody just did. It goes on being made when nobody waits any more.
+    async fn refresh(&self) -> Result<(), Error> {
+        let making = Arc::clone(&self.making).lock_owned().await;
+        let (old, is_good) = self.latest();
+        if is_good {
+            return Ok(());
+        }
+        let (root, read, latest) = (self.root.clone(), Arc::clone(&self.read), Arc::clone(&self.latest));
+        let made = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let known = Arc::new(make(&root, &*read, old.as_deref())?);
+            let made = Made { known, at: Instant::now(), took: begun.elapsed() };
+            *latest.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            drop(making);
+            Ok(())
+        });
+        made.await.unwrap_or(Err(Error::WorkerLost("survey of the slides")))
+    }
+}
+
+fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<Known<T>, Error> {
+    let mut files = HashMap::new();
+    let slides = listing::list(root)?;
+    if slides.len() > MOST_SLIDES {
+        tracing::warn!(
+            slides = slides.len(),
+            most = MOST_SLIDES,
+            "not all slides are found by what is in them"
+        );
+    }
+    for (id, _bytes) in slides.into_iter().take(MOST_SLIDES) {
+        let Ok(Some((target, identity))) = locate(root, &id.file_below(root)) else { continue };
+        let entry = match old.and_then(|old| old.files.get(&id)) {
+            Some((same, entry)) if *same == identity => entry.clone(),
+            _ => read(&target, &id).map(Arc::new),
+        };
+        files.insert(id, (identity, entry));
+    }
+    let mut entries: Vec<_> = files.values().filter_map(|(_, entry)| entry.clone()).collect();
+    entries.sort();
+    Ok(Known { entries, files })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_container_is_read_once_and_again_when_it_is_another() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write = |name: &str, bytes: &[u8]| {
+            std::fs::write(folder.path().join(format!("{name}.mtm")), bytes).expect("a file");
+        };
+        write("a", b"2");
+        write("b", b"1");
+        write("c", b"");
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reads);
+        let survey = Survey::new(folder.path().to_owned(), move |path, id| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Some((*std::fs::read(path).ok()?.first()?, id.clone()))
+        });
+        let known = async || {
+            let known = survey.known().await.expect("a survey");
+            known.entries.iter().map(|entry| (entry.0, entry.1.to_string())).collect::<Vec<_>>()
+        };
+        let outdate = || {
+            let mut latest = survey.latest.write().expect("the latest");
+            latest.as_mut().expect("one was made").at -= GOOD_FOR * 2;
+        };
+        assert_eq!(known().await, [(b'1', "b".to_owned()), (b'2', "a".to_owned())]);
+        assert_eq!((known().await.len(), reads.load(Ordering::Relaxed)), (2, 3));
+        outdate();
+        assert_eq!((known().await.len(), reads.load(Ordering::Relaxed)), (2, 3), "nothing has changed");
+        write("b", b"345");
+        outdate();
+        assert_eq!(known().await, [(b'2', "a".to_owned()), (b'3', "b".to_owned())]);
+        assert_eq!(reads.load(Ordering::Relaxed), 4);
+    }
+}
