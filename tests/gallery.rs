@@ -61,6 +61,12 @@ fn neither_titles_nor_addresses_say_whose_slides_they_are() {
     browser.run("document.querySelector('#slides a').click()");
     browser.wait_until("document.body.dataset.ready === 'true'");
     assert_eq!(browser.evaluate("document.querySelector('h1').textContent"), "Muller Hans", "the page does");
+    let came_by = "performance.getEntriesByType('navigation')[0].redirectCount + performance.getEntriesByType('navigation')[0].name";
+    let came_by = browser.evaluate(came_by);
+    assert!(
+        came_by.as_str().unwrap().starts_with("0http"),
+        "straight, so that no history has the name: {came_by}"
+    );
     tells_nothing("the viewer");
     // Comparing writes what is compared into the address.
     browser.press("k");

@@ -16,11 +16,6 @@ export function idPath(id: string): string {
   return id.split("/").map(encodeURIComponent).join("/").replace(/^%40/, "@");
 }
 
-/** Whether a reference is a pseudonym, as the server makes them. */
-export function isPseudonym(reference: string): boolean {
-  return /^@[0-9a-f]{16}$/.test(reference);
-}
-
 export interface Associated {
   readonly name: string;
   readonly url: string;
@@ -120,6 +115,12 @@ function asText(value: unknown): string {
       .join("\n");
   }
   return String(value);
+}
+
+/** What stands for a slide's id in addresses, if the server tells. */
+export async function pseudonymOf(id: string): Promise<string | null> {
+  const document: unknown = await (await request(`${basePath()}/slides/${idPath(id)}`)).json();
+  return isObject(document) && typeof document.pseudonym === "string" ? document.pseudonym : null;
 }
 
 /** The slide that a reference names; `named` says whether it may be called by its name in addresses from now on. */

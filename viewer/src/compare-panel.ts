@@ -1,7 +1,7 @@
 // The section of comparison: which slides are beside the page's own, whether they move together, and their difference.
 
 import { type Beside, MAX_PANES } from "./address";
-import { findSlide, isPseudonym, listSlides } from "./catalog";
+import { findSlide, listSlides } from "./catalog";
 import { button, element, make, reason } from "./page";
 import type { Slide } from "./slide";
 import type { Stage } from "./stage";
@@ -17,19 +17,19 @@ export class ComparePanel {
   private showsDifference = false;
   private pause: ReturnType<typeof setTimeout> | undefined;
   private search = new AbortController();
-  /** Whether addresses may name slides: if they do name the page's own. */
-  private readonly named: boolean;
-
-  /** `source` says whether the server has the folder that the slide was made from; `changed` is called after each change. */
+  /**
+   * `source` says whether the server has the folder that the slide was made from, `named` whether addresses may name slides;
+   * `changed` is called after each change.
+   */
   constructor(
     private readonly stage: Stage,
     private readonly own: Slide,
     source: boolean,
+    private readonly named: boolean,
     private readonly changed: () => void,
     private readonly complain: (text: string) => void,
   ) {
     this.slides = [own];
-    this.named = !isPseudonym(own.reference);
     element("compare-source").hidden = !source;
     element("compare-source").addEventListener("click", () => void this.add([`source:${own.reference}`]));
     element("compare-search").addEventListener("input", () => {

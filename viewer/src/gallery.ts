@@ -2,7 +2,7 @@
 // and page again: the page stands in the address, and so does what is searched for if addresses may name slides. Else it is
 // kept by the browser's window.
 
-import { basePath, idPath, listSlides, type Listed } from "./catalog";
+import { basePath, idPath, listSlides, pseudonymOf, type Listed } from "./catalog";
 import { element, make, reason } from "./page";
 
 const PER_PAGE = 60;
@@ -77,7 +77,31 @@ function card(slide: Listed): HTMLElement {
   const name = make("span", folders.pop(), { class: "name" });
   link.append(picture, name, make("span", [folders.join("/"), sizeText(slide.bytes)].filter(Boolean).join(" · "), { class: "detail" }));
   item.append(link);
+  if (!named) {
+    hideName(link, slide.id);
+  }
   return item;
+}
+
+/**
+ * Makes a link one by the slide's pseudonym before it is followed: also an address that only leads on is remembered by browsers.
+ * Where there is no time for it, the server leads on.
+ */
+function hideName(link: HTMLAnchorElement, id: string): void {
+  let hidden: Promise<void> | null = null;
+  const hide = () =>
+    (hidden ??= pseudonymOf(id).then(
+      (pseudonym) => void (pseudonym && (link.href = `${basePath()}/viewer/${pseudonym}`)),
+      () => undefined,
+    ));
+  ["pointerenter", "pointerdown", "focus"].forEach((event) => link.addEventListener(event, () => void hide()));
+  link.addEventListener("click", (event) => {
+    const opensHere = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+    if (opensHere) {
+      event.preventDefault();
+      void hide().then(() => location.assign(link.href));
+    }
+  });
 }
 
 /** The server's thumbnail; if it makes none, the largest level of Deep Zoom that is at most 256 px. */

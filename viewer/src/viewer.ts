@@ -28,6 +28,8 @@ const REST = 250;
 /** What the server writes into the page. */
 interface PageInfo extends Omit<Slide, "name" | "format"> {
   readonly id: string;
+  /** Addresses may name slides. */
+  readonly named: boolean;
   /** The server has the folder that this slide was made from. */
   readonly source: boolean;
 }
@@ -84,7 +86,7 @@ const overlayPanel = new OverlayPanel(overlay, () => {
 
 stage.open([own], false);
 window.viewer = stage.active.viewer;
-const comparePanel = new ComparePanel(stage, own, info.source, () => {
+const comparePanel = new ComparePanel(stage, own, info.source, info.named, () => {
   window.viewer = (stage.panes[0] as Pane).viewer;
   useTone();
   showView();

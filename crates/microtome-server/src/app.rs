@@ -17,7 +17,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::protocols::dicomweb::Dicomweb;
-use crate::pseudonym::Pseudonyms;
+use crate::pseudonym::{Pseudonym, Pseudonyms};
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -68,26 +68,25 @@ impl App {
         self.access.admit(request, &self.base_url).await
     }
 
-    /// Makes a request for a slide by its pseudonym one by its name, on which the pseudonym is noted. Another service that let
-    /// in the one is asked about the other: a pseudonym opens nothing.
-    pub(crate) async fn unveil(&self, request: Request) -> Result<Request, Failure> {
-        let Some((uri, pseudonym)) = self.pseudonyms.resolve(request.uri()).await? else {
-            return Ok(request);
-        };
-        let (mut parts, body) = request.into_parts();
-        parts.uri = uri;
-        self.access.confirm(&parts, &self.base_url).await?;
-        parts.extensions.insert(pseudonym);
-        Ok(Request::from_parts(parts, body))
+    /// The slide that a request asks for, by its name or by its pseudonym. The one way to a slide: who may see which is decided
+    /// here. One that a request may not see is absent, and nobody has looked whether it is there.
+    pub(crate) async fn slide(&self, request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+        match Pseudonym::read(id.as_str()) {
+            // In a box: else every request would carry the room for it.
+            Some(pseudonym) => Box::pin(self.slide_of(request, pseudonym)).await,
+            None if self.may_see(request, id) => self.catalog.slide(id).await,
+            None => Err(Error::NoSuchSlide.into()),
+        }
     }
 
-    /// The slide that a request asks for. The one way to a slide: who may see which is decided here. One that a request may not
-    /// see is absent, and nobody has looked whether it is there.
-    pub(crate) async fn slide(&self, request: &Parts, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        match self.may_see(request, id) {
-            true => self.catalog.slide(id).await,
-            false => Err(Error::NoSuchSlide.into()),
-        }
+    async fn slide_of(&self, request: &Parts, pseudonym: Pseudonym) -> Result<Arc<OpenSlide>, Failure> {
+        let found = self.pseudonyms.find(pseudonym, |id| self.may_see(request, id)).await?;
+        let id = found.ok_or(Error::NoSuchSlide)?;
+        // Another service that let in the pseudonym is asked about the name: a pseudonym opens nothing.
+        self.access.confirm(request, || pseudonym.unveiled(&request.uri, &id), &self.base_url).await?;
+        let open = self.catalog.slide(&id).await?;
+        // Else it is what has come in its place.
+        if open.pseudonym == pseudonym { Ok(open) } else { Err(Error::NoSuchSlide.into()) }
     }
 
     /// Whether a request may see a slide: what [`Self::slide`] asks, for lists of slides that are not opened.

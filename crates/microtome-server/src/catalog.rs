@@ -14,6 +14,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use crate::error::{Error, Failure};
+use crate::pseudonym::Pseudonym;
 use crate::slide_id::SlideId;
 
 /// Slides kept open: each costs a file descriptor and its metadata. A quarter of the 1024 descriptors that most systems
@@ -32,6 +33,8 @@ pub(crate) struct OpenSlide {
     pub(crate) slide: Slide,
     /// What the file's header says. It names versions to clients; what is kept of a slide goes by `instance`.
     pub(crate) content_id: Arc<str>,
+    /// What may stand for its name.
+    pub(crate) pseudonym: Pseudonym,
     /// Different for each opening, whatever the file says.
     pub(crate) instance: u64,
     file: PathBuf,
@@ -151,8 +154,9 @@ fn open(
     match Slide::open_with(&target, caches) {
         Ok(slide) => {
             let slide = if times { slide.timed() } else { slide };
-            let content_id = slide.content_id().to_string().into();
+            let content_id: Arc<str> = slide.content_id().to_string().into();
             Ok(Arc::new(OpenSlide {
+                pseudonym: Pseudonym::new(&id, &content_id),
                 id,
                 slide,
                 content_id,

@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::access::Grant;
 use crate::error::Error;
+use crate::pseudonym::Pseudonym;
 use crate::query::Query;
 use crate::slide_id::{EXTENSION, SlideId};
 
@@ -225,6 +226,10 @@ fn add(
             continue;
         };
         let Ok(id) = SlideId::from_path(&format!("{prefix}{stem}")) else { continue };
+        if Pseudonym::read(id.as_str()).is_some() {
+            tracing::debug!(slide = %id, "left out of the list of slides: its name is taken for a pseudonym; rename the file");
+            continue;
+        }
         if let Some(bytes) = file_bytes(root, &item, kind.is_symlink()) {
             found.push((id, bytes));
         }

@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use microtome_slide::deepzoom;
-use percent_encoding::{AsciiSet, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
 use crate::app::App;
@@ -27,14 +27,13 @@ const HTML: &str = "text/html; charset=utf-8";
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
-/// What references may hold in addresses: what names may, and the sign of pseudonyms.
-const ADDRESS: &AsciiSet = &ESCAPED.remove(b'@');
-
 /// What the viewer's script is told about its slide.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SlideInfo<'a> {
     id: &'a str,
+    /// Whether addresses may name slides.
+    named: bool,
     /// What the slide is called in addresses: its id, or its pseudonym.
     reference: String,
     /// Address of the tiles, up to the level.
@@ -91,20 +90,13 @@ pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Res
     let id = SlideId::from_raw_path(request.uri.path().strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
     let open = app.slide(&request, &id).await?;
     let base = app.base_path(&request);
-    let reference = if app.show_names {
-        id.to_string()
-    } else {
-        let pseudonym = app.pseudonyms.give(&open);
-        // By its name, or by the pseudonym of what was there before.
-        let named = request.extensions.get() != Some(&pseudonym);
-        if named && is_for_a_window(&request.method, &request.headers) {
-            return Ok(without_a_name(&base, pseudonym, request.uri.query()));
-        }
-        pseudonym.to_string()
-    };
-    let source = app.sources.has(&id).await;
-    let info = slide_info(&open, reference, &base, source).ok_or(Error::NoSuchTile)?;
-    let name = escape_html(id.as_str());
+    app.pseudonyms.remember(open.pseudonym, &open.id);
+    if !app.show_names && id == open.id && is_for_a_window(&request.method, &request.headers) {
+        return Ok(without_a_name(&base, open.pseudonym, request.uri.query()));
+    }
+    let source = app.sources.has(&open.id).await;
+    let info = slide_info(&open, app.show_names, &base, source).ok_or(Error::NoSuchTile)?;
+    let name = escape_html(open.id.as_str());
     let values = [
         // Titles and addresses go into histories, lists of windows and shared screens: the name does only if it may.
         ("title", if app.show_names { format!("{name} - Microtome") } else { "Microtome".to_owned() }),
@@ -123,6 +115,7 @@ fn without_a_name(base: &str, pseudonym: Pseudonym, query: Option<&str>) -> Resp
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let mut response = momentary(HTML, "");
     *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     if let Ok(location) = HeaderValue::try_from(format!("{base}/viewer/{pseudonym}{query}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -135,13 +128,15 @@ fn asset(base: &str, path: &str) -> String {
 }
 
 /// What the viewer needs to know, or `None` for a slide without levels.
-fn slide_info<'a>(open: &'a OpenSlide, reference: String, base: &str, source: bool) -> Option<SlideInfo<'a>> {
+fn slide_info<'a>(open: &'a OpenSlide, named: bool, base: &str, source: bool) -> Option<SlideInfo<'a>> {
     let full = open.slide.levels().first()?;
     let metadata = open.slide.metadata();
+    let reference = if named { open.id.to_string() } else { open.pseudonym.to_string() };
     Some(SlideInfo {
         id: open.id.as_str(),
-        tiles: format!("{base}/dzi/{}_files/", utf8_percent_encode(&reference, ADDRESS)),
+        tiles: format!("{base}/dzi/{}_files/", utf8_percent_encode(&reference, ESCAPED)),
         reference,
+        named,
         version: short_version(&open.content_id),
         width: full.width,
         height: full.height,
@@ -229,6 +224,7 @@ mod tests {
     fn a_script_cannot_be_ended_by_a_name() {
         let info = SlideInfo {
             id: HOSTILE,
+            named: false,
             reference: HOSTILE.to_owned(),
             tiles: String::new(),
             version: "",

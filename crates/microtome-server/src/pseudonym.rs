@@ -1,5 +1,5 @@
-//! Names for slides that tell nobody whose they are: `@` and 16 hexadecimal digits, in addresses of the viewer's page and of
-//! what it asks for. Names of files often hold those of people, and addresses go into histories, logs, mails and shared screens.
+//! Names for slides that tell nobody whose they are: `@` and 16 hexadecimal digits, in place of a slide's name in any address.
+//! Names of files often hold those of people, and addresses go into histories, logs, mails and shared screens.
 //!
 //! A pseudonym is made of the slide's name and its content id: the name alone could be guessed and tried. It lasts as long
 //! as both do, and is for one slide also where two files have the same content. Not here: who may see what. A pseudonym is
@@ -13,14 +13,9 @@ use axum::http::Uri;
 use microtome_container::reader::Container;
 
 use crate::access::sha256;
-use crate::catalog::OpenSlide;
 use crate::error::Error;
 use crate::slide_id::SlideId;
 use crate::survey::Survey;
-
-/// The first segments of addresses that may have pseudonyms: those whose answers do not repeat their address.
-const ROUTES: [&str; 8] =
-    ["viewer", "slides", "dzi", "source", "thumbnail", "region", "histogram", "associated"];
 
 const DIGITS: usize = 16;
 
@@ -32,16 +27,32 @@ const MOST_REMEMBERED: usize = 10_000;
 pub(crate) struct Pseudonym(u64);
 
 impl Pseudonym {
-    fn new(id: &SlideId, content_id: &str) -> Self {
+    /// That of the slide with this name and this content.
+    pub(crate) fn new(id: &SlideId, content_id: &str) -> Self {
         // The content id has always the same length: no name reaches into it.
         let hash = sha256(&[b"microtome pseudonym\0", content_id.as_bytes(), id.as_str().as_bytes()]);
         let [a, b, c, d, e, f, g, h, ..] = hash;
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
-    /// That of an open slide.
-    pub(crate) fn of(open: &OpenSlide) -> Self {
-        Self::new(&open.id, &open.content_id)
+    /// The pseudonym in place of a slide's name. No slide has a name that could be one.
+    pub(crate) fn read(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix('@')?;
+        let lower = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        let is_one = digits.len() == DIGITS && digits.bytes().all(lower);
+        u64::from_str_radix(digits, 16).ok().filter(|_| is_one).map(Self)
+    }
+
+    /// The address of a request as it is with the name in place of the pseudonym; `None` where this is written in an odd way.
+    pub(crate) fn unveiled(self, address: &Uri, id: &SlideId) -> Option<Uri> {
+        let (plain, path) = (self.to_string(), address.path());
+        let written =
+            [plain.replace('@', "%40"), plain].into_iter().find(|written| path.contains(written))?;
+        let path = path.replacen(&written, &id.url_path(), 1);
+        let query = address.query().map_or_else(String::new, |query| format!("?{query}"));
+        let mut parts = address.clone().into_parts();
+        parts.path_and_query = Some(format!("{path}{query}").try_into().ok()?);
+        Uri::from_parts(parts).ok()
     }
 }
 
@@ -51,33 +62,9 @@ impl std::fmt::Display for Pseudonym {
     }
 }
 
-/// A path that has a pseudonym, and what is before and after it.
-#[derive(Debug, PartialEq, Eq)]
-struct Parts<'a> {
-    before: &'a str,
-    pseudonym: Pseudonym,
-    after: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    /// Those of a still encoded path, if there is a pseudonym where the slide's name is.
-    fn of(path: &'a str) -> Option<Self> {
-        let (route, below) = path.strip_prefix('/')?.split_once('/')?;
-        let digits = below.strip_prefix('@').or_else(|| below.strip_prefix("%40"))?;
-        let (digits, after) = digits.split_at_checked(DIGITS)?;
-        let lower = digits.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
-        let ends = after.is_empty() || after.starts_with(['/', '_', '.']);
-        if !lower || !ends || !ROUTES.contains(&route) {
-            return None;
-        }
-        let pseudonym = Pseudonym(u64::from_str_radix(digits, 16).ok()?);
-        Some(Self { before: &path[..path.len() - below.len()], pseudonym, after })
-    }
-}
-
 /// Which slide has which pseudonym.
 pub(crate) struct Pseudonyms {
-    /// Of slides whose page was opened: they need no survey.
+    /// Of slides that were told of: they need no survey.
     remembered: RwLock<HashMap<Pseudonym, SlideId>>,
     survey: Survey<(Pseudonym, SlideId)>,
 }
@@ -87,41 +74,34 @@ impl Pseudonyms {
         Self { remembered: RwLock::default(), survey: Survey::new(root, read) }
     }
 
-    /// The pseudonym of a slide, which will be found by it from now on.
-    pub(crate) fn give(&self, open: &OpenSlide) -> Pseudonym {
-        let pseudonym = Pseudonym::of(open);
+    /// Sees to it that a slide is found by its pseudonym from now on.
+    pub(crate) fn remember(&self, pseudonym: Pseudonym, id: &SlideId) {
         let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MOST_REMEMBERED {
             remembered.clear();
         }
-        remembered.insert(pseudonym, open.id.clone());
-        pseudonym
+        remembered.insert(pseudonym, id.clone());
     }
 
-    /// The address with a slide's name that is meant by one with a pseudonym, and the pseudonym; `None` for an address
-    /// without, or with one that is no slide's.
+    /// The slide with this pseudonym, if it is there and may be seen. Whether one is there that may not takes as long.
     ///
     /// # Errors
     ///
     /// If the slides can't be looked through.
-    pub(crate) async fn resolve(&self, uri: &Uri) -> Result<Option<(Uri, Pseudonym)>, Error> {
-        let Some(Parts { before, pseudonym, after }) = Parts::of(uri.path()) else { return Ok(None) };
-        let Some(id) = self.find(pseudonym).await? else { return Ok(None) };
-        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = format!("{before}{}{after}{query}", id.url_path()).try_into().ok();
-        Ok(Uri::from_parts(parts).ok().map(|uri| (uri, pseudonym)))
-    }
-
-    async fn find(&self, pseudonym: Pseudonym) -> Result<Option<SlideId>, Error> {
+    pub(crate) async fn find(
+        &self,
+        pseudonym: Pseudonym,
+        sees: impl Fn(&SlideId) -> bool,
+    ) -> Result<Option<SlideId>, Error> {
         let remembered =
             self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&pseudonym).cloned();
-        if remembered.is_some() {
-            return Ok(remembered);
+        if let Some(id) = remembered.filter(&sees) {
+            return Ok(Some(id));
         }
         let known = self.survey.known().await?;
         let at = known.entries.partition_point(|entry| entry.0 < pseudonym);
-        Ok(known.entries.get(at).filter(|entry| entry.0 == pseudonym).map(|entry| entry.1.clone()))
+        let found = known.entries.get(at).filter(|entry| entry.0 == pseudonym).map(|entry| entry.1.clone());
+        Ok(found.filter(sees))
     }
 }
 
@@ -137,36 +117,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pseudonyms_are_where_the_name_of_a_slide_is() {
-        let parts =
-            |path| Parts::of(path).map(|Parts { before, pseudonym, after }| (before, pseudonym.0, after));
-        for (path, before, after) in [
-            ("/viewer/@00000000000000ff", "/viewer/", ""),
-            ("/viewer/%4000000000000000ff", "/viewer/", ""),
-            ("/slides/@00000000000000ff", "/slides/", ""),
-            ("/dzi/@00000000000000ff.dzi", "/dzi/", ".dzi"),
-            ("/dzi/@00000000000000ff_files/9/1_2.jpg", "/dzi/", "_files/9/1_2.jpg"),
-            ("/associated/@00000000000000ff/label", "/associated/", "/label"),
+    fn a_pseudonym_is_a_whole_name() {
+        assert_eq!(Pseudonym::read("@00000000000000ff"), Some(Pseudonym(0xff)));
+        for name in [
+            "",
+            "a",
+            "@",
+            "@00000000000000f",
+            "@00000000000000FF",
+            "@00000000000000ff0",
+            "@+0000000000000ff",
+            "@0000000000000ä00",
+            "@00000000000000ff/b",
+            "case/@00000000000000ff",
+            "@00000000000000ff_2",
         ] {
-            assert_eq!(parts(path), Some((before, 0xff, after)), "{path}");
+            assert_eq!(Pseudonym::read(name), None, "{name}");
         }
-        for path in [
-            "/",
-            "/viewer",
-            "/viewer/",
-            "/viewer/a",
-            "/viewer/@",
-            "/viewer/@00000000000000f",
-            "/viewer/@00000000000000FF",
-            "/viewer/@00000000000000ff0",
-            "/viewer/@+0000000000000ff",
-            "/viewer/@0000000000000ä00",
-            "/viewer/case/@00000000000000ff",
-            "/tiles/@00000000000000ff/9/1_2.jpg",
-            "/iiif/3/@00000000000000ff/info.json",
+    }
+
+    #[test]
+    fn the_name_comes_in_its_place() {
+        let id = SlideId::from_path("case/a b").expect("a name");
+        for (address, unveiled) in [
+            ("/viewer/@00000000000000ff?x=@00000000000000ff", "/viewer/case/a%20b?x=@00000000000000ff"),
+            ("/iiif/3/%4000000000000000ff/info.json", "/iiif/3/case/a%20b/info.json"),
+            ("/dzi/@00000000000000ff_files/9/1_2.jpg", "/dzi/case/a%20b_files/9/1_2.jpg"),
         ] {
-            assert_eq!(parts(path), None, "{path}");
+            let found = Pseudonym(0xff).unveiled(&address.parse().expect("an address"), &id);
+            assert_eq!(found.expect("an address").to_string(), unveiled);
         }
+        let odd = "/viewer/@%3000000000000000ff".parse().expect("an address");
+        assert_eq!(Pseudonym(0xff).unveiled(&odd, &id), None);
     }
 
     #[test]

@@ -71,8 +71,44 @@ async fn what_a_page_asks_for_is_there_by_the_pseudonym_also_after_a_restart() {
     for address in ["/viewer/@0123456789abcdef", "/dzi/@0123456789abcdef.dzi", "/slides/@0123456789abcdef"] {
         assert_eq!(restarted.get(address).await.0, 404, "{address}");
     }
-    // Addresses that answers repeat are by name alone.
-    assert_eq!(restarted.get(&format!("/iiif/3/{pseudonym}/info.json")).await.0, 404);
+    // Answers that repeat their address do so as it was asked for.
+    let (_, _, info) = restarted.get(&format!("/iiif/3/{pseudonym}/info.json")).await;
+    let info: serde_json::Value = serde_json::from_slice(&info).expect("JSON");
+    assert!(info["id"].as_str().expect("an id").ends_with(&format!("/iiif/3/{pseudonym}")), "{info}");
+    assert!(!document.to_string().contains("%20"), "{document}");
+}
+
+#[tokio::test]
+async fn a_pseudonym_is_no_part_of_another_name() {
+    let fixture = Fixture::new();
+    let root = fixture.root.path();
+    std::fs::create_dir(root.join("a")).expect("a folder");
+    for name in ["a", "a/b", "a_2", "scan", "scan.png"] {
+        std::fs::copy(root.join("case 1/a.mtm"), root.join(format!("{name}.mtm"))).expect("a copy");
+    }
+    let a = page_of(&fixture, "/viewer/a").await.replace("/viewer/", "");
+    let scan = page_of(&fixture, "/viewer/scan.png").await.replace("/viewer/", "");
+    for (address, status) in [
+        (format!("/slides/{a}"), 200),
+        (format!("/slides/{a}/b"), 404),
+        (format!("/slides/{a}_2"), 404),
+        (format!("/viewer/{a}/b"), 404),
+        (format!("/slides/{a}/{}", "y".repeat(1100)), 400),
+        (format!("/associated/{a}"), 404),
+        (format!("/thumbnail/{scan}"), 200),
+    ] {
+        let found = fixture.get(&address).await;
+        let absent = fixture.get(&address.replace(&a, "@0123456789abcdef")).await;
+        assert_eq!(found.0.as_u16(), status, "{address}");
+        if status != 200 {
+            assert_eq!((found.0, found.2), (absent.0, absent.2), "{address}");
+        }
+    }
+    let (_, _, thumbnail) = fixture.get(&format!("/slides/{scan}")).await;
+    assert!(text(&thumbnail).contains(r#""id":"scan.png""#));
+    // A file cannot take another's place.
+    std::fs::copy(root.join("scan.mtm"), root.join(format!("{a}.mtm"))).expect("a copy");
+    assert!(text(&fixture.get(&format!("/slides/{a}")).await.2).contains(r#""id":"a""#));
 }
 
 #[tokio::test]
@@ -92,15 +128,28 @@ async fn two_slides_of_the_same_content_have_a_pseudonym_each() {
 }
 
 #[tokio::test]
-async fn a_slide_that_was_replaced_has_another() {
+async fn a_pseudonym_never_shows_what_came_in_the_slides_place() {
     let fixture = Fixture::new();
     let before = page_of(&fixture, "/viewer/case%201/a").await;
     replace(&fixture.root.path().join("case 1/a.mtm"));
     // The file of an open slide is looked at once a second.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let after = page_of(&fixture, &before).await;
+    let after = page_of(&fixture, "/viewer/case%201/a").await;
     assert_ne!(before, after);
-    assert_eq!(fixture.ask("GET", &after, &[WINDOW]).await.0, 200);
+    assert_eq!(fixture.get(&before).await.0, 404);
+    assert_eq!(fixture.get(&after).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_slide_just_copied_in_is_found_by_the_pseudonym_that_its_document_tells() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.get("/viewer/@0123456789abcdef").await.0, 404, "a survey is made");
+    let root = fixture.root.path();
+    std::fs::copy(root.join("case 1/a.mtm"), root.join("new.mtm")).expect("a copy");
+    let (_, _, document) = fixture.get("/slides/new").await;
+    let document: serde_json::Value = serde_json::from_slice(&document).expect("JSON");
+    let pseudonym = document["pseudonym"].as_str().expect("a pseudonym");
+    assert_eq!(fixture.get(&format!("/dzi/{pseudonym}.dzi")).await.0, 200);
 }
 
 fn replace(path: &Path) {

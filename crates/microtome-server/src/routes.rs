@@ -117,10 +117,7 @@ async fn answer(app: &App, mut request: Request, next: Next) -> Response {
         request = Request::from_parts(parts, body);
     }
     let mut response = match request_body::discarded(request).await {
-        Ok(request) => match app.unveil(request).await {
-            Ok(request) => next.run(request).await,
-            Err(failure) => failure.into_response(),
-        },
+        Ok(request) => next.run(request).await,
         Err(refusal) => Failure::from(refusal).into_response(),
     };
     if let Some(base) = base {

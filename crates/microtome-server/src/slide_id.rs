@@ -16,9 +16,9 @@ pub(crate) const EXTENSION: &str = "mtm";
 /// Longest identifier in bytes: below what file systems allow for a path, and too short to be a burden in a log.
 const MAX_BYTES: usize = 1024;
 
-/// What a URL path may hold unescaped (RFC 3986 "unreserved") and the separator.
+/// What a URL path may hold unescaped (RFC 3986 "unreserved", and the `@` that pseudonyms begin with) and the separator.
 pub(crate) const ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b'/');
 
 /// The path of a slide below the slides root, `/` between components, without `.mtm`.
 ///

@@ -71,8 +71,8 @@ impl Sources {
 pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let (request, _body) = request.into_parts();
     let path = request.uri.path();
-    let file = parse(path.strip_prefix("/source/").unwrap_or(path))?;
-    app.slide(&request, &file.slide).await?;
+    let mut file = parse(path.strip_prefix("/source/").unwrap_or(path))?;
+    file.slide = app.slide(&request, &file.slide).await?.id.clone();
     let mut response = momentary(file.content_type, app.sources.read(&file).await?);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -16,7 +16,8 @@ use crate::slide_id::SlideId;
 
 /// Slides that are found, at most. Further ones are served, but not found by what is in them.
 const MOST_SLIDES: usize = 50_000;
-/// How long a survey is good, at least; and in multiples of the time that it took to make.
+/// How long a survey is good, at least; and in multiples of the time that it took, but for reading what was new: the next one
+/// will not have to.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 const GOOD_FOR_TIMES: u32 = 20;
 /// Longest wait for a survey that is being made, when there is an older one and when there is none.
@@ -101,8 +102,9 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
         let (root, read, latest) = (self.root.clone(), Arc::clone(&self.read), Arc::clone(&self.latest));
         let made = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let known = Arc::new(make(&root, &*read, old.as_deref())?);
-            let made = Made { known, at: Instant::now(), took: begun.elapsed() };
+            let (known, reading) = make(&root, &*read, old.as_deref())?;
+            let took = begun.elapsed().saturating_sub(reading);
+            let made = Made { known: Arc::new(known), at: Instant::now(), took };
             *latest.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
             drop(making);
             Ok(())
@@ -111,7 +113,9 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
     }
 }
 
-fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<Known<T>, Error> {
+/// What is known now, and how long reading took.
+fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
+    let mut reading = Duration::ZERO;
     let mut files = HashMap::new();
     let slides = listing::list(root)?;
     if slides.len() > MOST_SLIDES {
@@ -125,13 +129,18 @@ fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<K
         let Ok(Some((target, identity))) = locate(root, &id.file_below(root)) else { continue };
         let entry = match old.and_then(|old| old.files.get(&id)) {
             Some((same, entry)) if *same == identity => entry.clone(),
-            _ => read(&target, &id).map(Arc::new),
+            _ => {
+                let begun = Instant::now();
+                let entry = read(&target, &id).map(Arc::new);
+                reading += begun.elapsed();
+                entry
+            }
         };
         files.insert(id, (identity, entry));
     }
     let mut entries: Vec<_> = files.values().filter_map(|(_, entry)| entry.clone()).collect();
     entries.sort();
-    Ok(Known { entries, files })
+    Ok((Known { entries, files }, reading))
 }
 
 #[cfg(test)]

@@ -112,8 +112,10 @@ async fn the_service_decides_and_its_refusal_goes_to_the_client() {
 
 #[tokio::test]
 async fn a_pseudonym_opens_what_the_name_does_and_shows_it_to_no_stranger() {
-    // Ann may see pages, but no slide of a case.
-    let service = Service::start(|head| match head.contains("x-forwarded-uri: /viewer/case/") {
+    // Ann may see slides, but not those of a case.
+    let is_of_a_case =
+        |head: &str| head.lines().any(|line| line.starts_with("x-forwarded-uri:") && line.contains("/case/"));
+    let service = Service::start(move |head| match is_of_a_case(head) {
         true => answer("403 Forbidden", "", ""),
         false => ann_alone(head),
     })
@@ -126,8 +128,31 @@ async fn a_pseudonym_opens_what_the_name_does_and_shows_it_to_no_stranger() {
     let hidden =
         open.get("/viewer/case/a", &[BROWSER]).await.1["location"].to_str().expect("text").to_owned();
     assert_eq!(guarded.status(&hidden, &[ANN]).await, 404);
-    assert!(service.last().contains("x-forwarded-uri: /viewer/case/a\r"), "{}", service.last());
-    assert_eq!(guarded.get(&hidden, &[ANN]).await, guarded.get("/viewer/@0123456789abcdef", &[ANN]).await);
+    let told: Vec<String> = service.heads.lock().expect("the heads").iter().rev().take(2).cloned().collect();
+    assert!(told[0].contains("x-forwarded-uri: /viewer/case/a\r"), "{told:?}");
+    assert!(told[1].contains(&format!("x-forwarded-uri: {hidden}\r")), "{told:?}");
+    let pseudonym = hidden.replace("/viewer/", "");
+    for address in [
+        "/viewer/SLIDE",
+        "/slides/SLIDE",
+        "/thumbnail/SLIDE.jpg?size=99999",
+        "/region/SLIDE.jpg?quality=0",
+        "/dzi/SLIDE_files/x/0_0.jpg",
+        "/dzi/SLIDE_files/9/0_0.jpg",
+        "/dzi/SLIDE",
+        "/dzi/SLIDE.xyz",
+        "/source/SLIDE.png",
+        "/associated/SLIDE",
+        "/associated/SLIDE/label",
+        "/iiif/3/SLIDE/info.json",
+        "/zoomify/SLIDE/ImageProperties.xml",
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            let hidden = guarded.ask(method, &address.replace("SLIDE", &pseudonym), &[ANN]).await;
+            let absent = guarded.ask(method, &address.replace("SLIDE", "@0123456789abcdef"), &[ANN]).await;
+            assert_eq!(hidden, absent, "{method} {address}");
+        }
+    }
     assert_eq!(guarded.status(&hidden, &[]).await, 302);
     assert!(!service.last().contains("case"), "{}", service.last());
 }

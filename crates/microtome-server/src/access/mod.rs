@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ring::{digest, hmac};
 
@@ -151,14 +151,21 @@ impl Access {
         Ok(())
     }
 
-    /// Asks again about a request that another service has let in, for its address is another now. All else goes by slides, not
-    /// by addresses.
-    pub(crate) async fn confirm(&self, request: &Parts, base: &BaseUrl) -> Result<(), Failure> {
+    /// Asks about the address that is meant by a request's, if another service has let it in by that. All else goes by slides,
+    /// not by addresses.
+    pub(crate) async fn confirm(
+        &self,
+        request: &Parts,
+        meant: impl FnOnce() -> Option<Uri>,
+        base: &BaseUrl,
+    ) -> Result<(), Failure> {
         let forward = self.0.as_ref().and_then(|gate| gate.forward.as_ref());
         let Some(forward) = forward.filter(|_| request.extensions.get::<LetInElsewhere>().is_some()) else {
             return Ok(());
         };
-        match Box::pin(forward.ask(request, &base.beyond_doubt(request))).await {
+        let mut request = request.clone();
+        request.uri = meant().ok_or(Error::NoSuchSlide)?;
+        match forward.ask(&request, &base.beyond_doubt(&request)).await {
             Ok(()) => Ok(()),
             Err(Answer::Said(_)) => Err(Error::NoSuchSlide.into()),
             Err(Answer::Fault(error)) => Err(error.into()),

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::pseudonym::Pseudonym;
 use crate::slide_id::SlideId;
 
 /// A slide, or a folder of slides.
@@ -15,7 +16,7 @@ pub struct Scope(String);
 /// Why a text is no scope.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is neither a slide's name (case/a), nor a folder's with a slash at its end (case/), nor / for all"
+    "'{0}' is neither a slide's name (case/a; not a pseudonym), nor a folder's with a slash at its end (case/), nor / for all"
 )]
 pub struct ScopeError(String);
 
@@ -64,7 +65,9 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let name = text.strip_suffix('/').unwrap_or(text);
-        match text == "/" || SlideId::from_path(name).is_ok() {
+        // Compared are names: a pseudonym would open nothing.
+        let is_name = SlideId::from_path(name).is_ok() && Pseudonym::read(text).is_none();
+        match text == "/" || is_name {
             true => Ok(Self(text.to_owned())),
             false => Err(ScopeError(text.to_owned())),
         }
@@ -147,7 +150,21 @@ mod tests {
 
     #[test]
     fn only_names_are_scopes() {
-        for text in ["", "//", "a//", "/a", "a//b", ".", "../", "a/../", "a/.b", "*\\", "a\n", "a/\0/"] {
+        for text in [
+            "@0123456789abcdef",
+            "",
+            "//",
+            "a//",
+            "/a",
+            "a//b",
+            ".",
+            "../",
+            "a/../",
+            "a/.b",
+            "*\\",
+            "a\n",
+            "a/\0/",
+        ] {
             assert!(text.parse::<Scope>().is_err(), "{text:?}");
         }
     }

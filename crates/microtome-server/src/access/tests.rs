@@ -78,7 +78,7 @@ impl Guarded {
         self.root.path().to_owned()
     }
 
-    async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(super) async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(address);
         for (name, value) in headers {
             request = request.header(*name, *value);

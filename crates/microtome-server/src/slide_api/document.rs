@@ -13,18 +13,17 @@ use super::below;
 use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::error::Failure;
-use crate::pseudonym::Pseudonym;
 use crate::response::{Freshness, Representation, version_of};
 use crate::slide_id::SlideId;
 
 /// `GET /slides/{slide}`
 pub(crate) async fn slide(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let (request, _body) = request.into_parts();
-    let open = app.slide(&request, &SlideId::from_raw_path(below(&request, "/slides/"))?).await?;
+    let id = SlideId::from_raw_path(below(&request, "/slides/"))?;
+    let open = app.slide(&request, &id).await?;
+    app.pseudonyms.remember(open.pseudonym, &open.id);
     // Who does not name the slide is not made to in what it asks for next.
-    let called =
-        request.extensions.get::<Pseudonym>().map_or_else(|| open.id.url_path(), ToString::to_string);
-    let body = document(&app, &open, &called, &app.base_path(&request)).to_string();
+    let body = document(&app, &open, &id.url_path(), &app.base_path(&request)).to_string();
     let etag = format!("\"{}-{}\"", open.content_id, version_of(body.as_bytes()));
     let freshness = Freshness::Revalidate;
     let representation = Representation { etag: &etag, content_type: "application/json", freshness };
@@ -32,18 +31,17 @@ pub(crate) async fn slide(State(app): State<Arc<App>>, request: Request) -> Resu
     Ok(not_modified.unwrap_or_else(|| representation.full(Bytes::from(body))))
 }
 
-fn document(app: &App, open: &OpenSlide, called: &str, base: &str) -> Value {
+fn document(app: &App, open: &OpenSlide, path: &str, base: &str) -> Value {
     let slide = &open.slide;
     let metadata = slide.metadata();
     let full = slide.levels()[0];
-    let path = open.id.url_path();
     let series = app.dicomweb.series(open);
     let Identity { study, series, .. } = &series.identity;
     let levels = (0_u8..).zip(slide.levels()).map(|(level, grid)| {
         json!({"level": level, "width": grid.width, "height": grid.height, "stored": !slide.is_derived(level)})
     });
     let associated = metadata.associated.iter().map(|image| {
-        let url = is_shown(app, image).then(|| format!("{base}/associated/{called}/{}", image.name));
+        let url = is_shown(app, image).then(|| format!("{base}/associated/{path}/{}", image.name));
         json!({
             "name": image.name,
             "mediaType": image.media_type,
@@ -54,7 +52,7 @@ fn document(app: &App, open: &OpenSlide, called: &str, base: &str) -> Value {
     });
     json!({
         "id": open.id.as_str(),
-        "pseudonym": Pseudonym::of(open).to_string(),
+        "pseudonym": open.pseudonym.to_string(),
         "version": &*open.content_id,
         "width": full.width,
         "height": full.height,
