@@ -4,7 +4,7 @@
 //! every machine, sixteen at a time where the machine can.
 
 use super::ahead::{PADDED, sixteen};
-use super::model::{BLOCK_FEATURES, FLAG_LANE, LANES, Lanes, Model};
+use super::model::{BLOCK_FEATURES, CHECKPOINTS, FLAG_LANE, Lanes, Model, PIECES};
 
 /// Largest magnitude that counts as a feature.
 pub(super) const MOST: u8 = 15;
@@ -115,15 +115,16 @@ fn part(lanes: &Lanes, chunk: usize) -> [i16; 16] {
     lanes.0.as_chunks::<16>().0[chunk]
 }
 
-/// Adds to sixteen lanes of magnitudes what is expected without the magnitudes of the block itself, in 1/256: their
-/// turn comes when the first of them is about to be coded, and many a block ends before. Of `predicted`, the first `N`
-/// are.
+/// Begins sixteen lanes of magnitudes, in 1/256, with what the block's own have [`told`] them and what is expected without
+/// these: their turn comes when the first of them is about to be coded, and many a block ends before. Of `predicted`, the first
+/// `N` are.
 #[inline(always)]
 pub(super) fn begin<const N: usize>(
     model: &Model,
     features: &Features,
     predicted: &[i16; PADDED],
     chunk: usize,
+    told: [i16; 16],
     expected: &mut Lanes,
 ) {
     let mut sums = shared(model, features, chunk);
@@ -156,23 +157,41 @@ pub(super) fn begin<const N: usize>(
         }
         add(3, &values);
     }
-    for (expected, sum) in expected.0.as_chunks_mut::<16>().0[chunk].iter_mut().zip(sums) {
-        *expected = expected.saturating_add(sum);
+    for ((expected, told), sum) in expected.0.as_chunks_mut::<16>().0[chunk].iter_mut().zip(told).zip(sums) {
+        *expected = told.saturating_add(sum);
     }
 }
 
-/// Tells the lanes from sixteen times `chunk` on that the residual at zigzag index `k`, which is not before these, has
-/// this magnitude.
+/// What the magnitudes of the pieces before tell the sixteen lanes that `piece` is the first to need.
 #[inline(always)]
-pub(super) fn learn(model: &Model, expected: &mut Lanes, chunk: usize, k: usize, magnitude: u8) {
+pub(super) fn told(model: &Model, magnitudes: &[i16; 64], piece: usize, chunk: usize) -> [i16; 16] {
+    let mut sums = [0_i16; 16];
+    for (&magnitude, weights) in magnitudes[..PIECES[piece].0].iter().zip(&model.inner) {
+        for (sum, weight) in sums.iter_mut().zip(part(weights, chunk)) {
+            *sum = sum.saturating_add(weight.wrapping_mul(magnitude));
+        }
+    }
+    sums
+}
+
+/// Tells the lanes that have begun that the residual at zigzag index `k`, in `piece`, has this magnitude: those of the piece,
+/// and those of the flags. The others hear of it from [`told`].
+#[inline(always)]
+pub(super) fn learn(model: &Model, expected: &mut Lanes, piece: usize, k: usize, magnitude: i16) {
     let weights = model.inner[k & 63].0.as_chunks::<16>().0;
-    let magnitude = i16::from(magnitude);
     let expected = expected.0.as_chunks_mut::<16>().0;
-    for chunk in chunk..LANES / 16 {
+    let mut tell = |chunk: usize| {
         let mut sums = expected[chunk];
         for (sum, &weight) in sums.iter_mut().zip(&weights[chunk]) {
             *sum = sum.saturating_add(weight.wrapping_mul(magnitude));
         }
         expected[chunk] = sums;
+    };
+    let (start, end) = PIECES[piece];
+    for chunk in start / 16..end.div_ceil(16) {
+        tell(chunk);
+    }
+    if piece + 1 < CHECKPOINTS {
+        tell(FLAG_LANE / 16);
     }
 }

@@ -91,10 +91,6 @@ pub(super) struct Layout {
     pub(super) first: [u16; PADDED],
     /// Bucket of each fraction of a prediction in 1/32 step.
     pub(super) fractions: [u8; 32],
-    /// Tables before the bucket of each expected magnitude below 4 (1024 in 1/256).
-    below_four: [u16; 1024],
-    /// Tables of a bucket.
-    each: usize,
 }
 
 /// Bucket of a prediction's fraction in 1/32 step, of six.
@@ -107,7 +103,7 @@ const FINE: [u8; 32] =
 impl Layout {
     const fn new(fractions: [u8; 32]) -> Self {
         let each = fractions[31] as usize + 1;
-        let mut layout = Self { first: [0; PADDED], fractions, below_four: [0; 1024], each };
+        let mut layout = Self { first: [0; PADDED], fractions };
         let mut k = 0;
         while k < 64 {
             let class = match k {
@@ -120,24 +116,25 @@ impl Layout {
             layout.first[k] = (class * BUCKETS * each) as u16;
             k += 1;
         }
-        let mut expected = 0;
-        while expected < 1024 {
-            layout.below_four[expected] = (bucket(expected as i16) * each) as u16;
-            expected += 1;
-        }
         layout
     }
+}
 
-    /// Tables of a class before those of an expected magnitude in 1/256, and the plain bits of its bucket.
-    #[inline(always)]
-    pub(super) fn tables_of(&self, expected: i16) -> (usize, u32) {
-        if expected < 1024 {
-            // Most are: and those have no plain bits.
-            return (usize::from(self.below_four[usize::from(expected.max(0) as u16 & 1023)]), 0);
-        }
-        let bucket = bucket(expected);
-        (bucket * self.each, raw_bits(bucket))
+/// [`bucket`] of every expected magnitude, those below 0 last. Few of its lines are ever touched.
+static BUCKET_OF: [u8; 1 << 16] = {
+    let mut buckets = [0; 1 << 16];
+    let mut expected = 0;
+    while expected < 1 << 15 {
+        buckets[expected] = bucket(expected as i16) as u8;
+        expected += 1;
     }
+    buckets
+};
+
+/// [`bucket`] in one step without a branch.
+#[inline(always)]
+pub(super) fn bucket_of(expected: i16) -> usize {
+    usize::from(BUCKET_OF[usize::from(expected as u16)])
 }
 
 /// 16-bit lanes, aligned for vector loads.
@@ -215,12 +212,12 @@ fn table(widths: &[u8; SYMBOLS]) -> Table {
     let total: u64 = widths.iter().map(|&w| weight(w)).sum();
     let room = u64::from(SCALE) - SYMBOLS as u64;
     let mut sum = 0;
-    let mut ends = [0; SYMBOLS];
-    for (s, end) in ends.iter_mut().enumerate() {
+    let mut starts = [0; SYMBOLS];
+    for (s, start) in starts.iter_mut().enumerate() {
+        *start = (sum * room / total) as u16 + s as u16;
         sum += weight(widths[s]);
-        *end = (sum * room / total) as u16 + s as u16 + 1;
     }
-    Table { ends }
+    Table { starts }
 }
 
 /// Bucket of an expected magnitude in 1/256: linear steps, four an octave, from 1/64 up.
@@ -234,9 +231,11 @@ pub(super) const fn bucket(expected: i16) -> usize {
 /// Low bits of a magnitude that are not worth a probability in a bucket: half the octaves above 4.
 #[inline(always)]
 pub(super) fn raw_bits(bucket: usize) -> u32 {
-    // The bucket of 4.0 (1024 in 1/256) is 32.
-    if bucket < 32 { 0 } else { (bucket as u32 - 32) / 4 + 1 }
+    if bucket < FIRST_RAW { 0 } else { ((bucket - FIRST_RAW) / 4 + 1) as u32 }
 }
+
+/// The bucket of 4.0 (1024 in 1/256), the first with plain bits.
+pub(super) const FIRST_RAW: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -248,6 +247,7 @@ mod tests {
         let mut last = 0;
         for e in i16::MIN..=i16::MAX {
             let b = bucket(e);
+            assert_eq!(bucket_of(e), b);
             assert!(b >= last || e <= 4, "{e}");
             last = b;
             seen[b] = true;

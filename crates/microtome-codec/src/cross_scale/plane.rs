@@ -241,7 +241,7 @@ fn piece<M: Machine, const N: usize>(
     for k in if any { start..end } else { 0..0 } {
         for row in rows.iter_mut() {
             if row.goes_on {
-                row.block.step(&mut row.coder, setting, start, k);
+                row.block.step(&mut row.coder, setting, i, k);
             }
         }
     }

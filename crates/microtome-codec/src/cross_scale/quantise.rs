@@ -7,7 +7,7 @@ use super::ahead::Ahead;
 use super::colour;
 use super::dct;
 use super::expect::{self, MOST};
-use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket};
+use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket_of, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS};
 use super::simd::{self, Set};
 use super::strands::Writer;
@@ -225,10 +225,10 @@ impl<'a> Chooser<'a> {
         expect::expect_flags(model, features, &mut expected);
         let mut sum = 0.0;
         let mut best = (f32::INFINITY, 0);
-        let mut ahead = Ahead::NEW;
+        let (mut ahead, mut found) = (Ahead::NEW, [0; 64]);
         for (i, &(start, end)) in PIECES.iter().enumerate() {
             if let Some(flags) = model.flags.get(i) {
-                let zero = flags[bucket(expected.0[FLAG_LANE + i])];
+                let zero = flags[bucket_of(expected.0[FLAG_LANE + i])];
                 let end_here = sum + left[start] + self.costs.of(zero);
                 if end_here < best.0 {
                     best = (end_here, start);
@@ -239,27 +239,25 @@ impl<'a> Chooser<'a> {
                 break;
             }
             if let Some(chunk) = BEGINS[i] {
-                expect::begin::<N>(model, features, &prediction.steps, chunk, &mut expected);
+                let told = expect::told(model, &found, i, chunk);
+                expect::begin::<N>(model, features, &prediction.steps, chunk, told, &mut expected);
             }
             let piece = ahead.piece::<M>(outlook, i);
             let mut values = [0; 16];
             for k in start..end {
                 let at = k - start;
-                let (tables, raw) = kind.layout().tables_of(expected.0[k]);
-                let index = usize::from(piece.tables[at]) + tables;
+                let bucket = bucket_of(expected.0[k]);
+                let raw = raw_bits(bucket);
+                let index = usize::from(piece.tables[at]) + bucket * kind.fractions();
                 let place = Place { k, index, raw, known: piece.known[at], negative: piece.steps[at] < 0 };
                 let (chosen, cost) = self.one(model, &place, target[k], nearest[k]);
                 (values[at], block[k]) = (chosen, chosen);
                 sum += cost;
                 let residual = i32::from(chosen) - i32::from(piece.known[at]);
                 if residual != 0 {
-                    expect::learn(
-                        model,
-                        &mut expected,
-                        start / 16,
-                        k,
-                        residual.unsigned_abs().min(MOST.into()) as u8,
-                    );
+                    let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
+                    found[k] = magnitude;
+                    expect::learn(model, &mut expected, i, k, magnitude);
                 }
             }
             ahead.learn::<M>(i, &values, &piece, scale);

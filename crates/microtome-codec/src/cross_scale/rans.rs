@@ -18,20 +18,22 @@ pub(super) const LOW: u32 = 1 << 16;
 /// Symbols of a table.
 pub(super) const SYMBOLS: usize = 16;
 
-/// The probabilities of 16 symbols: `ends[s]` is the sum of those up to and with symbol s; the last is [`SCALE`].
+/// The probabilities of 16 symbols: `starts[s]` is the sum of those before symbol s; the first is 0, and they rise. That of
+/// all is [`SCALE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(32))]
 pub(super) struct Table {
-    pub(super) ends: [u16; SYMBOLS],
+    pub(super) starts: [u16; SYMBOLS],
 }
 
 impl Table {
     /// Start and width of a symbol's interval.
     #[inline(always)]
     pub(super) fn interval(&self, symbol: usize) -> (u16, u16) {
-        let before = self.ends[symbol.wrapping_sub(1) & (SYMBOLS - 1)];
-        let start = select_unpredictable(symbol == 0, 0, before);
-        (start, self.ends[symbol & (SYMBOLS - 1)].wrapping_sub(start))
+        let start = self.starts[symbol & (SYMBOLS - 1)];
+        // Behind the last one comes 0 again, which is SCALE less SCALE.
+        let end = self.starts[(symbol + 1) & (SYMBOLS - 1)];
+        (start, end.wrapping_sub(start) & (SCALE - 1))
     }
 }
 
@@ -41,8 +43,8 @@ pub(super) type Pairs = [[i16; 2]; 8];
 
 /// The steps that are written by hand for some instruction sets.
 pub(super) trait Machine: Copy {
-    /// The number of `ends` that are not above `slot`, which is below [`SCALE`].
-    fn find(ends: &[u16; SYMBOLS], slot: u16) -> usize;
+    /// The last of `starts` that is not above `slot`, which is below [`SCALE`].
+    fn find(starts: &[u16; SYMBOLS], slot: u16) -> usize;
     /// Adds `pair` times each of `weights` to its sum. Sums stay within 32 bits.
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
     /// Adds to each sum the pair that its index (0 to 7) names times its weights. Sums stay within 32 bits.
@@ -91,8 +93,8 @@ pub(super) struct Plain;
 
 impl Machine for Plain {
     #[inline(always)]
-    fn find(ends: &[u16; SYMBOLS], slot: u16) -> usize {
-        ends.iter().map(|&end| usize::from(end <= slot)).sum()
+    fn find(starts: &[u16; SYMBOLS], slot: u16) -> usize {
+        starts[1..].iter().map(|&start| usize::from(start <= slot)).sum()
     }
 
     #[inline(always)]
@@ -158,8 +160,7 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn symbol<S: Machine>(&mut self, table: &Table) -> usize {
         let slot = self.slot();
-        // The last end is above every slot.
-        let symbol = S::find(&table.ends, slot) & (SYMBOLS - 1);
+        let symbol = S::find(&table.starts, slot) & (SYMBOLS - 1);
         let (start, width) = table.interval(symbol);
         self.advance(start, width);
         symbol

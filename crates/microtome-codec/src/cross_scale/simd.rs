@@ -246,19 +246,19 @@ struct Avx2;
 #[cfg(target_arch = "x86_64")]
 impl Machine for Avx2 {
     #[inline(always)]
-    fn find(ends: &[u16; super::rans::SYMBOLS], slot: u16) -> usize {
+    fn find(starts: &[u16; super::rans::SYMBOLS], slot: u16) -> usize {
         use std::arch::x86_64::{
             _mm256_cmpgt_epi16, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi16,
         };
         // SAFETY: 32 bytes are read from an array of 32 bytes; AVX2 is there, since only `each_set` names this type.
-        // Signed comparison will do: ends and slots are at most 2^14.
+        // Signed comparison will do: starts and slots are below 2^14.
         #[allow(unsafe_code, reason = "vector instructions")]
         let above = unsafe {
-            let ends = _mm256_loadu_si256(ends.as_ptr().cast());
-            _mm256_movemask_epi8(_mm256_cmpgt_epi16(ends, _mm256_set1_epi16(slot as i16)))
+            let starts = _mm256_loadu_si256(starts.as_ptr().cast());
+            _mm256_movemask_epi8(_mm256_cmpgt_epi16(starts, _mm256_set1_epi16(slot as i16)))
         };
-        // Two bits for each end above the slot; all ends from the symbol on are.
-        (above.trailing_zeros() / 2) as usize
+        // Two bits for each start above the slot: all those behind the symbol's. The first one is 0.
+        ((above.trailing_zeros() / 2) as usize).wrapping_sub(1)
     }
 
     #[inline(always)]

@@ -164,13 +164,13 @@ mod tests {
 
     fn table(weights: &[u16; SYMBOLS]) -> Table {
         let total: u32 = weights.iter().map(|&w| u32::from(w) + 1).sum();
-        let mut ends = [0; SYMBOLS];
+        let mut starts = [0; SYMBOLS];
         let mut sum = 0;
-        for (end, &weight) in ends.iter_mut().zip(weights) {
+        for (start, &weight) in starts.iter_mut().zip(weights) {
+            *start = (u64::from(sum) * u64::from(SCALE) / u64::from(total)) as u16;
             sum += u32::from(weight) + 1;
-            *end = (u64::from(sum) * u64::from(SCALE) / u64::from(total)) as u16;
         }
-        Table { ends }
+        Table { starts }
     }
 
     proptest! {

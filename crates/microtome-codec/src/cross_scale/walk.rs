@@ -3,7 +3,7 @@
 
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{EDGE_TARGETS, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket};
+use super::model::{EDGE_TARGETS, FIRST_RAW, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket_of, raw_bits};
 use super::rans::{self, Machine, Reader, SYMBOLS};
 use super::strands::Writer;
 
@@ -101,28 +101,16 @@ pub(super) fn fold(value: i32) -> usize {
     if value < 0 { (-2 * value - 1) as usize } else { (2 * value) as usize }
 }
 
-#[inline(always)]
-fn unfold(symbol: usize) -> i32 {
-    let half = (symbol as i32 + 1) >> 1;
-    let sign = -(symbol as i32 & 1);
-    (half ^ sign) - sign
-}
+/// Values of the symbols but for [`ESCAPE`], and their magnitudes.
+static VALUES: [i16; SYMBOLS] = [0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6, -7, 7, 0];
+static MAGNITUDES: [i16; SYMBOLS] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 0];
 
-/// Codes a residual whose sign is turned so that the prediction's fraction is positive; returns its magnitude too, of at
-/// most [`MOST`].
+/// Codes what of a residual goes beyond its symbol.
 #[inline(always)]
-fn value<C: Coder>(coder: &mut C, model: &Model, index: usize, raw: u32, value: i32) -> (i32, u8) {
-    let top = value >> raw;
-    let inside = (-7..=7).contains(&top);
-    let symbol = coder.symbol(model, index, if inside { fold(top) } else { ESCAPE });
-    // Both are rare.
-    if symbol == ESCAPE || raw > 0 {
-        let top = if symbol == ESCAPE { escaped(coder, top) } else { unfold(symbol) };
-        let low = if raw > 0 { coder.raw(raw, (value & ((1 << raw) - 1)) as u32) } else { 0 };
-        let residual = top << raw | low as i32;
-        return (residual, residual.unsigned_abs().min(MOST.into()) as u8);
-    }
-    (unfold(symbol), ((symbol + 1) >> 1) as u8)
+fn rest<C: Coder>(coder: &mut C, symbol: usize, raw: u32, value: i32) -> i32 {
+    let top = if symbol == ESCAPE { escaped(coder, value >> raw) } else { VALUES[symbol].into() };
+    let low = if raw > 0 { coder.raw(raw, (value & ((1 << raw) - 1)) as u32) } else { 0 };
+    top << raw | low as i32
 }
 
 /// Codes a value beyond -7 to 7: its sign, the length of its excess, the excess.
@@ -144,8 +132,10 @@ pub(super) struct Block {
     pub(super) prediction: Prediction,
     features: Features,
     expected: Lanes,
-    /// Of the residuals so far.
+    /// Of the residuals, once the block is decoded.
     pub(super) magnitudes: Magnitudes,
+    /// Of the residuals so far.
+    found: [i16; 64],
     ahead: Ahead,
     piece: Piece,
     coded: Coded,
@@ -160,6 +150,7 @@ impl Block {
         features: Features::NONE,
         expected: Lanes::ZERO,
         magnitudes: [0; 64],
+        found: [0; 64],
         ahead: Ahead::NEW,
         piece: Piece::NONE,
         coded: Coded::NEW,
@@ -181,7 +172,7 @@ impl Block {
         self.features.set(left, above, self.prediction.first::<N>());
         self.expected = Lanes::ZERO;
         expect::expect_flags(setting.model, &self.features, &mut self.expected);
-        self.magnitudes = [0; 64];
+        self.found = [0; 64];
         self.coded.residuals = [0; PADDED];
         self.coded.pieces = 0;
     }
@@ -206,10 +197,19 @@ impl Block {
                 break;
             }
             for k in start..end {
-                self.step(coder, setting, start, k);
+                self.step(coder, setting, i, k);
             }
         }
+        self.close();
         coder.block(&self.outlook(setting), &self.coded.residuals);
+    }
+
+    /// Keeps the magnitudes for the blocks to come.
+    #[inline(always)]
+    fn close(&mut self) {
+        for k in 0..64 {
+            self.magnitudes[k] = self.found[k] as u8;
+        }
     }
 
     /// Comes to piece `i`: whether there is anything from there on.
@@ -222,7 +222,7 @@ impl Block {
     ) -> bool {
         let model = setting.model;
         if let Some(flags) = model.flags.get(i) {
-            let at = bucket(self.expected.0[FLAG_LANE + i]);
+            let at = bucket_of(self.expected.0[FLAG_LANE + i]);
             if !coder.flag(i, at, flags[at], self.last > PIECES[i].0) {
                 return false;
             }
@@ -232,7 +232,9 @@ impl Block {
             self.ahead.learn::<M>(before, &values, &self.piece, setting.scale);
         }
         if let Some(chunk) = BEGINS[i] {
-            expect::begin::<N>(model, &self.features, &self.prediction.steps, chunk, &mut self.expected);
+            let told = expect::told(model, &self.found, i, chunk);
+            let predicted = &self.prediction.steps;
+            expect::begin::<N>(model, &self.features, predicted, chunk, told, &mut self.expected);
         }
         self.piece = self.ahead.piece::<M>(&self.outlook(setting), i);
         if !C::DECODES {
@@ -242,42 +244,72 @@ impl Block {
         true
     }
 
-    /// Codes the residual at zigzag index `k`, in the open piece, which begins at `start`.
+    /// Codes the residual at zigzag index `k`, in the open piece, number `i`.
     #[inline(always)]
-    pub(super) fn step<C: Coder>(&mut self, coder: &mut C, setting: &Setting<'_>, start: usize, k: usize) {
+    pub(super) fn step<C: Coder>(&mut self, coder: &mut C, setting: &Setting<'_>, i: usize, k: usize) {
         let model = setting.model;
-        let l = (k - start) & 15;
-        let (tables, raw) = setting.kind.layout().tables_of(self.expected.0[k]);
-        let index = usize::from(self.piece.tables[l]) + tables;
-        let sign = i32::from(self.piece.steps[l] >> 15);
-        let turned = |r: i32| (r ^ sign).wrapping_sub(sign);
-        let given = if C::DECODES { 0 } else { turned(self.coded.residuals[k].into()) };
-        let (residual, magnitude) = value(coder, model, index, raw, given);
+        let bucket = bucket_of(self.expected.0[k]);
+        let tables = usize::from(self.piece.tables[(k - PIECES[i].0) & 15]);
+        let index = tables + bucket * setting.kind.fractions();
+        let given = if C::DECODES { 0 } else { i32::from(self.coded.residuals[k]) };
+        let top = given >> raw_bits(bucket);
+        let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
+        let symbol = coder.symbol(model, index, symbol);
+        let (mut value, mut magnitude) = (VALUES[symbol & 15], MAGNITUDES[symbol & 15]);
+        // Both are rare.
+        if symbol == ESCAPE || bucket >= FIRST_RAW {
+            let residual = rest(coder, symbol, raw_bits(bucket), given);
+            (value, magnitude) = (residual as i16, residual.unsigned_abs().min(MOST.into()) as i16);
+        }
         // A decoder would have to know before it goes on.
         if C::DECODES {
-            self.coded.residuals[k] = turned(residual) as i16;
-        } else if residual == 0 {
+            self.coded.residuals[k] = value;
+        } else if value == 0 {
             return;
         }
-        self.magnitudes[k] = magnitude;
-        expect::learn(model, &mut self.expected, start / 16, k, magnitude);
+        self.found[k] = magnitude;
+        expect::learn(model, &mut self.expected, i, k, magnitude);
     }
 
     /// The coefficients of a decoded block.
     #[inline(always)]
     pub(super) fn coefficients<M: Machine>(&mut self, coefficients: &mut [i16; 64]) {
+        self.close();
         self.coded.finish::<Decoder<'_, M>>(&self.piece, &self.prediction, coefficients);
     }
+}
+
+/// A residual, turned where the prediction is negative: there and back.
+#[inline(always)]
+fn turned(residual: i16, prediction: i16) -> i16 {
+    let sign = prediction >> 15;
+    (residual ^ sign).wrapping_sub(sign)
 }
 
 /// What of a block is coded.
 #[derive(Debug, Clone)]
 struct Coded {
     values: [i16; PADDED],
+    /// Turned so that what is predicted is positive.
     residuals: [i16; PADDED],
     /// Pieces coded; the coefficients of the others are what was predicted at first.
     pieces: usize,
 }
+
+/// All ones where one of the first so many pieces is.
+static CODED: [[i16; 64]; PIECES.len() + 1] = {
+    let mut masks = [[0; 64]; PIECES.len() + 1];
+    let mut pieces = 1;
+    while pieces <= PIECES.len() {
+        let mut k = 0;
+        while k < PIECES[pieces - 1].1 {
+            masks[pieces][k] = -1;
+            k += 1;
+        }
+        pieces += 1;
+    }
+    masks
+};
 
 impl Coded {
     const NEW: Self = Self { values: [0; PADDED], residuals: [0; PADDED], pieces: 0 };
@@ -299,7 +331,8 @@ impl Coded {
     fn compare(&mut self, i: usize, piece: &Piece) {
         let (start, _) = PIECES[i];
         for l in 0..16 {
-            self.residuals[start + l] = self.values[start + l].wrapping_sub(piece.known[l]) & MASKS[i][l];
+            let residual = self.values[start + l].wrapping_sub(piece.known[l]) & MASKS[i][l];
+            self.residuals[start + l] = turned(residual, piece.steps[l]);
         }
     }
 
@@ -311,7 +344,7 @@ impl Coded {
         if C::DECODES {
             let residuals = sixteen(&self.residuals, start);
             for l in 0..16 {
-                values[l] = piece.known[l].wrapping_add(residuals[l]);
+                values[l] = piece.known[l].wrapping_add(turned(residuals[l], piece.steps[l]));
             }
             // What lies beyond the piece will be written over.
             self.values[start..start + 16].copy_from_slice(&values);
@@ -322,16 +355,13 @@ impl Coded {
     /// The coefficients of a decoded block; `piece` is the last one.
     #[inline(always)]
     fn finish<C: Coder>(&mut self, piece: &Piece, prediction: &Prediction, coefficients: &mut [i16; 64]) {
-        let mut coded = 0;
         if let Some(last) = self.pieces.checked_sub(1) {
             self.values::<C>(last, piece);
-            coded = PIECES[last].1 as i16;
         }
         let mut out = [0; 64];
-        for k in 0..64 {
+        for (k, coded) in CODED[self.pieces.min(PIECES.len())].into_iter().enumerate() {
             let rest = expect::whole_steps(prediction.steps[k]);
-            let mask = -i16::from((k as i16) < coded);
-            out[k] = self.values[k] & mask | rest & !mask;
+            out[k] = self.values[k] & coded | rest & !coded;
         }
         *coefficients = out;
     }
@@ -344,7 +374,8 @@ mod tests {
     #[test]
     fn folding_is_reversible() {
         for v in -7..=7 {
-            assert_eq!(unfold(fold(v)), v);
+            assert_eq!(i32::from(VALUES[fold(v)]), v);
+            assert_eq!(i32::from(MAGNITUDES[fold(v)]), v.abs());
             assert!(fold(v) < ESCAPE);
         }
     }
