@@ -40,9 +40,10 @@ fn golden() -> PathBuf {
 /// A name, what makes its source in a folder, and the arguments of `ingest`.
 type Case = (&'static str, fn(&Path) -> String, &'static [&'static str]);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     ("exact-overlap", exact_overlap, &["--exact"]),
     ("exact-own-models", own_models, &["--exact"]),
+    ("exact-changed-models", own_models, &["--exact"]),
     ("exact-odd-tiles", odd_tiles, &["--exact"]),
     ("exact-small-tiles", small_tiles, &["--exact"]),
     ("quality-420", |_| "synthetic:600x400,seed=7".to_owned(), &["--quality", "80"]),
@@ -242,7 +243,10 @@ fn golden_containers_show_what_they_are_for() {
         let parameters = slide.container().read_section(section.expect("of codec 1")).unwrap();
         cross_scale::CrossScale::parse(&parameters).unwrap().own_models().1
     };
-    assert!(own(&find("exact-own-models")) >= 2, "models of its own");
+    // As whole ones, which were written at first, and as what differs from the built-in ones.
+    for name in ["exact-own-models", "exact-changed-models"] {
+        assert!(own(&find(name)) >= 2, "{name}: models of its own");
+    }
     assert_eq!(own(&find("exact-overlap")), 0, "the built-in models");
     for name in ["quality-420", "tiff-tables", "tiff-padded"] {
         assert!(find(name).is_derived(1), "{name}");

@@ -57,10 +57,17 @@ def inflate(data, length):
 
 
 class Model:
-    def __init__(self, source, kind):
+    def __init__(self, source, kind, base=None):
+        """A whole model, or what differs from another."""
+        self.weights = []
+
         def weights(count, most=32767):
             values = [source.signed() for _ in range(count)]
+            if base:
+                at = len(self.weights)
+                values = [a + b for a, b in zip(values, base.weights[at : at + count])]
             check(all(-most - (most == 32767) <= v <= most for v in values), "a weight outside its range")
+            self.weights += values
             return values
 
         if kind == COARSER:
@@ -83,8 +90,9 @@ class Model:
             self.ahead.append(list(zip(*by_source)))
         self.taught = {}
         self.flags = []
-        for _ in range(5):
-            row = list(accumulate((source.signed() for _ in range(BUCKETS)), initial=8192))[1:]
+        for i in range(5):
+            row = [source.signed() for _ in range(BUCKETS)]
+            row = [a + b for a, b in zip(row, base.flags[i])] if base else list(accumulate(row, initial=8192))[1:]
             check(all(1 <= flag <= 16383 for flag in row), "a probability outside its range")
             self.flags.append(row)
         self.widths = []
@@ -93,6 +101,8 @@ class Model:
         for context in range(5 * BUCKETS * self.fractions):
             first = context // self.fractions % BUCKETS == 0
             widths = [80] * 16 if first else self.widths[context - self.fractions]
+            if base:
+                widths = base.widths[context]
             own = source.byte()
             check(own < 2, "neither a table nor none")
             if own:
@@ -136,9 +146,9 @@ class Parameters:
         for kind in (ALONE, ALONE, COARSER, COARSER, FINER, FINER):
             model = Model(built_in, kind)
             own = source.byte()
-            check(own < 2, "neither a model nor none")
-            self.own += own
-            self.models.append(Model(source, kind) if own else model)
+            check(own < 3, "neither a model nor none")
+            self.own += own > 0
+            self.models.append(Model(source, kind, model if own == 2 else None) if own else model)
         built_in.end()
         source.end()
 

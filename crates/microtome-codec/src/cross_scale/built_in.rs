@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use flate2::read::DeflateDecoder;
 
 use super::model::{Kind, Model};
-use super::stored::{self, Input};
+use super::stored::{self, Base, Input};
 
 const BYTES: &[u8] = include_bytes!("built_in.bin");
 
@@ -20,7 +20,9 @@ pub(super) fn models() -> &'static [[Arc<Model>; 2]; 3] {
         // A test makes sure that the bytes are good.
         let _ = DeflateDecoder::new(BYTES).read_to_end(&mut plain);
         let mut input = Input::new(&plain);
-        let mut next = |kind| Arc::new(stored::take(&mut input, kind).unwrap_or_else(|_| Model::blank(kind)));
+        let mut next = |kind| {
+            Arc::new(stored::take(&mut input, kind, Base::Nothing).unwrap_or_else(|_| Model::blank(kind)))
+        };
         Kind::ALL.map(|kind| [0, 1].map(|_| next(kind)))
     });
     &MODELS
@@ -52,7 +54,7 @@ mod tests {
         let mut input = Input::new(&plain);
         for kind in Kind::ALL {
             for _ in 0..2 {
-                stored::take(&mut input, kind).expect("a model");
+                stored::take(&mut input, kind, Base::Nothing).expect("a model");
             }
         }
         input.finish().expect("six models");
@@ -151,7 +153,7 @@ mod tests {
         let mut plain = vec![];
         for (kind, models) in Kind::ALL.into_iter().zip(&trained.models) {
             for stored in models {
-                stored::put(&stored.model, kind, &mut plain);
+                stored::put(&stored.model, kind, Base::Nothing, &mut plain);
             }
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cross_scale/built_in.bin");

@@ -207,7 +207,7 @@ pub(super) const MAX_WIDTH: u8 = 112;
 const EIGHTHS: [u32; 8] = [256, 279, 304, 332, 362, 395, 431, 470];
 
 /// The table whose intervals are in proportion to 2^(width / 8), each at least 1.
-fn table(widths: &[u8; SYMBOLS]) -> Table {
+pub(super) fn table(widths: &[u8; SYMBOLS]) -> Table {
     let weight = |w: u8| u64::from(EIGHTHS[usize::from(w & 7)]) << (w.min(MAX_WIDTH) >> 3);
     let total: u64 = widths.iter().map(|&w| weight(w)).sum();
     let room = u64::from(SCALE) - SYMBOLS as u64;

@@ -10,7 +10,7 @@ use flate2::write::DeflateEncoder;
 use super::built_in;
 use super::model::{Kind, Model};
 use super::simd::Set;
-use super::stored::{self, Input, put_number};
+use super::stored::{self, Base, Input, put_number};
 use crate::Error;
 use crate::coefficients::Template;
 use crate::payload::VerbatimParams;
@@ -21,6 +21,16 @@ pub const MAX_LENGTH: usize = 4 << 20;
 pub(super) const MAX_TEMPLATES: usize = 255;
 /// Most bytes of all templates that are added: half of the parameters; models and tables are far from the other half.
 const TEMPLATES_LENGTH: usize = MAX_LENGTH / 2;
+
+/// What stands before a model: it is the built-in one; it is written whole; or as what differs from the built-in one.
+const BUILT_IN: u8 = 0;
+const WHOLE: u8 = 1;
+const CHANGED: u8 = 2;
+
+/// What a slide's own models are written as differences from.
+pub(super) fn changed(kind: Kind, component: usize) -> Base<'static> {
+    Base::Model(&built_in::models()[kind as usize][component])
+}
 
 /// Codec 1 with the parameters of one slide.
 #[derive(Debug, Clone)]
@@ -113,8 +123,8 @@ impl CrossScale {
         let mut bytes = vec![];
         let mut count = 0;
         for (kind, models) in Kind::ALL.iter().zip(&self.models) {
-            for stored in models.iter().filter(|s| s.own) {
-                stored::put(&stored.model, *kind, &mut bytes);
+            for (component, stored) in models.iter().enumerate().filter(|(_, s)| s.own) {
+                stored::put(&stored.model, *kind, changed(*kind, component), &mut bytes);
                 count += 1;
             }
         }
@@ -137,10 +147,10 @@ impl CrossScale {
         }
         plain.push(self.derived.unwrap_or(u8::MAX));
         for (kind, models) in Kind::ALL.iter().zip(&self.models) {
-            for stored in models {
-                plain.push(u8::from(stored.own));
+            for (component, stored) in models.iter().enumerate() {
+                plain.push(if stored.own { CHANGED } else { BUILT_IN });
                 if stored.own {
-                    stored::put(&stored.model, *kind, &mut plain);
+                    stored::put(&stored.model, *kind, changed(*kind, component), &mut plain);
                 }
             }
         }
@@ -189,12 +199,14 @@ impl CrossScale {
             return Err(input.malformed("no such template"));
         }
         for (kind, models) in Kind::ALL.iter().zip(&mut codec.models) {
-            for stored in models {
-                match input.byte()? {
-                    0 => {}
-                    1 => *stored = Stored { model: Arc::new(stored::take(&mut input, *kind)?), own: true },
+            for (component, stored) in models.iter_mut().enumerate() {
+                let base = match input.byte()? {
+                    BUILT_IN => continue,
+                    WHOLE => Base::Nothing,
+                    CHANGED => changed(*kind, component),
                     _ => return Err(input.malformed("neither a model nor none")),
-                }
+                };
+                *stored = Stored { model: Arc::new(stored::take(&mut input, *kind, base)?), own: true };
             }
         }
         input.finish()?;

@@ -1,4 +1,5 @@
-//! Models as bytes: numbers as differences, in variable length, for a general-purpose compressor behind them.
+//! Models as bytes: numbers as differences, from each other or from another model's, in variable length, for a general-purpose
+//! compressor behind them.
 //!
 //! The order of the numbers is that of `docs/format/codec-1.md`. Lanes that no place in a block reaches are left out.
 
@@ -52,11 +53,6 @@ impl<'a> Input<'a> {
     fn signed(&mut self) -> Result<i32, Error> {
         let value = self.number()?;
         Ok((value >> 1) as i32 ^ -((value & 1) as i32))
-    }
-
-    fn sixteen(&mut self) -> Result<i16, Error> {
-        let value = self.signed()?;
-        i16::try_from(value).ok().ok_or(self.malformed("a weight beyond 16 bits"))
     }
 
     /// All that is left.
@@ -135,25 +131,69 @@ fn each_weight(
     Ok(())
 }
 
+/// What a model's numbers are written as differences from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Base<'a> {
+    /// Nothing: a model on its own, whose tables are written as differences from those of the bucket before.
+    Nothing,
+    /// Another model of its kind.
+    Model(&'a Model),
+}
+
+impl Base<'_> {
+    /// Its weights, in their order.
+    fn weights(self, kind: Kind) -> Vec<i16> {
+        let mut model = match self {
+            Self::Nothing => return vec![],
+            Self::Model(model) => model.clone(),
+        };
+        let mut weights = vec![];
+        // Reading changes nothing and cannot fail.
+        let _ = each_weight(&mut model, kind, |&mut weight, _| {
+            weights.push(weight);
+            Ok(())
+        });
+        weights
+    }
+
+    /// What the flag of a bucket is a difference from; `last` is the flag before it.
+    fn flag(self, checkpoint: usize, bucket: usize, last: Option<i32>) -> i32 {
+        match self {
+            Self::Nothing => last.unwrap_or(i32::from(SCALE / 2)),
+            Self::Model(model) => model.flags[checkpoint][bucket].into(),
+        }
+    }
+
+    /// What the widths of a context of `model` are differences from.
+    fn widths(self, model: &Model, kind: Kind, context: usize) -> [u8; SYMBOLS] {
+        match self {
+            Self::Nothing if (context / kind.fractions()).is_multiple_of(BUCKETS) => [80; SYMBOLS],
+            Self::Nothing => model.widths[context - kind.fractions()],
+            Self::Model(model) => model.widths[context],
+        }
+    }
+}
+
 /// Appends a model.
-pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
+pub(super) fn put(model: &Model, kind: Kind, base: Base<'_>, out: &mut Vec<u8>) {
     let mut model = model.clone();
+    let mut weights = base.weights(kind).into_iter();
     // Writing changes nothing and cannot fail.
     let _ = each_weight(&mut model, kind, |&mut weight, _| {
-        put_signed(out, weight.into());
+        put_signed(out, i32::from(weight) - i32::from(weights.next().unwrap_or(0)));
         Ok(())
     });
-    for flags in &model.flags {
-        let mut last = i32::from(SCALE / 2);
-        for &flag in flags {
-            put_signed(out, i32::from(flag) - last);
-            last = flag.into();
+    for (checkpoint, flags) in model.flags.iter().enumerate() {
+        let mut last = None;
+        for (bucket, &flag) in flags.iter().enumerate() {
+            put_signed(out, i32::from(flag) - base.flag(checkpoint, bucket, last));
+            last = Some(flag.into());
         }
     }
     for context in 0..model.widths.len() {
         let widths = &model.widths[context];
-        let before = *base(&model, kind, context);
-        // Most tables are the one before: a byte for those.
+        let before = base.widths(&model, kind, context);
+        // Most tables are those: a byte each.
         out.push(u8::from(*widths != before));
         if *widths != before {
             out.extend(widths.iter().zip(before).map(|(w, b)| w.wrapping_sub(b)));
@@ -161,37 +201,31 @@ pub(super) fn put(model: &Model, kind: Kind, out: &mut Vec<u8>) {
     }
 }
 
-/// The widths that a context's own are written as differences from: those of the bucket before.
-fn base(model: &Model, kind: Kind, context: usize) -> &[u8; SYMBOLS] {
-    const START: [u8; SYMBOLS] = [80; SYMBOLS];
-    match context / kind.fractions() % BUCKETS {
-        0 => &START,
-        _ => &model.widths[context - kind.fractions()],
-    }
-}
-
 /// Reads a model.
-pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
+pub(super) fn take(input: &mut Input<'_>, kind: Kind, base: Base<'_>) -> Result<Model, Error> {
     let mut model = Model::blank(kind);
+    let mut weights = base.weights(kind).into_iter();
     each_weight(&mut model, kind, |weight, most| {
-        *weight = input.sixteen()?;
+        let value = input.signed()? + i32::from(weights.next().unwrap_or(0));
+        *weight = i16::try_from(value).ok().ok_or(input.malformed("a weight beyond 16 bits"))?;
         match most == i16::MAX || weight.saturating_abs() <= most {
             true => Ok(()),
             false => Err(input.malformed("a weight outside its range")),
         }
     })?;
-    for flags in &mut model.flags {
-        let mut last = i32::from(SCALE / 2);
-        for flag in flags {
-            last += input.signed()?;
-            *flag = u16::try_from(last)
+    for (checkpoint, flags) in model.flags.iter_mut().enumerate() {
+        let mut last = None;
+        for (bucket, flag) in flags.iter_mut().enumerate() {
+            let value = input.signed()? + base.flag(checkpoint, bucket, last);
+            *flag = u16::try_from(value)
                 .ok()
                 .filter(|f| (1..SCALE).contains(f))
                 .ok_or(input.malformed("a probability outside its range"))?;
+            last = Some(value);
         }
     }
     for context in 0..model.widths.len() {
-        let mut widths = *base(&model, kind, context);
+        let mut widths = base.widths(&model, kind, context);
         match input.byte()? {
             0 => {}
             1 => {
@@ -212,8 +246,10 @@ pub(super) fn take(input: &mut Input<'_>, kind: Kind) -> Result<Model, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::super::built_in;
+    use super::*;
 
     #[test]
     fn a_model_survives_the_round_trip() {
@@ -229,22 +265,31 @@ mod tests {
             model.flags[3][7] = 11;
             model.widths[100] = [3; 16];
             model.make_tables();
-            let mut bytes = vec![];
-            put(&model, kind, &mut bytes);
-            let mut input = Input::new(&bytes);
-            let read = take(&mut input, kind).expect("just written");
-            assert!(read == model);
-            assert_eq!(input.finish(), Ok(()));
-            for length in (0..bytes.len()).step_by(97) {
-                assert!(take(&mut Input::new(&bytes[..length]), kind).is_err());
+            let built_in = &built_in::models()[kind as usize][0];
+            for base in [Base::Nothing, Base::Model(built_in)] {
+                let mut bytes = vec![];
+                put(&model, kind, base, &mut bytes);
+                let mut input = Input::new(&bytes);
+                let read = take(&mut input, kind, base).expect("just written");
+                assert!(read == model);
+                assert_eq!(input.finish(), Ok(()));
+                for length in (0..bytes.len()).step_by(97) {
+                    assert!(take(&mut Input::new(&bytes[..length]), kind, base).is_err());
+                }
             }
+            let mut bytes = vec![];
+            put(built_in, kind, Base::Model(built_in), &mut bytes);
+            assert!(bytes.iter().all(|&byte| byte == 0), "nothing differs");
         }
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4000)) {
-            let _ = take(&mut Input::new(&bytes), Kind::Coarser);
+            let built_in = &built_in::models()[1][0];
+            for base in [Base::Nothing, Base::Model(built_in)] {
+                let _ = take(&mut Input::new(&bytes), Kind::Coarser, base);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::ahead::PADDED;
 use super::expect::{self, MOST};
+use super::model;
 use super::model::{
     AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind,
     LANE_FEATURES, Model, PARENT_TARGETS, PATCH, PIECES,
@@ -28,24 +29,46 @@ pub(super) struct Example {
 
 /// A model of one kind of plane with all but its probabilities. Where there is little to learn from, it stays near the
 /// model `prior`.
-pub(super) fn expecting(kind: Kind, prior: &Model, examples: &mut [Example]) -> Model {
+pub(super) fn expecting(kind: Kind, prior: &Model, grain: Grain, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
-        Kind::Coarser => parent(&mut model, prior, set, examples),
-        Kind::Finer => gain(&mut model, set, examples),
+        Kind::Coarser => parent(&mut model, prior, grain, set, examples),
+        Kind::Finer => gain(&mut model, prior, grain, set, examples),
     }
-    edges(&mut model, prior, kind, set, examples);
-    ahead(&mut model, prior, kind, set, examples);
-    expectations(&mut model, prior, kind, set, examples);
+    edges(&mut model, prior, grain, kind, set, examples);
+    ahead(&mut model, prior, grain, kind, set, examples);
+    expectations(&mut model, prior, grain, kind, set, examples);
     model
 }
 
-fn fixed(value: f64, bits: u32, most: i16) -> i16 {
-    (value * f64::from(1_u32 << bits)).round().clamp(-f64::from(most), f64::from(most)) as i16
+/// How finely weights are stored: the fewer blocks a slide has, the fewer bytes they should take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grain {
+    /// Units are halved so many times.
+    halved: u32,
 }
 
-/// Undoes [`fixed`].
+/// The coarsest units are for up to twice as many blocks; with each doubling they are halved.
+const COARSE_BLOCKS: f64 = 30_000.0;
+
+impl Grain {
+    /// For a slide that has so many blocks of a kind.
+    pub(super) fn of(blocks: f64) -> Self {
+        Self { halved: (blocks / COARSE_BLOCKS).max(1.0).log2() as u32 }
+    }
+
+    /// A weight as it is stored, 1 being `1 << bits`: the prior's and so many units.
+    fn fixed(self, value: f64, bits: u32, prior: i16, most: i16) -> i16 {
+        // Of what a magnitude adds to an expectation a 32nd, and about a 256th to a 1024th of all else.
+        let coarse: u32 = if matches!(bits, 8 | 11) { 3 } else { 4 };
+        let unit = f64::from(1_u32 << coarse.saturating_sub(self.halved));
+        let units = ((value * f64::from(1_u32 << bits) - f64::from(prior)) / unit).round();
+        (f64::from(prior) + units * unit).clamp(-f64::from(most), f64::from(most)) as i16
+    }
+}
+
+/// Undoes [`Grain::fixed`].
 fn real(value: i16, bits: u32) -> f64 {
     f64::from(value) / f64::from(1_u32 << bits)
 }
@@ -80,42 +103,42 @@ pub(super) fn blocks(examples: &[Example]) -> usize {
     examples.iter().map(|e| e.plane.width * e.plane.height).sum()
 }
 
-fn parent(model: &mut Model, prior: &Model, set: Set, examples: &[Example]) {
+fn parent(model: &mut Model, prior: &Model, grain: Grain, set: Set, examples: &[Example]) {
     const SAMPLES: usize = PATCH * PATCH;
     let gram = Survey::Parent(Gram::new(SAMPLES, PARENT_VALUES));
     let Survey::Parent(gram) = survey(gram, model, Kind::Coarser, set, examples) else { return };
     let gram = gram.close();
     let factor = gram.factor(100.0);
     for target in 0..PARENT_TARGETS {
-        let prior = |i: usize| real(prior.parent[i / 2][target / 8][target % 8][i % 2], 11);
-        let weights = factor.solve(|i| gram.product(i, SAMPLES + target), prior);
+        let known = |i: usize| prior.parent[i / 2][target / 8][target % 8][i % 2];
+        let weights = factor.solve(|i| gram.product(i, SAMPLES + target), |i| real(known(i), 11));
         for (i, weight) in weights.into_iter().enumerate() {
-            model.parent[i / 2][target / 8][target % 8][i % 2] = fixed(weight, 11, i16::MAX);
+            model.parent[i / 2][target / 8][target % 8][i % 2] = grain.fixed(weight, 11, known(i), i16::MAX);
         }
     }
 }
 
-fn gain(model: &mut Model, set: Set, examples: &[Example]) {
+fn gain(model: &mut Model, prior: &Model, grain: Grain, set: Set, examples: &[Example]) {
     let sums = Survey::Gain(Box::new([(1e4, 1e4); 64]));
     let Survey::Gain(sums) = survey(sums, model, Kind::Finer, set, examples) else { return };
-    for (gain, (squares, products)) in model.gain.iter_mut().zip(*sums) {
-        *gain = fixed(products / squares, 14, i16::MAX);
+    for ((gain, &prior), (squares, products)) in model.gain.iter_mut().zip(&prior.gain).zip(*sums) {
+        *gain = grain.fixed(products / squares, 14, prior, i16::MAX);
     }
 }
 
-fn edges(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
+fn edges(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, examples: &[Example]) {
     let lanes = Survey::Edges(Lanewise::new());
     let Survey::Edges(lanes) = survey(lanes, model, kind, set, examples) else { return };
     for k in 0..EDGE_TARGETS {
-        let prior = |i: usize| real(prior.edges[i / 2][k / 8][k % 8][i % 2], 12);
-        let weights = lanes.factor(k, 1000.0).solve(|i| lanes.product(k, i, 4), prior);
+        let known = |i: usize| prior.edges[i / 2][k / 8][k % 8][i % 2];
+        let weights = lanes.factor(k, 1000.0).solve(|i| lanes.product(k, i, 4), |i| real(known(i), 12));
         for (i, weight) in weights.into_iter().enumerate() {
-            model.edges[i / 2][k / 8][k % 8][i % 2] = fixed(weight, 12, MOST_EDGE);
+            model.edges[i / 2][k / 8][k % 8][i % 2] = grain.fixed(weight, 12, known(i), MOST_EDGE);
         }
     }
 }
 
-fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Example]) {
+fn ahead(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, examples: &[Example]) {
     let gram = Survey::Ahead(Gram::new(PIECES[AHEAD_PIECES - 1].0, AHEAD_VALUES));
     let Survey::Ahead(gram) = survey(gram, model, kind, set, examples) else { return };
     let gram = gram.close();
@@ -123,14 +146,15 @@ fn ahead(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &[Exa
     for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
         let factor = all.first(start);
         for target in start..end {
-            let prior = |source: usize| {
+            let known = |source: usize| {
                 let lanes = prior.ahead[AHEAD_AT[i] + source / 2].as_flattened();
-                real(lanes[target - start][source % 2], 12)
+                lanes[target - start][source % 2]
             };
-            let weights = factor.solve(|source| gram.product(source, target), prior);
+            let product = |source| gram.product(source, target);
+            let weights = factor.solve(product, |source| real(known(source), 12));
             for (source, weight) in weights.into_iter().enumerate() {
                 let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
-                lanes[target - start][source % 2] = fixed(weight, 12, MOST_AHEAD);
+                lanes[target - start][source % 2] = grain.fixed(weight, 12, known(source), MOST_AHEAD);
             }
         }
     }
@@ -204,7 +228,14 @@ impl Coder for Observer {
     }
 }
 
-fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples: &mut [Example]) {
+fn expectations(
+    model: &mut Model,
+    prior: &Model,
+    grain: Grain,
+    kind: Kind,
+    set: Set,
+    examples: &mut [Example],
+) {
     let mut observer = Observer { gram: Gram::new(OWN, VALUES), own: Lanewise::new() };
     let (mut scratch, every) = (Scratch::default(), (blocks(examples) / REGRESSED).max(1));
     for example in one_in(every, examples.iter_mut()) {
@@ -231,7 +262,7 @@ fn expectations(model: &mut Model, prior: &Model, kind: Kind, set: Set, examples
         }
         let before = prior_weights(prior, lane, start);
         let product = |i: usize| gram.product(i.checked_sub(common).map_or(i, place), target);
-        lane_weights(model, lane, &factor.solve(product, |i| before[i]));
+        lane_weights(model, prior, grain, lane, &factor.solve(product, |i| before[i]));
     }
 }
 
@@ -254,28 +285,29 @@ const OWN_UNITS: [f64; LANE_FEATURES] = [1.0, 2.0, 1.0, 1.0];
 
 /// Sets a lane's weights: of 1, of the block's features, of the magnitudes before it, and of its own features, which a
 /// checkpoint has none of.
-fn lane_weights(model: &mut Model, lane: usize, weights: &[f64]) {
+fn lane_weights(model: &mut Model, prior: &Model, grain: Grain, lane: usize, weights: &[f64]) {
     let (common, own) = weights.split_at(if lane < FLAG_LANE { MAGNITUDE + lane } else { weights.len() });
     let (block, inner) = common[1..].split_at(BLOCK_FEATURES);
     // Each product's upper half is rounded down.
-    model.bias.0[lane] = fixed(weights[0], 8, i16::MAX).saturating_add(products(lane) as i16 / 2);
+    let down = products(lane) as i16 / 2;
+    let known = prior.bias.0[lane].saturating_sub(down);
+    model.bias.0[lane] = grain.fixed(weights[0], 8, known, i16::MAX).saturating_add(down);
     // A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
-    let scaled = |weight: f64| fixed(weight, 14, i16::MAX);
-    for (lanes, &weight) in model.block.iter_mut().zip(block) {
-        lanes.0[lane] = scaled(weight);
+    for ((lanes, known), &weight) in model.block.iter_mut().zip(&prior.block).zip(block) {
+        lanes.0[lane] = grain.fixed(weight, 14, known.0[lane], i16::MAX);
     }
-    for ((lanes, &weight), unit) in model.own.iter_mut().zip(own).zip(OWN_UNITS) {
-        lanes.0[lane] = scaled(weight * unit);
+    for (((lanes, known), &weight), unit) in model.own.iter_mut().zip(&prior.own).zip(own).zip(OWN_UNITS) {
+        lanes.0[lane] = grain.fixed(weight * unit, 14, known.0[lane], i16::MAX);
     }
-    for (lanes, &weight) in model.inner.iter_mut().zip(inner) {
-        lanes.0[lane] = fixed(weight, 8, 2047);
+    for ((lanes, known), &weight) in model.inner.iter_mut().zip(&prior.inner).zip(inner) {
+        lanes.0[lane] = grain.fixed(weight, 8, known.0[lane], 2047);
     }
 }
 
 /// Observations of a context that its probabilities in the prior model are worth.
 const PRIOR_SYMBOLS: f64 = 24.0;
-/// Observations that a context needs for probabilities of its own.
-const FEW: u32 = 12;
+/// Bits that a table of its own must save a slide: about what it takes.
+const TABLE_BITS: f64 = 80.0;
 
 /// Counts of symbols and flags.
 #[derive(Debug, Clone)]
@@ -320,37 +352,32 @@ pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: 
     }
 }
 
-/// Gives a model the probabilities that were counted; where that was seldom, they stay near those of `prior`.
-pub(super) fn probabilities(model: &mut Model, prior: &Model, kind: Kind, counter: &Counter) {
-    let fractions = kind.fractions();
-    // A context that was hardly ever seen takes over from the bucket before.
-    for context in 0..kind.tables() {
-        let counts = &counter.tables[context];
-        let before =
-            context.checked_sub(fractions).filter(|_| !(context / fractions).is_multiple_of(BUCKETS));
-        if counts.iter().sum::<u32>() < FEW {
-            if let Some(before) = before {
-                model.widths[context] = model.widths[before];
-            }
-            continue;
-        }
+/// Gives a model the probabilities that were counted on the part `share` (0 to 1) of a slide: where that pays, others than those
+/// of `prior`.
+pub(super) fn probabilities(model: &mut Model, prior: &Model, counter: &Counter, share: f64) {
+    let worth = TABLE_BITS * share;
+    model.widths.clone_from(&prior.widths);
+    for (context, counts) in counter.tables.iter().enumerate() {
         let total = f64::from(counts.iter().sum::<u32>()) + PRIOR_SYMBOLS;
-        model.widths[context] = std::array::from_fn(|symbol| {
-            let before = f64::from(prior.tables[context].interval(symbol).1) / f64::from(SCALE);
-            let share = (f64::from(counts[symbol]) + PRIOR_SYMBOLS * before) / total * f64::from(SCALE);
+        let before = |symbol: usize| f64::from(prior.tables[context].interval(symbol).1) / f64::from(SCALE);
+        let own: [u8; SYMBOLS] = std::array::from_fn(|symbol| {
+            let share =
+                (f64::from(counts[symbol]) + PRIOR_SYMBOLS * before(symbol)) / total * f64::from(SCALE);
             (8.0 * share.max(1.0).log2()).round() as u8
         });
+        let table = model::table(&own);
+        let saved =
+            |symbol: usize| (f64::from(table.interval(symbol).1) / f64::from(SCALE) / before(symbol)).log2();
+        if (0..SYMBOLS).map(|symbol| f64::from(counts[symbol]) * saved(symbol)).sum::<f64>() > worth {
+            model.widths[context] = own;
+        }
     }
     model.make_tables();
     for ((flags, counts), before) in model.flags.iter_mut().zip(&counter.flags).zip(&prior.flags) {
-        let mut last = SCALE / 2;
         for ((flag, [zero, one]), &before) in flags.iter_mut().zip(counts).zip(before) {
-            if zero + one >= FEW {
-                let before = PRIOR_SYMBOLS * f64::from(before) / f64::from(SCALE);
-                let share = (f64::from(*zero) + before) / (f64::from(zero + one) + PRIOR_SYMBOLS);
-                last = ((share * f64::from(SCALE)).round() as u16).clamp(1, SCALE - 1);
-            }
-            *flag = last;
+            let known = PRIOR_SYMBOLS * f64::from(before) / f64::from(SCALE);
+            let share = (f64::from(*zero) + known) / (f64::from(zero + one) + PRIOR_SYMBOLS);
+            *flag = ((share * f64::from(SCALE)).round() as u16).clamp(1, SCALE - 1);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::model::{Kind, Model};
-use super::params::{CrossScale, MAX_TEMPLATES, Stored, deflated};
+use super::params::{CrossScale, MAX_TEMPLATES, Stored, changed, deflated};
 use super::predict::Aligned;
 use super::reference::{self, Picture, Reference};
 use super::stored;
-use super::train::{self, Counter, Example};
+use super::train::{self, Counter, Example, Grain};
 use super::workspace::Workspace;
 use crate::coefficients::{Statistics, Template, Tile};
 
@@ -188,26 +188,27 @@ impl Lesson {
         train::count(&mut before, built_in, kind, &mut examples[..judges]);
         // With the probabilities that fit, it takes about what it will.
         let mut fitted = built_in.clone();
-        train::probabilities(&mut fitted, built_in, kind, &before);
+        train::probabilities(&mut fitted, built_in, &before, of_slide);
         let bits = train::bits(built_in, &before);
         let fitting = bits - train::bits(&fitted, &before);
-        if (TIMES_FITTED * fitting + LEARNT * bits) / of_slide < cost(&fitted, kind) {
+        if (TIMES_FITTED * fitting + LEARNT * bits) / of_slide < cost(&fitted, kind, component) {
             return None;
         }
-        let mut model = train::expecting(kind, built_in, &mut examples);
+        let grain = Grain::of(all / of_slide * part);
+        let mut model = train::expecting(kind, built_in, grain, &mut examples);
         let mut counter = Counter::new(kind);
         train::count(&mut counter, &model, kind, &mut examples[..judges]);
         let after = counter.clone();
         train::count(&mut counter, &model, kind, &mut examples[judges..]);
-        train::probabilities(&mut model, built_in, kind, &counter);
+        train::probabilities(&mut model, built_in, &counter, of_slide / part);
         let saved = bits - train::bits(&model, &after);
-        (saved / of_slide > cost(&model, kind)).then_some(Learnt { kind, component, model })
+        (saved / of_slide > cost(&model, kind, component)).then_some(Learnt { kind, component, model })
     }
 }
 
 /// Bits that a model takes among a slide's parameters.
-fn cost(model: &Model, kind: Kind) -> f64 {
+fn cost(model: &Model, kind: Kind, component: usize) -> f64 {
     let mut bytes = vec![];
-    stored::put(model, kind, &mut bytes);
+    stored::put(model, kind, changed(kind, component), &mut bytes);
     8.0 * deflated(&bytes).len() as f64
 }
