@@ -112,6 +112,32 @@ fn a_real_deep_zoom_slide_with_overlap_is_shown_pixel_by_pixel() {
     shows_the_slide_at_full_resolution(&Slide::open(&path).unwrap(), "HE", folder.path(), (7112, 5588));
 }
 
+/// When each tile was asked for, as [address, whether that was before the viewer's own script began].
+const ASKED: &str = "performance.getEntriesByType('resource').filter(e => /_files/.test(e.name))\
+    .map(e => [e.name, e.startTime < performance.getEntriesByName('begun')[0].startTime])";
+
+#[test]
+fn the_first_views_tiles_are_asked_for_before_the_viewer_is_there_and_no_others() {
+    let folder = folder();
+    let path = folder.path().join("a.mtm");
+    succeed(["ingest", "synthetic:5000x4000", "-o", path.to_str().unwrap()]);
+    let server = Server::start(folder.path(), &[]);
+    for view in ["", "#at=2500,2000&zoom=0.5", "#at=1000,700&zoom=0.3", "#at=2500,2000&zoom=1&flip=1"] {
+        let browser = Browser::open(1200, 800);
+        browser.go(&format!("http://localhost:{}/viewer/a{view}", server.port));
+        browser.wait_until(SETTLED);
+        let asked = browser.evaluate(ASKED);
+        let asked = asked.as_array().unwrap();
+        assert!(asked.len() >= 10, "{view}: {asked:?}");
+        // What is not asked for early is a guess gone wrong.
+        let late: Vec<_> = asked.iter().filter(|tile| tile[1] == false).collect();
+        assert!(late.is_empty(), "{view}: {late:?}");
+        let names: std::collections::HashSet<_> =
+            asked.iter().map(|tile| tile[0].as_str().unwrap()).collect();
+        assert_eq!(names.len(), asked.len(), "{view}: no tile twice: {asked:?}");
+    }
+}
+
 /// Where the slide is drawn, as PNG in base64.
 const CANVAS: &str = "window.viewer.drawer.canvas.toDataURL('image/png').split(',')[1]";
 

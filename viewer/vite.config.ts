@@ -1,5 +1,5 @@
-// One self-contained script per page (`--mode viewer`, `--mode gallery`), under a name without a hash: the server adds
-// the version to its address. OpenSeadragon stays the file that its authors publish, beside it.
+// One self-contained script per page (`--mode viewer`, `--mode gallery`), and one for what the viewer does before all else
+// (`--mode early`), under a name without a hash: the server adds the version to its address. OpenSeadragon stays the file that its authors publish, beside it.
 import { copyFileSync, mkdirSync } from "node:fs";
 import { defineConfig } from "vite";
 

@@ -8,7 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// Below `assets/`.
-const COMPRESSED: [&str; 4] = ["gallery.js", "openseadragon/openseadragon.min.js", "pages.css", "viewer.js"];
+const COMPRESSED: [&str; 5] =
+    ["early.js", "gallery.js", "openseadragon/openseadragon.min.js", "pages.css", "viewer.js"];
 
 fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;

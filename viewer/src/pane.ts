@@ -3,6 +3,7 @@
 
 import OpenSeadragon from "openseadragon";
 import { PlainDrawer } from "./drawer";
+import { MIN_PIXEL_RATIO } from "./first-view";
 import { type Pair, type Slide, nativePower, tileAddress } from "./slide";
 import { type Affine, type View, apply, invert, normalDegrees, toScreen } from "./view";
 import { POWERS } from "./scale";
@@ -64,6 +65,7 @@ export class Pane {
       animationTime: 0.4,
       blendTime: 0,
       imageLoaderLimit: 12,
+      minPixelRatio: MIN_PIXEL_RATIO,
       // One by default: a screen of tiles would take a second only because of that.
       maxTilesPerFrame: 64,
       maxImageCacheCount: 600,

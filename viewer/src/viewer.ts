@@ -34,6 +34,7 @@ interface PageInfo extends Omit<Slide, "name" | "format"> {
   readonly source: boolean;
 }
 
+performance.mark("begun");
 const info = JSON.parse(element("slide-info").textContent ?? "") as PageInfo;
 const own: Slide = { ...info, name: info.id, format: "jpg", mpp: micrometres(info.mpp) };
 

@@ -37,11 +37,12 @@ macro_rules! embedded {
     };
 }
 
-static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     [
         embedded!("pages.css", "text/css; charset=utf-8"),
         embedded!("gallery.js", JAVASCRIPT),
         embedded!("viewer.js", JAVASCRIPT),
+        embedded!("early.js", JAVASCRIPT),
         embedded!("openseadragon/openseadragon.min.js", JAVASCRIPT),
         // What the source map comment of the minified file points to.
         asset(

@@ -102,6 +102,7 @@ pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Res
         ("title", if app.show_names { format!("{name} - Microtome") } else { "Microtome".to_owned() }),
         ("name", name),
         ("style", asset(&base, "/assets/pages.css")),
+        ("early", asset(&base, "/assets/early.js")),
         ("openseadragon", asset(&base, "/assets/openseadragon/openseadragon.min.js")),
         ("script", asset(&base, "/assets/viewer.js")),
         ("base", escape_html(&base)),
@@ -259,7 +260,8 @@ mod tests {
 
     #[test]
     fn templates_and_values_have_the_same_names() {
-        let viewer: HashSet<_> = ["title", "name", "style", "openseadragon", "script", "base", "info"].into();
+        let viewer: HashSet<_> =
+            ["title", "name", "style", "early", "openseadragon", "script", "base", "info"].into();
         for (template, names) in [
             (include_str!("../assets/gallery.html"), HashSet::from(["style", "script", "base", "named"])),
             (include_str!("../assets/viewer.html"), viewer),
