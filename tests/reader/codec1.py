@@ -477,7 +477,8 @@ def decode_block(coder, expected, first, reciprocals, capped):
             expected.expect(range(16 * BEGINS[i], 16 * BEGINS[i] + 16))
         sixteenths = first[start:end]
         if 1 <= i <= 4:
-            sums = [sat16((sum(map(mul, off[:start], weights)) + 2048) >> 12) for weights in model.ahead[i]]
+            sums = (sum(map(mul, off[:start], weights)) + 2048 for weights in model.ahead[i])
+            sums = [sat16(wrap(s, 32) >> 12) for s in sums]
             sixteenths = [sat16(a + b) for a, b in zip(sixteenths, sums)]
         for k, predicted in zip(range(start, end), in_steps(sixteenths, reciprocals[start:end])):
             b = bucket(expected.lanes[k])

@@ -10,6 +10,9 @@ const info = JSON.parse(element("slide-info").textContent ?? "") as Omit<Slide, 
 const stage = element("stage");
 const size = [stage.clientWidth, stage.clientHeight] as const;
 const slide = { ...info, name: "", format: "jpg" };
-for (const address of firstTiles(slide, size, window.devicePixelRatio, parseAddress(location.hash).view)) {
+const { view, compare } = parseAddress(location.hash);
+// Beside others the slide has less room, and how much is not known yet. Of a screen OpenSeadragon takes one pixel at least.
+const tiles = compare.length > 0 ? [] : firstTiles(slide, size, Math.max(1, window.devicePixelRatio), view);
+for (const address of tiles) {
   new Image().src = address;
 }

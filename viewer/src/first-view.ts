@@ -3,7 +3,7 @@
 import { type Pair, type Slide, tileAddress } from "./slide";
 import type { View } from "./view";
 
-/** No more tiles than a large screen shows. */
+/** Tiles that are asked for at once, at most: a level with more is left to OpenSeadragon. */
 const MOST = 80;
 /**
  * Screen pixels per pixel of the finest level that OpenSeadragon asks for, at least. A little more than half: at half of a level's
@@ -22,17 +22,20 @@ export function firstTiles(slide: Slide, size: Pair, pixelRatio: number, view: V
   const half = halfSeen(size, zoom, view?.rotation ?? 0);
   const finest = slide.maxLevel + Math.floor(Math.log2((zoom * pixelRatio) / MIN_PIXEL_RATIO));
   const addresses: string[] = [];
-  for (let level = Math.min(finest, slide.maxLevel); level >= 0 && addresses.length < MOST; level -= 1) {
+  for (let level = Math.min(finest, slide.maxLevel); level >= 0; level -= 1) {
     const tile = slide.tileSize * 2 ** (slide.maxLevel - level);
     const [left, right] = tiles(middle[0] - half[0], middle[0] + half[0], tile, slide.width);
     const [top, bottom] = tiles(middle[1] - half[1], middle[1] + half[1], tile, slide.height);
+    if (addresses.length + Math.max(0, right - left) * Math.max(0, bottom - top) > MOST) {
+      continue;
+    }
     for (let row = top; row < bottom; row += 1) {
       for (let column = left; column < right; column += 1) {
         addresses.push(tileAddress(slide, level, column, row));
       }
     }
   }
-  return addresses.slice(0, MOST);
+  return addresses;
 }
 
 /** Half of what is seen, in pixels of level 0; turned, of the circle around it. */

@@ -9,6 +9,9 @@ const PER_PAGE = 60;
 /** Milliseconds without a key press before the server is asked. */
 const PAUSE = 200;
 
+/** Milliseconds that a click waits for the address without the name. */
+const PATIENCE = 2000;
+
 const search = element<HTMLInputElement>("search");
 const named = document.body.dataset.named === "true";
 let page = 0;
@@ -94,12 +97,13 @@ function hideName(link: HTMLAnchorElement, id: string): void {
       (pseudonym) => void (pseudonym && (link.href = `${basePath()}/viewer/${pseudonym}`)),
       () => undefined,
     ));
-  ["pointerenter", "pointerdown", "focus"].forEach((event) => link.addEventListener(event, () => void hide()));
+  ["pointerdown", "focus"].forEach((event) => link.addEventListener(event, () => void hide()));
   link.addEventListener("click", (event) => {
     const opensHere = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     if (opensHere) {
       event.preventDefault();
-      void hide().then(() => location.assign(link.href));
+      const late = new Promise((resolve) => setTimeout(resolve, PATIENCE));
+      void Promise.race([hide(), late]).then(() => location.assign(link.href));
     }
   });
 }

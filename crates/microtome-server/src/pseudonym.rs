@@ -12,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 use axum::http::Uri;
 use microtome_container::reader::Container;
 
-use crate::access::sha256;
+use crate::access::{canonical, sha256};
 use crate::error::Error;
 use crate::slide_id::SlideId;
 use crate::survey::Survey;
@@ -43,12 +43,13 @@ impl Pseudonym {
         u64::from_str_radix(digits, 16).ok().filter(|_| is_one).map(Self)
     }
 
-    /// The address of a request as it is with the name in place of the pseudonym; `None` where this is written in an odd way.
+    /// The address of a request as it is with the name in place of the pseudonym; `None` where that is written in an odd way, or
+    /// more than once: it must be beyond doubt which slide another service is asked about.
     pub(crate) fn unveiled(self, address: &Uri, id: &SlideId) -> Option<Uri> {
         let (plain, path) = (self.to_string(), address.path());
-        let written =
-            [plain.replace('@', "%40"), plain].into_iter().find(|written| path.contains(written))?;
-        let path = path.replacen(&written, &id.url_path(), 1);
+        let is_there_once = canonical(path)?.matches(&plain).count() == 1;
+        let written = [plain.replace('@', "%40"), plain].into_iter().find(|written| path.contains(written));
+        let path = path.replacen(&written.filter(|_| is_there_once)?, &id.url_path(), 1);
         let query = address.query().map_or_else(String::new, |query| format!("?{query}"));
         let mut parts = address.clone().into_parts();
         parts.path_and_query = Some(format!("{path}{query}").try_into().ok()?);
@@ -100,8 +101,9 @@ impl Pseudonyms {
         }
         let known = self.survey.known().await?;
         let at = known.entries.partition_point(|entry| entry.0 < pseudonym);
-        let found = known.entries.get(at).filter(|entry| entry.0 == pseudonym).map(|entry| entry.1.clone());
-        Ok(found.filter(sees))
+        let found = known.entries.get(at).filter(|entry| entry.0 == pseudonym && sees(&entry.1));
+        // Its tiles need not wait for the next survey.
+        Ok(found.map(|entry| entry.1.clone()).inspect(|id| self.remember(pseudonym, id)))
     }
 }
 
@@ -147,8 +149,15 @@ mod tests {
             let found = Pseudonym(0xff).unveiled(&address.parse().expect("an address"), &id);
             assert_eq!(found.expect("an address").to_string(), unveiled);
         }
-        let odd = "/viewer/@%3000000000000000ff".parse().expect("an address");
-        assert_eq!(Pseudonym(0xff).unveiled(&odd, &id), None);
+        for odd in [
+            "/viewer/@%300000000000000ff",
+            "/associated/@00000000000000ff/%4000000000000000ff",
+            "/iiif/3/@%300000000000000ff/@00000000000000ff/max/0/default.jpg",
+            "/viewer/@00000000000000ff/..",
+        ] {
+            let odd = odd.parse().expect("an address");
+            assert_eq!(Pseudonym(0xff).unveiled(&odd, &id), None, "{odd}");
+        }
     }
 
     #[test]

@@ -45,9 +45,9 @@ pub(super) type Pairs = [[i16; 2]; 8];
 pub(super) trait Machine: Copy {
     /// The last of `starts` that is not above `slot`, which is below [`SCALE`].
     fn find(starts: &[u16; SYMBOLS], slot: u16) -> usize;
-    /// Adds `pair` times each of `weights` to its sum. Sums stay within 32 bits.
+    /// Adds `pair` times each of `weights` to its sum, modulo 2^32: hostile models can go beyond. A pair's products fit.
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
-    /// Adds to each sum the pair that its index (0 to 7) names times its weights. Sums stay within 32 bits.
+    /// Adds to each sum the pair that its index (0 to 7) names times its weights, modulo 2^32.
     fn multiply_add_picked(sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums;
     /// A piece's prediction, as [`Piece::new`] says.
     #[inline(always)]
@@ -100,7 +100,8 @@ impl Machine for Plain {
     #[inline(always)]
     fn multiply_add(mut sums: Sums, [a, b]: [i16; 2], weights: &Pairs) -> Sums {
         for (sum, weight) in sums.iter_mut().zip(weights) {
-            *sum += i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
+            let product = i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
+            *sum = sum.wrapping_add(product);
         }
         sums
     }
@@ -109,7 +110,8 @@ impl Machine for Plain {
     fn multiply_add_picked(mut sums: Sums, pairs: &Pairs, index: &[u32; 8], weights: &Pairs) -> Sums {
         for ((sum, weight), &index) in sums.iter_mut().zip(weights).zip(index) {
             let [a, b] = pairs[(index & 7) as usize];
-            *sum += i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
+            let product = i32::from(a) * i32::from(weight[0]) + i32::from(b) * i32::from(weight[1]);
+            *sum = sum.wrapping_add(product);
         }
         sums
     }

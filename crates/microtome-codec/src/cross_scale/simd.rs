@@ -361,6 +361,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::built_in;
+    use super::super::stored::MOST_AHEAD;
     use super::*;
 
     /// A plane of `width` x `height` blocks with coefficients that thin out, and samples of another scale for it.
@@ -382,8 +383,13 @@ mod tests {
     }
 
     /// Payload, coefficients after decoding it, and samples, by an instruction set.
-    fn all(set: Set, kind: Kind, plane: &Plane, other: &Samples) -> (Vec<u8>, Vec<i16>, Samples) {
-        let model = &built_in::models()[kind as usize][0];
+    fn all(
+        set: Set,
+        model: &Model,
+        kind: Kind,
+        plane: &Plane,
+        other: &Samples,
+    ) -> (Vec<u8>, Vec<i16>, Samples) {
         let (mut aligned, size) = (Aligned::default(), [8 * plane.width, 8 * plane.height]);
         match kind {
             Kind::Alone => {}
@@ -418,7 +424,28 @@ mod tests {
         ) {
             let (plane, other) = plane(width, height, seed);
             let kind = Kind::ALL[kind];
-            prop_assert!(all(Set::BASELINE, kind, &plane, &other) == all(Set::detect(), kind, &plane, &other));
+            let model = &built_in::models()[kind as usize][0];
+            let [plain, best] = [Set::BASELINE, Set::detect()].map(|set| all(set, model, kind, &plane, &other));
+            prop_assert!(plain == best);
         }
+    }
+
+    #[test]
+    fn sums_beyond_32_bits_wrap_in_every_instruction_set() {
+        // 36 errors of 8191 by weights of as much: more than 2^31.
+        let mut model = Model::clone(&built_in::models()[Kind::Alone as usize][0]);
+        model
+            .ahead
+            .as_flattened_mut()
+            .as_flattened_mut()
+            .iter_mut()
+            .for_each(|weight| *weight = [MOST_AHEAD; 2]);
+        model.edges = [[[[0; 2]; 8]; 5]; 2];
+        let (mut plane, other) = plane(1, 1, 1);
+        plane.coefficients = vec![1000; 64];
+        plane.table = [1; 64];
+        let [plain, best] =
+            [Set::BASELINE, Set::detect()].map(|set| all(set, &model, Kind::Alone, &plane, &other));
+        assert!(plain == best);
     }
 }

@@ -88,7 +88,8 @@ fn before(k: usize, lane: usize) -> bool {
     if lane < FLAG_LANE { k < lane } else { k < PIECES[lane - FLAG_LANE].0 }
 }
 
-/// Largest weight of an edge, and of an error within the block: sums of products must fit 32 bits.
+/// Largest weight of an edge, and of an error within the block. (Sums of the latter's products may leave 32 bits where nobody
+/// trained them, and wrap.)
 pub(super) const MOST_EDGE: i16 = 16383;
 pub(super) const MOST_AHEAD: i16 = 8191;
 

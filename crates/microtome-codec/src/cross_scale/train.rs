@@ -60,7 +60,7 @@ impl Grain {
 
     /// A weight as it is stored, 1 being `1 << bits`: the prior's and so many units.
     fn fixed(self, value: f64, bits: u32, prior: i16, most: i16) -> i16 {
-        // Of what a magnitude adds to an expectation a 32nd, and about a 256th to a 1024th of all else.
+        // Of what a magnitude adds to an expectation, and of where that begins, a 32nd; and about a 256th to a 1024th of all else.
         let coarse: u32 = if matches!(bits, 8 | 11) { 3 } else { 4 };
         let unit = f64::from(1_u32 << coarse.saturating_sub(self.halved));
         let units = ((value * f64::from(1_u32 << bits) - f64::from(prior)) / unit).round();

@@ -34,6 +34,7 @@ mod secret;
 mod tests;
 mod ticket;
 
+pub(crate) use address::canonical;
 use answers::{Missing, Session};
 use credentials::Credentials;
 use forward::{Answer, ForwardAuth};
