@@ -361,6 +361,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::built_in;
+    use super::super::model::{AHEAD_AT, AHEAD_PIECES};
     use super::super::stored::MOST_AHEAD;
     use super::*;
 
@@ -432,14 +433,10 @@ mod tests {
 
     #[test]
     fn sums_beyond_32_bits_wrap_in_every_instruction_set() {
-        // 36 errors of 8191 by weights of as much: more than 2^31.
+        // For the last piece that is predicted so 36 errors of 8191, by weights of as much: more than 2^31.
         let mut model = Model::clone(&built_in::models()[Kind::Alone as usize][0]);
-        model
-            .ahead
-            .as_flattened_mut()
-            .as_flattened_mut()
-            .iter_mut()
-            .for_each(|weight| *weight = [MOST_AHEAD; 2]);
+        model.ahead = [[[[0; 2]; 8]; 2]; AHEAD_AT[AHEAD_PIECES]];
+        model.ahead[AHEAD_AT[AHEAD_PIECES - 1]..].fill([[[MOST_AHEAD; 2]; 8]; 2]);
         model.edges = [[[[0; 2]; 8]; 5]; 2];
         let (mut plane, other) = plane(1, 1, 1);
         plane.coefficients = vec![1000; 64];
