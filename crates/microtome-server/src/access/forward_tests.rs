@@ -147,15 +147,17 @@ async fn a_pseudonym_opens_what_the_name_does_and_shows_it_to_no_stranger() {
         "/source/SLIDE.png",
         "/associated/SLIDE",
         "/associated/SLIDE/label",
-        "/associated/SLIDE/SLIDE",
-        "/iiif/3/SLIDE/SLIDE/max/0/default.jpg",
+        "/associated/SLIDE/ESCAPED",
+        "/iiif/3/SLIDE/ESCAPED/max/0/default.jpg",
         "/iiif/3/SLIDE/info.json",
         "/zoomify/SLIDE/ImageProperties.xml",
     ] {
         for method in ["GET", "HEAD", "POST"] {
-            let hidden = guarded.ask(method, &address.replace("SLIDE", &pseudonym), &[ANN]).await;
-            let absent = guarded.ask(method, &address.replace("SLIDE", "@0123456789abcdef"), &[ANN]).await;
-            assert_eq!(hidden, absent, "{method} {address}");
+            let [hidden, absent] = [&pseudonym, "@0123456789abcdef"].map(|called| {
+                address.replace("SLIDE", called).replace("ESCAPED", &called.replace('@', "%40"))
+            });
+            let hidden = guarded.ask(method, &hidden, &[ANN]).await;
+            assert_eq!(hidden, guarded.ask(method, &absent, &[ANN]).await, "{method} {address}");
         }
     }
     assert_eq!(guarded.status(&hidden, &[]).await, 302);
