@@ -123,21 +123,14 @@ impl Machine for Plain {
 pub(super) struct Reader<'a> {
     pub(super) state: u32,
     words: &'a [[u8; 2]],
-    /// Number of the next word.
+    /// Words read, or asked for.
     pub(super) at: usize,
-    /// From word to word: 1, or that below 0.
-    step: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `words` forwards, from the first on.
-    pub(super) fn forwards(state: u32, words: &'a [[u8; 2]]) -> Self {
-        Self { state, words, at: 0, step: 1 }
-    }
-
-    /// Reads `words` backwards, from the last on.
-    pub(super) fn backwards(state: u32, words: &'a [[u8; 2]]) -> Self {
-        Self { state, words, at: words.len().wrapping_sub(1), step: usize::MAX }
+    /// Reads `words` from the first on.
+    pub(super) fn new(state: u32, words: &'a [[u8; 2]]) -> Self {
+        Self { state, words, at: 0 }
     }
 
     #[inline(always)]
@@ -150,7 +143,7 @@ impl<'a> Reader<'a> {
         let word = self.words.get(self.at).map_or(0, |word| u16::from_le_bytes(*word));
         let is_low = state < LOW;
         self.state = select_unpredictable(is_low, state << 16 | u32::from(word), state);
-        self.at = select_unpredictable(is_low, self.at.wrapping_add(self.step), self.at);
+        self.at = self.at.wrapping_add(is_low.into());
     }
 
     #[inline(always)]

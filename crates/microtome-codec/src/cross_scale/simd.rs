@@ -406,7 +406,8 @@ mod tests {
         let has_four = writer.finish(&mut bytes);
         let mut decoded = plane.clone();
         decoded.coefficients.fill(0);
-        let mut readers = Readers::new(&bytes, has_four).expect("states");
+        let mut turned = vec![];
+        let mut readers = Readers::new(&bytes, has_four, &mut turned).expect("states");
         decode(set, &mut readers, model, kind, &aligned, &mut decoded, &mut scratch);
         readers.finish().expect("the very end");
         assert_eq!(decoded.coefficients, plane.coefficients);

@@ -18,16 +18,17 @@ const LONG: f64 = 400.0;
 pub(super) struct Readers<'a> {
     pub(super) strands: [Reader<'a>; STRANDS],
     count: usize,
-    /// Words, if the strand is one.
-    length: usize,
+    /// Words of the one strand, or of each two that share theirs.
+    words: [usize; 2],
 }
 
 impl<'a> Readers<'a> {
-    /// Begins with the states in `bytes`.
+    /// Begins with the states in `bytes`. The words that strands read backwards are turned into `turned`, so that all
+    /// strands read alike.
     ///
     /// # Errors
     /// [`Error::Malformed`] if they are cut off or out of range.
-    pub(super) fn new(bytes: &'a [u8], has_four: bool) -> Result<Self, Error> {
+    pub(super) fn new(bytes: &'a [u8], has_four: bool, turned: &'a mut Vec<[u8; 2]>) -> Result<Self, Error> {
         let malformed = |what| Error::Malformed { offset: 0, what };
         let cut = malformed("the payload ends in its coder's states");
         let (bytes, front) = match has_four {
@@ -52,18 +53,21 @@ impl<'a> Readers<'a> {
             }
         }
         if !has_four {
-            let strands = [0, 1, 2, 3].map(|i| Reader::forwards(state[i], if i == 0 { words } else { &[] }));
-            return Ok(Self { strands, count, length: words.len() });
+            let strands = [0, 1, 2, 3].map(|i| Reader::new(state[i], if i == 0 { words } else { &[] }));
+            return Ok(Self { strands, count, words: [words.len(), 0] });
         }
         let (front, back) =
             words.split_at_checked(front).ok_or(malformed("the payload ends in its coder's words"))?;
+        turned.clear();
+        turned.extend(words.iter().rev());
+        let (back_turned, front_turned) = turned.split_at(back.len());
         let strands = [
-            Reader::forwards(state[0], front),
-            Reader::backwards(state[1], front),
-            Reader::forwards(state[2], back),
-            Reader::backwards(state[3], back),
+            Reader::new(state[0], front),
+            Reader::new(state[1], front_turned),
+            Reader::new(state[2], back),
+            Reader::new(state[3], back_turned),
         ];
-        Ok(Self { strands, count, length: 0 })
+        Ok(Self { strands, count, words: [front.len(), back.len()] })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -76,10 +80,7 @@ impl<'a> Readers<'a> {
     /// [`Error::Malformed`] if not.
     pub(super) fn finish(&self) -> Result<(), Error> {
         let [a, b, c, d] = &self.strands;
-        let met = match self.count {
-            1 => a.at == self.length,
-            _ => a.at == b.at.wrapping_add(1) && c.at == d.at.wrapping_add(1),
-        };
+        let met = [a.at.wrapping_add(b.at), c.at.wrapping_add(d.at)] == self.words;
         match met && self.strands.iter().all(|strand| strand.state == LOW) {
             true => Ok(()),
             false => {
@@ -196,7 +197,8 @@ mod tests {
             }
             let mut bytes = vec![];
             let has_four = writer.finish(&mut bytes);
-            let mut readers = Readers::new(&bytes, has_four).expect("states");
+            let mut turned = vec![];
+            let mut readers = Readers::new(&bytes, has_four, &mut turned).expect("states");
             for (r, row) in rows.iter().enumerate() {
                 let count = readers.count();
                 let reader = &mut readers.strands[r % count];
@@ -223,7 +225,8 @@ mod tests {
             let has_four = writer.finish(&mut bytes);
             assert_eq!(has_four, is_long);
             let read = |bytes: &[u8]| {
-                let mut readers = Readers::new(bytes, has_four)?;
+                let mut turned = vec![];
+                let mut readers = Readers::new(bytes, has_four, &mut turned)?;
                 let count = readers.count();
                 for row in 0..rows {
                     (0..100).for_each(|_| _ = readers.strands[row % count].symbol::<Plain>(&table));

@@ -101,14 +101,22 @@ pub(super) fn fold(value: i32) -> usize {
     if value < 0 { (-2 * value - 1) as usize } else { (2 * value) as usize }
 }
 
-/// Values of the symbols but for [`ESCAPE`], and their magnitudes.
-static VALUES: [i16; SYMBOLS] = [0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6, -7, 7, 0];
-static MAGNITUDES: [i16; SYMBOLS] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 0];
+/// Value and magnitude of each symbol but [`ESCAPE`].
+static VALUES: [[i16; 2]; SYMBOLS] = {
+    let mut values = [[0; 2]; SYMBOLS];
+    let mut symbol = 1;
+    while symbol < ESCAPE {
+        let magnitude = (symbol as i16 + 1) / 2;
+        values[symbol] = [if symbol % 2 == 1 { -magnitude } else { magnitude }, magnitude];
+        symbol += 1;
+    }
+    values
+};
 
 /// Codes what of a residual goes beyond its symbol.
 #[inline(always)]
 fn rest<C: Coder>(coder: &mut C, symbol: usize, raw: u32, value: i32) -> i32 {
-    let top = if symbol == ESCAPE { escaped(coder, value >> raw) } else { VALUES[symbol].into() };
+    let top = if symbol == ESCAPE { escaped(coder, value >> raw) } else { VALUES[symbol][0].into() };
     let low = if raw > 0 { coder.raw(raw, (value & ((1 << raw) - 1)) as u32) } else { 0 };
     top << raw | low as i32
 }
@@ -255,7 +263,7 @@ impl Block {
         let top = given >> raw_bits(bucket);
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
         let symbol = coder.symbol(model, index, symbol);
-        let (mut value, mut magnitude) = (VALUES[symbol & 15], MAGNITUDES[symbol & 15]);
+        let [mut value, mut magnitude] = VALUES[symbol & 15];
         // Both are rare.
         if symbol == ESCAPE || bucket >= FIRST_RAW {
             let residual = rest(coder, symbol, raw_bits(bucket), given);
@@ -374,8 +382,7 @@ mod tests {
     #[test]
     fn folding_is_reversible() {
         for v in -7..=7 {
-            assert_eq!(i32::from(VALUES[fold(v)]), v);
-            assert_eq!(i32::from(MAGNITUDES[fold(v)]), v.abs());
+            assert_eq!(VALUES[fold(v)].map(i32::from), [v, v.abs()]);
             assert!(fold(v) < ESCAPE);
         }
     }
