@@ -22,6 +22,7 @@ mod expect;
 mod forward_avx2;
 #[cfg(target_arch = "x86_64")]
 mod inverse_avx2;
+mod lanes;
 mod model;
 mod params;
 #[cfg(target_arch = "x86_64")]

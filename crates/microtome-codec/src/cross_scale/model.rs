@@ -4,6 +4,7 @@
 //! found (`train`), how they are written down (`params`).
 
 use super::ahead::PADDED;
+use super::lanes::Grouped;
 use super::rans::{Pairs, SCALE, SYMBOLS, Table};
 
 /// What a level's tiles are predicted from.
@@ -172,11 +173,14 @@ pub(super) struct Model {
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
     pub(super) tables: Vec<Table>,
+    /// The lanes above in the order in which blocks are coded.
+    pub(super) lanes: Box<Grouped>,
 }
 
 impl Model {
     /// A model that expects nothing: training starts from it.
     pub(super) fn blank(kind: Kind) -> Self {
+        let (none, inner) = (Lanes::ZERO, [Lanes::ZERO; 64]);
         let mut model = Self {
             parent: [[[[0; 2]; 8]; PARENT_TARGETS / 8]; PATCH_PAIRS],
             edges: [[[[0; 2]; 8]; EDGE_GROUPS]; 2],
@@ -189,14 +193,16 @@ impl Model {
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
+            lanes: Box::new(Grouped::new(&none, &[none; BLOCK_FEATURES], &[none; LANE_FEATURES], &inner)),
         };
-        model.make_tables();
+        model.arrange();
         model
     }
 
-    /// Makes the tables from the widths.
-    pub(super) fn make_tables(&mut self) {
+    /// Makes what coding looks at, the tables and the lanes in its order, from what training and files set.
+    pub(super) fn arrange(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
+        *self.lanes = Grouped::new(&self.bias, &self.block, &self.own, &self.inner);
     }
 }
 

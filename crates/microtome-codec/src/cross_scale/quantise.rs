@@ -6,12 +6,12 @@
 use super::ahead::Ahead;
 use super::colour;
 use super::dct;
-use super::expect::{self, MOST};
-use super::model::{FLAG_LANE, Lanes, Model, PIECES, bucket_of, raw_bits};
+use super::expect::{self, Expected, MOST};
+use super::model::{Model, PIECES, bucket_of, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS};
 use super::simd::{self, Set};
 use super::strands::Writer;
-use super::walk::{self, BEGINS, Coder, ESCAPE, Outlook, Setting};
+use super::walk::{self, Coder, ESCAPE, Outlook, Setting};
 use super::workspace::Workspace;
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
 use crate::turbo::Subsampling;
@@ -221,14 +221,13 @@ impl<'a> Chooser<'a> {
         for k in (0..64).rev() {
             left[k] = left[k + 1] + errors[k];
         }
-        let mut expected = Lanes::ZERO;
-        expect::expect_flags(model, features, &mut expected);
+        let mut expected = Expected::new(model, features);
         let mut sum = 0.0;
         let mut best = (f32::INFINITY, 0);
         let (mut ahead, mut found) = (Ahead::NEW, [0; 64]);
         for (i, &(start, end)) in PIECES.iter().enumerate() {
             if let Some(flags) = model.flags.get(i) {
-                let zero = flags[bucket_of(expected.0[FLAG_LANE + i])];
+                let zero = flags[bucket_of(expected.flag(i))];
                 let end_here = sum + left[start] + self.costs.of(zero);
                 if end_here < best.0 {
                     best = (end_here, start);
@@ -238,15 +237,12 @@ impl<'a> Chooser<'a> {
             if sum >= best.0 {
                 break;
             }
-            if let Some(chunk) = BEGINS[i] {
-                let told = expect::told(model, &found, i, chunk);
-                expect::begin::<N>(model, features, &prediction.steps, chunk, told, &mut expected);
-            }
+            expected.begin::<N>(model, features, &prediction.steps, &found, i);
             let piece = ahead.piece::<M>(outlook, i);
             let mut values = [0; 16];
             for k in start..end {
                 let at = k - start;
-                let bucket = bucket_of(expected.0[k]);
+                let bucket = bucket_of(expected.of(i, k));
                 let raw = raw_bits(bucket);
                 let index = usize::from(piece.tables[at]) + bucket * kind.fractions();
                 let place = Place { k, index, raw, known: piece.known[at], negative: piece.steps[at] < 0 };
@@ -257,7 +253,7 @@ impl<'a> Chooser<'a> {
                 if residual != 0 {
                     let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
                     found[k] = magnitude;
-                    expect::learn(model, &mut expected, i, k, magnitude);
+                    expected.learn(model, i, k, magnitude);
                 }
             }
             ahead.learn::<M>(i, &values, &piece, scale);

@@ -241,7 +241,7 @@ pub(super) fn take(input: &mut Input<'_>, kind: Kind, base: Base<'_>) -> Result<
         }
         model.widths[context] = widths;
     }
-    model.make_tables();
+    model.arrange();
     Ok(model)
 }
 
@@ -265,7 +265,7 @@ mod tests {
             .expect("weights are only set");
             model.flags[3][7] = 11;
             model.widths[100] = [3; 16];
-            model.make_tables();
+            model.arrange();
             let built_in = &built_in::models()[kind as usize][0];
             for base in [Base::Nothing, Base::Model(built_in)] {
                 let mut bytes = vec![];

@@ -264,6 +264,7 @@ fn expectations(
         let product = |i: usize| gram.product(i.checked_sub(common).map_or(i, place), target);
         lane_weights(model, prior, grain, lane, &factor.solve(product, |i| before[i]));
     }
+    model.arrange();
 }
 
 /// Products that each lane sums up besides those of the block's own magnitudes.
@@ -372,7 +373,7 @@ pub(super) fn probabilities(model: &mut Model, prior: &Model, counter: &Counter,
             model.widths[context] = own;
         }
     }
-    model.make_tables();
+    model.arrange();
     for ((flags, counts), before) in model.flags.iter_mut().zip(&counter.flags).zip(&prior.flags) {
         for ((flag, [zero, one]), &before) in flags.iter_mut().zip(counts).zip(before) {
             let known = PRIOR_SYMBOLS * f64::from(before) / f64::from(SCALE);

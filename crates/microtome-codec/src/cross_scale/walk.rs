@@ -2,8 +2,8 @@
 #![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
 
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
-use super::expect::{self, Features, MOST, Magnitudes};
-use super::model::{EDGE_TARGETS, FIRST_RAW, FLAG_LANE, Kind, Lanes, Model, PIECES, bucket_of, raw_bits};
+use super::expect::{self, Expected, Features, MOST, Magnitudes};
+use super::model::{EDGE_TARGETS, FIRST_RAW, Kind, Model, PIECES, bucket_of, raw_bits};
 use super::rans::{self, Machine, Reader, SYMBOLS};
 use super::strands::Writer;
 
@@ -47,9 +47,6 @@ pub(super) struct Outlook<'a> {
     pub(super) prediction: &'a Prediction,
     pub(super) features: &'a Features,
 }
-
-/// The sixteen lanes, counted from 0, that each piece is the first to need.
-pub(super) const BEGINS: [Option<usize>; PIECES.len()] = [Some(0), None, Some(1), Some(2), Some(3), None];
 
 impl Coder for Writer {
     const DECODES: bool = false;
@@ -139,7 +136,7 @@ fn escaped<C: Coder>(coder: &mut C, value: i32) -> i32 {
 pub(super) struct Block {
     pub(super) prediction: Prediction,
     features: Features,
-    expected: Lanes,
+    expected: Expected,
     /// Of the residuals, once the block is decoded.
     pub(super) magnitudes: Magnitudes,
     /// Of the residuals so far.
@@ -156,7 +153,7 @@ impl Block {
     pub(super) const NONE: Self = Self {
         prediction: Prediction::NONE,
         features: Features::NONE,
-        expected: Lanes::ZERO,
+        expected: Expected::NOTHING,
         magnitudes: [0; 64],
         found: [0; 64],
         ahead: Ahead::NEW,
@@ -178,8 +175,7 @@ impl Block {
     ) {
         self.prediction.set(known, correction, setting.scale);
         self.features.set(left, above, self.prediction.first::<N>());
-        self.expected = Lanes::ZERO;
-        expect::expect_flags(setting.model, &self.features, &mut self.expected);
+        self.expected = Expected::new(setting.model, &self.features);
         self.found = [0; 64];
         self.coded.residuals = [0; PADDED];
         self.coded.pieces = 0;
@@ -230,7 +226,7 @@ impl Block {
     ) -> bool {
         let model = setting.model;
         if let Some(flags) = model.flags.get(i) {
-            let at = bucket_of(self.expected.0[FLAG_LANE + i]);
+            let at = bucket_of(self.expected.flag(i));
             if !coder.flag(i, at, flags[at], self.last > PIECES[i].0) {
                 return false;
             }
@@ -239,11 +235,7 @@ impl Block {
             let values = self.coded.values::<C>(before, &self.piece);
             self.ahead.learn::<M>(before, &values, &self.piece, setting.scale);
         }
-        if let Some(chunk) = BEGINS[i] {
-            let told = expect::told(model, &self.found, i, chunk);
-            let predicted = &self.prediction.steps;
-            expect::begin::<N>(model, &self.features, predicted, chunk, told, &mut self.expected);
-        }
+        self.expected.begin::<N>(model, &self.features, &self.prediction.steps, &self.found, i);
         self.piece = self.ahead.piece::<M>(&self.outlook(setting), i);
         if !C::DECODES {
             self.coded.compare(i, &self.piece);
@@ -256,7 +248,7 @@ impl Block {
     #[inline(always)]
     pub(super) fn step<C: Coder>(&mut self, coder: &mut C, setting: &Setting<'_>, i: usize, k: usize) {
         let model = setting.model;
-        let bucket = bucket_of(self.expected.0[k]);
+        let bucket = bucket_of(self.expected.of(i, k));
         let tables = usize::from(self.piece.tables[(k - PIECES[i].0) & 15]);
         let index = tables + bucket * setting.kind.fractions();
         let given = if C::DECODES { 0 } else { i32::from(self.coded.residuals[k]) };
@@ -276,7 +268,7 @@ impl Block {
             return;
         }
         self.found[k] = magnitude;
-        expect::learn(model, &mut self.expected, i, k, magnitude);
+        self.expected.learn(model, i, k, magnitude);
     }
 
     /// The coefficients of a decoded block.
