@@ -13,13 +13,13 @@ pub(super) const GROUPS: usize = 5;
 pub(super) const GROUP_OF: [usize; PIECES.len()] = [0, 0, 1, 2, 3, 4];
 /// The zigzag index at which each group begins, and the last one ends.
 pub(super) const STARTS: [usize; GROUPS + 1] = [0, 10, 21, 36, 52, 64];
-/// Magnitudes that the lanes in [`EARLY`] hear of before they get what is expected without any, the others of their
-/// group after all.
+/// How many magnitudes the lanes in [`EARLY`] hear of before what is expected without any is added; for the others of
+/// their group it is all magnitudes before it.
 pub(super) const EARLY_FROM: [usize; GROUPS] = [0, 0, 10, 21, 36];
 /// Lane of the first flag in those groups that have it.
 pub(super) const FIRST_FLAG: usize = 16 - CHECKPOINTS;
 
-/// All ones where a lane's zigzag index has begun when the group before it did.
+/// All ones where the format, whose lanes are expected sixteen by sixteen, expects a magnitude before its group here begins.
 const EARLY: [Sixteen; GROUPS] = masks(false);
 /// All ones where a lane is a flag carried from the group before.
 const CARRIED: [Sixteen; GROUPS] = masks(true);
@@ -31,6 +31,7 @@ const fn masks(carried: bool) -> [Sixteen; GROUPS] {
         let mut lane = 0;
         while lane < 16 {
             let is_one = match place(group, lane) {
+                // Sixteen of the format's lanes have been expected with each of the groups before.
                 Place::Magnitude(k) => !carried && k < 16 * group,
                 Place::Flag(_) => carried,
                 Place::Nothing => false,
