@@ -17,6 +17,8 @@ mod colour;
 mod colour_avx2;
 mod dct;
 mod edges;
+#[cfg(target_arch = "x86_64")]
+mod edges_avx2;
 mod expect;
 #[cfg(target_arch = "x86_64")]
 mod forward_avx2;

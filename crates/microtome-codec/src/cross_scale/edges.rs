@@ -24,7 +24,7 @@ impl Edges {
 }
 
 /// 2^13 times the last sample of each basis function of the DCT, and its difference from the last but one.
-const ENDS: [[i16; 2]; 8] = [
+pub(super) const ENDS: [[i16; 2]; 8] = [
     [2896, 0],
     [-4017, -611],
     [3784, 2217],
@@ -69,8 +69,9 @@ static ALONG: [[[u32; 8]; EDGE_GROUPS]; 2] = {
 /// The edges of a decoded block; `known` (sixteenths) was predicted from another scale.
 #[inline(always)]
 pub(super) fn of<M: Machine>(coefficients: &[i16; 64], scale: &Scale, known: &[i16; PADDED]) -> Edges {
-    let mut sums = [[1 << 12; 8]; 4];
-    for (group, values) in coefficients.as_chunks::<16>().0.iter().enumerate() {
+    let (mut errors, mut groups) = ([0; 64], 0);
+    let sixteens = errors.as_chunks_mut::<16>().0.iter_mut().zip(coefficients.as_chunks::<16>().0);
+    for (group, (errors, values)) in sixteens.enumerate() {
         let known = sixteen(known, 16 * group);
         // Most blocks have nothing at high frequencies.
         if *values == [0; 16] && *known == [0; 16] {
@@ -80,17 +81,19 @@ pub(super) fn of<M: Machine>(coefficients: &[i16; 64], scale: &Scale, known: &[i
         for (half, known) in halves.iter_mut().zip(known) {
             *half = known >> 1;
         }
-        let errors = M::errors::<3>(values, sixteen(&scale.steps, 16 * group), &halves, 1023);
-        for (half, eight) in errors.as_chunks::<8>().0.iter().enumerate() {
-            if *eight == [0; 8] {
-                continue;
-            }
-            let ends = &ENDS_OF[8 * group + 4 * half..][..4];
-            for (&pair, ends) in eight.as_chunks::<2>().0.iter().zip(ends) {
-                for (sums, ends) in sums.iter_mut().zip(ends) {
-                    *sums = M::multiply_add(*sums, pair, ends);
-                }
-            }
+        *errors = M::errors::<3>(values, sixteen(&scale.steps, 16 * group), &halves, 1023);
+        groups = group + 1;
+    }
+    M::along(&errors, groups)
+}
+
+/// The edges of errors, in eighths, of which the first `groups` sixteens in zigzag order may be others than 0.
+#[inline(always)]
+pub(super) fn along<M: Machine>(errors: &[i16; 64], groups: usize) -> Edges {
+    let mut sums = [[1 << 12; 8]; 4];
+    for (&pair, ends) in errors.as_chunks::<2>().0.iter().zip(&ENDS_OF).take(8 * groups) {
+        for (sums, ends) in sums.iter_mut().zip(ends) {
+            *sums = M::multiply_add(*sums, pair, ends);
         }
     }
     let mut flat = [0; 32];

@@ -200,6 +200,7 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
             row.is_there = row.waits == 0 && row.row < plane.height && row.column < plane.width;
             row.goes_on = row.is_there;
             if row.is_there {
+                row.coder.reader.reach();
                 scratch.begin::<M, N>(&mut row.block, &setting, aligned, [row.column, row.row], row.left);
             }
         }

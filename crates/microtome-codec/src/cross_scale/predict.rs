@@ -235,9 +235,13 @@ pub(super) fn from_patch<M: Machine>(
     row: usize,
 ) -> [i16; PARENT_TARGETS] {
     let mut sums = [[1 << 9; 8]; PARENT_TARGETS / 8];
-    for (y, weights) in model.parent.as_chunks::<{ PATCH / 2 }>().0.iter().enumerate() {
-        let start = (2 * row + y) * aligned.width + 2 * column;
-        let line = &aligned.data[start..start + PATCH];
+    let mut start = 2 * row * aligned.width + 2 * column;
+    for weights in model.parent.as_chunks::<{ PATCH / 2 }>().0 {
+        // Six lines are there. But a compiler that knew it would add up all pairs at once, and run out of registers.
+        let Some(line) = aligned.data.get(start..).and_then(|line| line.first_chunk::<PATCH>()) else {
+            break;
+        };
+        start += aligned.width;
         for (pair, weights) in line.as_chunks::<2>().0.iter().zip(weights) {
             for (sums, weights) in sums.iter_mut().zip(weights) {
                 *sums = M::multiply_add(*sums, *pair, weights);

@@ -7,6 +7,7 @@
 use std::hint::select_unpredictable;
 
 use super::ahead::{Piece, Sixteen};
+use super::edges::{self, Edges};
 use super::{ahead, colour, dct, predict};
 
 /// Probabilities are counted in 1/2^14.
@@ -65,6 +66,11 @@ pub(super) trait Machine: Copy {
     fn errors<const BITS: i32>(values: &Sixteen, steps: &Sixteen, predicted: &Sixteen, most: i16) -> Sixteen {
         ahead::errors::<BITS>(values, steps, predicted, most)
     }
+    /// Edges of a block's errors, as [`edges::along`] says.
+    #[inline(always)]
+    fn along(errors: &[i16; 64], groups: usize) -> Edges {
+        edges::along::<Self>(errors, groups)
+    }
     /// Samples of a row of blocks, eight lines of them, from quantised coefficients and steps in zigzag order.
     #[inline(always)]
     fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
@@ -117,20 +123,44 @@ impl Machine for Plain {
     }
 }
 
+/// Words within the reach of a [`Reader`] between two calls of [`Reader::reach`].
+pub(super) const REACH: usize = 256;
+
 /// Reads symbols from a strand: a state, and words one after the other. Where there is no word it reads zero; who made
 /// it looks at where it ended.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     pub(super) state: u32,
+    /// The next word's place within reach: as there are [`REACH`] of them, any is.
+    at: u8,
+    near: &'a [[u8; 2]; REACH],
     words: &'a [[u8; 2]],
-    /// Words read, or asked for.
-    pub(super) at: usize,
+    /// Words read, or asked for, before those within reach.
+    before: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `words` from the first on.
+    /// Reads `words` from the first on. The last [`REACH`] of them are never read where a strand is sound.
     pub(super) fn new(state: u32, words: &'a [[u8; 2]]) -> Self {
-        Self { state, words, at: 0 }
+        let mut reader = Self { state, at: 0, near: &[[0; 2]; REACH], words, before: 0 };
+        reader.reach();
+        reader
+    }
+
+    /// Words read, or asked for.
+    pub(super) fn read(&self) -> usize {
+        self.before.wrapping_add(self.at.into())
+    }
+
+    /// Brings the next words within reach: those of a block are. It has 64 residuals and 5 flags, and of a residual at
+    /// most 14 bits are its symbol's, 20 are plain ones of an escape, and 5 are those below it. A step takes a third of a
+    /// bit more than what it says, as its state is rounded: all together less than 2,800 bits, or 175 words.
+    #[inline(always)]
+    pub(super) fn reach(&mut self) {
+        self.before = self.read();
+        self.at = 0;
+        let words = self.words.get(self.before..).and_then(|words| words.first_chunk());
+        self.near = words.unwrap_or(&[[0; 2]; REACH]);
     }
 
     #[inline(always)]
@@ -140,7 +170,7 @@ impl<'a> Reader<'a> {
             .wrapping_mul(self.state >> SCALE_BITS)
             .wrapping_add(slot)
             .wrapping_sub(start.into());
-        let word = self.words.get(self.at).map_or(0, |word| u16::from_le_bytes(*word));
+        let word = u16::from_le_bytes(self.near[usize::from(self.at)]);
         let is_low = state < LOW;
         self.state = select_unpredictable(is_low, state << 16 | u32::from(word), state);
         self.at = self.at.wrapping_add(is_low.into());

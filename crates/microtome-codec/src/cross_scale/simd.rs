@@ -4,6 +4,7 @@
 //! machines than x86-64 the baseline already has vectors.
 
 use super::ahead::{Piece, Sixteen};
+use super::edges::Edges;
 use super::model::{Kind, Model};
 use super::plane::{self, Scratch};
 use super::predict::{Aligned, Child, Samples};
@@ -320,6 +321,15 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
+    fn along(errors: &[i16; 64], groups: usize) -> Edges {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::edges_avx2::along(errors, groups)
+        }
+    }
+
+    #[inline(always)]
     fn inverse_row(blocks: &[[i16; 64]], steps: &[u16; 64], lines: &mut [u8]) {
         // SAFETY: AVX2 is there as above.
         #[allow(unsafe_code, reason = "a function of these vector instructions")]
@@ -406,8 +416,8 @@ mod tests {
         let has_four = writer.finish(&mut bytes);
         let mut decoded = plane.clone();
         decoded.coefficients.fill(0);
-        let mut turned = vec![];
-        let mut readers = Readers::new(&bytes, has_four, &mut turned).expect("states");
+        let mut room = vec![];
+        let mut readers = Readers::new(&bytes, has_four, &mut room).expect("states");
         decode(set, &mut readers, model, kind, &aligned, &mut decoded, &mut scratch);
         readers.finish().expect("the very end");
         assert_eq!(decoded.coefficients, plane.coefficients);

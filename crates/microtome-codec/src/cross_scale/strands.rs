@@ -4,7 +4,7 @@
 //! above it: what waits in one row hides behind what goes on in the others. Short payloads have one strand, which takes
 //! fewer bytes. The byte layout is `docs/format/codec-1.md`'s, "Coder".
 
-use super::rans::{Interval, LOW, Reader, SCALE, Strand};
+use super::rans::{Interval, LOW, REACH, Reader, SCALE, Strand};
 use super::stored::{Input, put_number};
 use crate::Error;
 
@@ -23,12 +23,12 @@ pub(super) struct Readers<'a> {
 }
 
 impl<'a> Readers<'a> {
-    /// Begins with the states in `bytes`. The words that strands read backwards are turned into `turned`, so that all
-    /// strands read alike.
+    /// Begins with the states in `bytes`. Its words go to `room`, there and back, so that all strands read alike and none
+    /// comes near the end.
     ///
     /// # Errors
     /// [`Error::Malformed`] if they are cut off or out of range.
-    pub(super) fn new(bytes: &'a [u8], has_four: bool, turned: &'a mut Vec<[u8; 2]>) -> Result<Self, Error> {
+    pub(super) fn new(bytes: &[u8], has_four: bool, room: &'a mut Vec<[u8; 2]>) -> Result<Self, Error> {
         let malformed = |what| Error::Malformed { offset: 0, what };
         let cut = malformed("the payload ends in its coder's states");
         let (bytes, front) = match has_four {
@@ -52,22 +52,28 @@ impl<'a> Readers<'a> {
                 return Err(malformed("a coder state below its range"));
             }
         }
+        if front > words.len() {
+            return Err(malformed("the payload ends in its coder's words"));
+        }
+        let beyond = [[0; 2]; REACH];
+        room.clear();
+        room.extend_from_slice(words);
+        room.extend_from_slice(&beyond);
         if !has_four {
-            let strands = [0, 1, 2, 3].map(|i| Reader::new(state[i], if i == 0 { words } else { &[] }));
+            let strands = [0, 1, 2, 3].map(|i| Reader::new(state[i], if i == 0 { room } else { &[] }));
             return Ok(Self { strands, count, words: [words.len(), 0] });
         }
-        let (front, back) =
-            words.split_at_checked(front).ok_or(malformed("the payload ends in its coder's words"))?;
-        turned.clear();
-        turned.extend(words.iter().rev());
-        let (back_turned, front_turned) = turned.split_at(back.len());
+        room.extend(words.iter().rev());
+        room.extend_from_slice(&beyond);
+        let (there, back) = room.split_at(words.len() + REACH);
+        let ahead = words.len() - front;
         let strands = [
-            Reader::new(state[0], front),
-            Reader::new(state[1], front_turned),
-            Reader::new(state[2], back),
-            Reader::new(state[3], back_turned),
+            Reader::new(state[0], there),
+            Reader::new(state[1], &back[ahead..]),
+            Reader::new(state[2], &there[front..]),
+            Reader::new(state[3], back),
         ];
-        Ok(Self { strands, count, words: [front.len(), back.len()] })
+        Ok(Self { strands, count, words: [front, ahead] })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -80,7 +86,7 @@ impl<'a> Readers<'a> {
     /// [`Error::Malformed`] if not.
     pub(super) fn finish(&self) -> Result<(), Error> {
         let [a, b, c, d] = &self.strands;
-        let met = [a.at.wrapping_add(b.at), c.at.wrapping_add(d.at)] == self.words;
+        let met = [a.read().wrapping_add(b.read()), c.read().wrapping_add(d.read())] == self.words;
         match met && self.strands.iter().all(|strand| strand.state == LOW) {
             true => Ok(()),
             false => {
@@ -197,12 +203,13 @@ mod tests {
             }
             let mut bytes = vec![];
             let has_four = writer.finish(&mut bytes);
-            let mut turned = vec![];
-            let mut readers = Readers::new(&bytes, has_four, &mut turned).expect("states");
+            let mut room = vec![];
+            let mut readers = Readers::new(&bytes, has_four, &mut room).expect("states");
             for (r, row) in rows.iter().enumerate() {
                 let count = readers.count();
                 let reader = &mut readers.strands[r % count];
                 for &(symbol, flag, zero, bits, value) in row {
+                    reader.reach();
                     prop_assert_eq!(reader.symbol::<Plain>(&table), symbol);
                     prop_assert_eq!(reader.flag(zero), flag);
                     prop_assert_eq!(reader.raw(bits), u32::from(value) & ((1 << bits) - 1));
@@ -225,10 +232,11 @@ mod tests {
             let has_four = writer.finish(&mut bytes);
             assert_eq!(has_four, is_long);
             let read = |bytes: &[u8]| {
-                let mut turned = vec![];
-                let mut readers = Readers::new(bytes, has_four, &mut turned)?;
+                let mut room = vec![];
+                let mut readers = Readers::new(bytes, has_four, &mut room)?;
                 let count = readers.count();
                 for row in 0..rows {
+                    readers.strands[row % count].reach();
                     (0..100).for_each(|_| _ = readers.strands[row % count].symbol::<Plain>(&table));
                 }
                 readers.finish()

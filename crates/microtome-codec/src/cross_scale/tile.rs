@@ -313,12 +313,12 @@ impl CrossScale {
             }
             None => return Err(malformed(1, "no such template")),
         };
-        let Workspace { tile, aligned, scratch, turned, stopwatch, .. } = workspace;
+        let Workspace { tile, aligned, scratch, words, stopwatch, .. } = workspace;
         template.planes_for(stored[0], stored[1], tile)?;
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
-        let mut readers = Readers::new(rest, form & HAS_FOUR != 0, turned)?;
+        let mut readers = Readers::new(rest, form & HAS_FOUR != 0, words)?;
         let most = most_sampling(&tile.planes);
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             stopwatch.time(

@@ -98,9 +98,10 @@ pub(super) fn fold(value: i32) -> usize {
     if value < 0 { (-2 * value - 1) as usize } else { (2 * value) as usize }
 }
 
-/// Value and magnitude of each symbol but [`ESCAPE`].
+/// Value and magnitude of each symbol. For [`ESCAPE`] it is a magnitude that no other has, a bucket's that has plain bits.
 static VALUES: [[i16; 2]; SYMBOLS] = {
-    let mut values = [[0; 2]; SYMBOLS];
+    let mut values = [[0, FIRST_RAW as i16]; SYMBOLS];
+    values[0] = [0, 0];
     let mut symbol = 1;
     while symbol < ESCAPE {
         let magnitude = (symbol as i16 + 1) / 2;
@@ -110,9 +111,22 @@ static VALUES: [[i16; 2]; SYMBOLS] = {
     values
 };
 
-/// Codes what of a residual goes beyond its symbol.
-#[inline(always)]
-fn rest<C: Coder>(coder: &mut C, symbol: usize, raw: u32, value: i32) -> i32 {
+/// The magnitudes once more, for the lanes alone: a vector is filled from memory sooner than from a register.
+static FOR_LANES: [i16; SYMBOLS] = {
+    let mut magnitudes = [0; SYMBOLS];
+    let mut symbol = 0;
+    while symbol < SYMBOLS {
+        magnitudes[symbol] = VALUES[symbol][1];
+        symbol += 1;
+    }
+    magnitudes
+};
+
+/// Codes what of a residual goes beyond its symbol. Rare, and kept out of the way of what is not.
+#[cold]
+#[inline(never)]
+fn rest<C: Coder>(coder: &mut C, symbol: usize, bucket: usize, value: i32) -> i32 {
+    let raw = raw_bits(bucket);
     let top = if symbol == ESCAPE { escaped(coder, value >> raw) } else { VALUES[symbol][0].into() };
     let low = if raw > 0 { coder.raw(raw, (value & ((1 << raw) - 1)) as u32) } else { 0 };
     top << raw | low as i32
@@ -255,11 +269,11 @@ impl Block {
         let top = given >> raw_bits(bucket);
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
         let symbol = coder.symbol(model, index, symbol);
-        let [mut value, mut magnitude] = VALUES[symbol & 15];
-        // Both are rare.
-        if symbol == ESCAPE || bucket >= FIRST_RAW {
-            let residual = rest(coder, symbol, raw_bits(bucket), given);
-            (value, magnitude) = (residual as i16, residual.unsigned_abs().min(MOST.into()) as i16);
+        let [value, magnitude] = VALUES[symbol & 15];
+        // An escape, or plain bits. One test for both: what is below 32 has no bits from there on.
+        if bucket | magnitude as usize >= FIRST_RAW {
+            let residual = rest(coder, symbol, bucket, given);
+            return self.set_rarely(model, i, k, residual);
         }
         // A decoder would have to know before it goes on.
         if C::DECODES {
@@ -267,6 +281,16 @@ impl Block {
         } else if value == 0 {
             return;
         }
+        self.found[k] = magnitude;
+        self.expected.learn(model, i, k, FOR_LANES[symbol & 15]);
+    }
+
+    /// Sets a residual that has more than a symbol.
+    #[cold]
+    #[inline(never)]
+    fn set_rarely(&mut self, model: &Model, i: usize, k: usize, residual: i32) {
+        let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
+        self.coded.residuals[k] = residual as i16;
         self.found[k] = magnitude;
         self.expected.learn(model, i, k, magnitude);
     }

@@ -27,8 +27,8 @@ pub struct Workspace {
     pub(super) aligned: Aligned,
     pub(super) scratch: Scratch,
     pub(super) symbols: Writer,
-    /// Words of a payload, the last one first.
-    pub(super) turned: Vec<[u8; 2]>,
+    /// Words of a payload, there and back.
+    pub(super) words: Vec<[u8; 2]>,
     pub(super) parser: Parser,
     pub(super) streams: coefficients::Writer,
     pub(super) joined: Vec<u8>,
