@@ -26,6 +26,7 @@ use microtome_codec::coefficients::{self, Parser, Template};
 use microtome_codec::jpeg::{self, Colour};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_codec::{Rgb, cross_scale};
+use microtome_container::reader::Reading;
 use microtome_slide::{Slide, TileId};
 use sha2::{Digest, Sha256};
 use support::{folder, names, skipped, succeed, tissue, write_deep_zoom};
@@ -40,13 +41,14 @@ fn golden() -> PathBuf {
 /// A name, what makes its source in a folder, and the arguments of `ingest`.
 type Case = (&'static str, fn(&Path) -> String, &'static [&'static str]);
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     ("exact-overlap", exact_overlap, &["--exact"]),
     ("exact-own-models", own_models, &["--exact"]),
     ("exact-changed-models", own_models, &["--exact"]),
     ("exact-odd-tiles", odd_tiles, &["--exact"]),
     ("exact-small-tiles", small_tiles, &["--exact"]),
     ("quality-420", |_| "synthetic:600x400,seed=7".to_owned(), &["--quality", "80"]),
+    ("exact-two-parts", two_parts, &["--exact"]),
     ("tiff-tables", tiff_tables, &["--exact"]),
     ("tiff-padded", tiff_padded, &["--exact"]),
 ];
@@ -100,6 +102,24 @@ fn small_tiles(folder: &Path) -> String {
     let source = deep_zoom(folder, &pixels, 16, 0);
     let odd = encode(&pixels.crop(320, 160, 16, 16), turbojpeg::Subsamp::None, |_| {});
     fs::write(folder.join("slide_files/10/20_10.jpg"), odd).unwrap();
+    source
+}
+
+/// Tiles of noise, large enough to be cut in two: in the middle of luma, behind all of it (4:4:4), and one of luma alone.
+fn two_parts(folder: &Path) -> String {
+    let mut pixels = tissue(428, 130, 11);
+    let mut state = 1_u32;
+    for sample in pixels.data_mut() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *sample = sample.saturating_sub((state >> 27) as u8 * 4);
+    }
+    let source = deep_zoom(folder, &pixels, 128, 0);
+    let put = |column: u32, subsampling| {
+        let tile = encode(&pixels.crop(128 * column, 0, 128, 128), subsampling, |_| {});
+        fs::write(folder.join(format!("slide_files/9/{column}_0.jpg")), tile).unwrap();
+    };
+    put(0, turbojpeg::Subsamp::None);
+    put(1, turbojpeg::Subsamp::Gray);
     source
 }
 
@@ -255,6 +275,18 @@ fn golden_containers_show_what_they_are_for() {
         find("exact-odd-tiles").metadata().notices.iter().any(|n| n.starts_with("1 of ")),
         "one verbatim tile"
     );
+    // Alone and predicted, with four strands in each of two parts.
+    let slide = find("exact-two-parts");
+    let forms = [0, 1, 2].map(|column| form(&slide, TileId { level: 0, column, row: 0 }));
+    assert_eq!(forms, [25, 25, 26]);
+}
+
+/// The first byte of a payload.
+fn form(slide: &Slide, tile: TileId) -> u8 {
+    let container = slide.container();
+    let (page, position) = container.locate(tile).unwrap();
+    let entry = container.read_page(page, Reading::Waits).unwrap().entry(position).unwrap();
+    container.read_record(tile, entry, Reading::Waits).unwrap()[0]
 }
 
 #[test]

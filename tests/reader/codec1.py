@@ -443,13 +443,13 @@ def correction(model, kind, left, above):
     return [sat16((sum(map(mul, near, weights)) + 1024) >> 11) for near, weights in zip(inputs, model.edges)]
 
 
-def decode_plane(coders, model, kind, aligned, plane):
+def decode_area(coders, model, kind, aligned, plane, rows):
     steps, count = plane.steps, PREDICTED[kind]
     reciprocals = [(65536 + step // 2) // step for step in steps]
     capped = [min(step, 2047) for step in steps]
     lower, magnitudes = [None] * plane.width, [None] * plane.width
-    for row in range(plane.height):
-        coder, right = coders[row % len(coders)], None
+    for row in rows:
+        coder, right = coders[(row - rows.start) % len(coders)], None
         for column in range(plane.width):
             known = [0] * 64
             if kind == COARSER:
@@ -505,7 +505,7 @@ class Payload:
     def __init__(self, parameters, level, size, data):
         source = Input(data)
         self.form = source.byte()
-        check(self.form in (0, 1, 2, 5, 6, 9, 10, 13, 14), "an unknown form of payload")
+        check(self.form in (0, 1, 2, 5, 6, 9, 10, 13, 14, 25, 26, 29, 30), "an unknown form of payload")
         self.kind = parameters.kind(level) if self.form & 2 else ALONE
         check(not self.form & 2 or self.kind != ALONE, "predicted in a level that is predicted from nothing")
         if self.form:
@@ -522,7 +522,8 @@ class Payload:
     def decode(self, parameters, reference):
         """The planes; `reference` are samples of all components, and offset, of each tile of the reference."""
         planes = self.template.planes(*self.size)
-        coders = strands(self.body, 4 if self.form & 8 else 1)
+        areas, parts = self.parts(planes)
+        coders = strands(parts[0], 4 if self.form & 8 else 1)
         if self.kind != ALONE:
             check(reference and all(samples for samples, _ in reference), "a reference without samples")
             check(all(same_components(samples, planes) for samples, _ in reference), "other components")
@@ -533,9 +534,24 @@ class Payload:
                 aligned = align_coarser(reference[0][0][i], reference[0][1], pixels, plane)
             elif self.kind == FINER:
                 aligned = align_finer([(samples[i], offset) for samples, offset in reference], pixels, plane)
-            decode_plane(coders, parameters.models[2 * self.kind + min(i, 1)], self.kind, aligned, plane)
+            model = parameters.models[2 * self.kind + min(i, 1)]
+            for rows in areas if i == 0 else [range(plane.height)]:
+                if rows.start:
+                    finish(coders)
+                    coders = strands(parts[1], 4)
+                decode_area(coders, model, self.kind, aligned, plane, rows)
         finish(coders)
         return planes
+
+    def parts(self, planes):
+        """The areas of the first plane, and the coder of each part."""
+        if not self.form & 16:
+            return [range(planes[0].height)], [self.body]
+        source = Input(self.body)
+        rows = source.number()
+        check(1 <= rows <= planes[0].height, "a part without rows, or with too many")
+        parts = [source.take(source.number()), source.rest()]
+        return [range(rows), range(rows, planes[0].height)], parts
 
     def record(self, parameters, level, planes):
         """The record, once decoded."""

@@ -5,8 +5,8 @@
 //! other level from nothing but itself. The residuals go through static tables that training has chosen for the
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
-//! Files from the outside in: `tile` (payloads), `reference` (other tiles), `plane` and `walk` (blocks), `predict` and `expect` (what is known
-//! before a coefficient is read), `strands` and `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
+//! Files from the outside in: `tile` (payloads), `reference` (other tiles), `planes`, `plane` and `walk` (blocks), `predict` and `expect` (what is known
+//! before a coefficient is read), `parts`, `strands` and `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
 //! `predict`, and once more by hand in the files named `_avx2`. Not here: which tile is whose reference (geometry), I/O,
 //! threads.
 
@@ -27,9 +27,11 @@ mod inverse_avx2;
 mod lanes;
 mod model;
 mod params;
+mod parts;
 #[cfg(target_arch = "x86_64")]
 mod piece_avx2;
 mod plane;
+mod planes;
 mod predict;
 mod quantise;
 mod rans;
@@ -53,7 +55,7 @@ pub use quantise::Quantiser;
 pub use reference::{Finer, Picture, Reference};
 pub use tile::Coding;
 pub use trainer::Trainer;
-pub use workspace::{DecodeTimes, Workspace};
+pub use workspace::{Both, DecodeTimes, Workspace};
 
 /// Number of this codec.
 pub const CROSS_SCALE: u16 = 1;

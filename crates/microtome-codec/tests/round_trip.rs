@@ -15,6 +15,7 @@ use proptest::test_runner::TestRunner;
 use streams::{
     EOI, Oddity, PLAIN, Source, any_components, any_plain_source, any_size, any_source, split_off,
 };
+use turbojpeg::{Colorspace, PixelFormat, Subsamp};
 
 /// Level 2 has the tiles that others are predicted from, the tile itself is tried in all others.
 const KINDS: [Kind; 4] = [Kind::Coarser, Kind::Finer, Kind::Alone, Kind::Alone];
@@ -156,6 +157,11 @@ impl Place<'_> {
         assert_eq!(codec.kind_of(level, &payload), kind);
         assert_eq!(picture.is_none(), coding == Coding::Verbatim);
         let mut fresh = Workspace::new();
+        // The halves of large tiles: the lower one first.
+        fresh.both = Some(|first, second| {
+            second();
+            first();
+        });
         for workspace in [&mut fresh, used] {
             let back = codec.record(level, size, &payload, reference, workspace);
             assert!(back.as_ref().is_ok_and(|back| back == record), "{coding:?}: {:?}", back.err());
@@ -249,6 +255,43 @@ fn tiles_come_back_with_models_trained_on_them() {
     });
     result.expect("every tile comes back");
     assert!(own_models.get() > 0, "no model was trained");
+}
+
+#[test]
+fn large_tiles_come_back_in_two_parts() {
+    let (grey, rgb) = (PixelFormat::GRAY, PixelFormat::RGB);
+    for (components, rows) in [
+        ((rgb, Colorspace::YCbCr, Subsamp::Sub2x2), 20..24),
+        // The first component is less than half of these, and all of this one.
+        ((rgb, Colorspace::YCbCr, Subsamp::None), 32..33),
+        ((grey, Colorspace::Gray, Subsamp::Gray), 15..18),
+    ] {
+        let noise = Source { components, size: [256; 2], quality: 90, roughness: 255, ..PLAIN };
+        let others = vec![(noise.clone(), [16, 0]), (noise.clone(), [300, 8])];
+        let tile = Source { seed: 2, ..noise };
+        let scene = Scene { size: tile.size, tile, others, is_known: true, split: 0, padded_to: 0 };
+        let (codec, record) = scene.slide();
+        scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
+            let (coding, payload, _) = place.round_trip(&record, used);
+            let form = if coding == Coding::Alone { 25 } else { 26 };
+            assert_eq!(payload[..2], [form, 0], "{:?}", scene.tile.components);
+            assert!(rows.contains(&payload[2]), "{} rows in the first part", payload[2]);
+            let length = (usize::from(payload[3] & 127))
+                | usize::from(payload[4] & 127) << 7
+                | usize::from(payload[5]) << 14;
+            assert!(length < payload.len(), "the first part is shorter");
+            for damaged in [
+                // A row more, a byte less, an end too soon, and two parts with a strand each.
+                [&payload[..2], &[payload[2] + 1], &payload[3..]].concat(),
+                [&payload[..3], &[payload[3] ^ 1], &payload[4..]].concat(),
+                payload[..payload.len() - 2].to_vec(),
+                payload[..payload.len() / 3].to_vec(),
+                [&[form - 8], &payload[1..]].concat(),
+            ] {
+                assert!(!place.takes(&Bytes::from(damaged), used));
+            }
+        });
+    }
 }
 
 /// A tile of a level that is predicted from nothing, with these tables.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use microtome_slide::{FetchedTile, TileId, Times};
+use microtome_slide::{Both, FetchedTile, TileId, Times};
 use rayon::ThreadPool;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -126,6 +126,14 @@ impl Pipeline {
         })
     }
 
+    /// How to decode both halves of a tile: at the same time, while nobody waits and a decoding thread has nothing to do. Else
+    /// the half that no other thread takes would only be handed about.
+    fn both(&self) -> Option<Both> {
+        let is_idle = self.metrics.decoders_busy() < self.decoders.current_num_threads();
+        let both: Both = |first, second| _ = rayon::join(first, second);
+        (is_idle && self.queue.waiting() == 0).then_some(both)
+    }
+
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
         // Another flight may have landed since the cache was asked.
         let Some(landing) = landing.unless_kept() else { return };
@@ -200,7 +208,7 @@ impl Job {
         stages.queue += begun - read;
         let Self { landing, place, open, runtime, .. } = job;
         drop(place);
-        let (decoded, steps) = fetched.decode_timed();
+        let (decoded, steps) = fetched.decode_timed(landing.pipeline.both());
         stages.decode = begun.elapsed();
         stages.steps = steps.unwrap_or_default();
         let pipeline = Arc::clone(&landing.pipeline);

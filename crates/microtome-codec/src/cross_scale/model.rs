@@ -237,7 +237,8 @@ pub(super) const fn bucket(expected: i16) -> usize {
 /// Low bits of a magnitude that are not worth a probability in a bucket: half the octaves above 4.
 #[inline(always)]
 pub(super) fn raw_bits(bucket: usize) -> u32 {
-    if bucket < FIRST_RAW { 0 } else { ((bucket - FIRST_RAW) / 4 + 1) as u32 }
+    // Without a branch: the four buckets of an octave have as many.
+    (bucket.max(FIRST_RAW - 4) - (FIRST_RAW - 4)) as u32 / 4
 }
 
 /// The bucket of 4.0 (1024 in 1/256), the first with plain bits.

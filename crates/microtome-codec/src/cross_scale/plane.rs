@@ -12,12 +12,48 @@ use super::strands::{Readers, STRANDS};
 use super::walk::{Block, Coder, Decoder, Setting};
 use crate::coefficients::{MAX_AC, MAX_DC, Plane};
 
+/// Rows of blocks that are coded one after the other, as if there were none above them.
+#[derive(Debug)]
+pub(super) struct Area<'a> {
+    /// Quantiser steps in zigzag order.
+    table: &'a [u16; 64],
+    /// Blocks a row.
+    width: usize,
+    /// Its first row's number in the plane.
+    first: usize,
+    blocks: &'a mut [[i16; 64]],
+}
+
+impl<'a> Area<'a> {
+    /// All of a plane.
+    pub(super) fn whole(plane: &'a mut Plane) -> Self {
+        let blocks = plane.coefficients.as_chunks_mut().0;
+        Self { table: &plane.table, width: plane.width, first: 0, blocks }
+    }
+
+    /// Its first `rows`, and the others.
+    pub(super) fn cut(self, rows: usize) -> (Self, Self) {
+        let Self { table, width, first, blocks } = self;
+        let (upper, lower) = blocks.split_at_mut((rows * width).min(blocks.len()));
+        (
+            Self { table, width, first, blocks: upper },
+            Self { table, width, first: first + rows, blocks: lower },
+        )
+    }
+
+    fn height(&self) -> usize {
+        self.blocks.len().checked_div(self.width).unwrap_or(0)
+    }
+}
+
 /// What coding a plane needs besides; kept from plane to plane so that nothing is allocated.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
     /// Lower edges of the row above, up to the block on the left, which is of this row.
     edges: Vec<Edge>,
     magnitudes: Vec<Magnitudes>,
+    /// As [`Area::first`].
+    first: usize,
 }
 
 /// A block's prediction before its neighbours are asked, in sixteenths: its first `N` coefficients.
@@ -44,38 +80,38 @@ pub(super) fn known<M: Machine, const N: usize>(
     known
 }
 
-/// Encodes a plane, or shows it to training; `coder` says which.
+/// Encodes an area, or shows it to training; `coder` says which.
 #[inline(always)]
 pub(super) fn encode<M: Machine, C: Coder>(
     coder: &mut C,
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
     // Three times the code, each with its counts known.
     match kind {
-        Kind::Alone => encode_as::<M, C, ALONE, N_ALONE>(coder, model, aligned, plane, scratch),
-        Kind::Coarser => encode_as::<M, C, COARSER, N_COARSER>(coder, model, aligned, plane, scratch),
-        Kind::Finer => encode_as::<M, C, FINER, N_FINER>(coder, model, aligned, plane, scratch),
+        Kind::Alone => encode_as::<M, C, ALONE, N_ALONE>(coder, model, aligned, area, scratch),
+        Kind::Coarser => encode_as::<M, C, COARSER, N_COARSER>(coder, model, aligned, area, scratch),
+        Kind::Finer => encode_as::<M, C, FINER, N_FINER>(coder, model, aligned, area, scratch),
     }
 }
 
-/// Decodes a plane, whose size and quantiser steps are set.
+/// Decodes an area.
 #[inline(always)]
 pub(super) fn decode<M: Machine>(
     readers: &mut Readers<'_>,
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
     match kind {
-        Kind::Alone => decode_as::<M, ALONE, N_ALONE>(readers, model, aligned, plane, scratch),
-        Kind::Coarser => decode_as::<M, COARSER, N_COARSER>(readers, model, aligned, plane, scratch),
-        Kind::Finer => decode_as::<M, FINER, N_FINER>(readers, model, aligned, plane, scratch),
+        Kind::Alone => decode_as::<M, ALONE, N_ALONE>(readers, model, aligned, area, scratch),
+        Kind::Coarser => decode_as::<M, COARSER, N_COARSER>(readers, model, aligned, area, scratch),
+        Kind::Finer => decode_as::<M, FINER, N_FINER>(readers, model, aligned, area, scratch),
     }
 }
 
@@ -87,7 +123,9 @@ const N_COARSER: usize = Kind::Coarser.predicted();
 const N_FINER: usize = Kind::Finer.predicted();
 
 impl Scratch {
-    fn clear(&mut self, width: usize) {
+    fn clear(&mut self, area: &Area<'_>) {
+        let width = area.width;
+        self.first = area.first;
         self.edges.clear();
         self.edges.resize(width, [[0; 2]; 8]);
         self.magnitudes.clear();
@@ -104,7 +142,7 @@ impl Scratch {
         [column, row]: [usize; 2],
         left: Option<Edge>,
     ) {
-        let known = known::<M, N>(setting.model, setting.kind, aligned, column, row);
+        let known = known::<M, N>(setting.model, setting.kind, aligned, column, self.first + row);
         let (left, above) = neighbours(setting.kind, left, (row > 0).then(|| self.edges[column]));
         let correction = edges::correction::<M>(setting.model, &left, &above);
         let above = (row > 0).then(|| &self.magnitudes[column]);
@@ -133,18 +171,19 @@ fn encode_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
     coder: &mut C,
     model: &Model,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    let scale = Scale::new(&plane.table);
+    let scale = Scale::new(area.table);
     let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
-    scratch.clear(plane.width);
-    let mut blocks = plane.coefficients.as_chunks_mut::<64>().0.iter_mut();
+    scratch.clear(&area);
+    let height = area.height();
+    let mut blocks = area.blocks.iter_mut();
     let mut block = Block::NONE;
-    for row in 0..plane.height {
+    for row in 0..height {
         coder.row(row);
         let mut left = None;
-        for column in 0..plane.width {
+        for column in 0..area.width {
             let Some(values) = blocks.next() else { return };
             scratch.begin::<M, N>(&mut block, &setting, aligned, [column, row], left);
             block.encode::<M, C, N>(coder, &setting, values);
@@ -175,15 +214,16 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
     readers: &mut Readers<'_>,
     model: &Model,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    let scale = Scale::new(&plane.table);
+    let scale = Scale::new(area.table);
     let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
-    scratch.clear(plane.width);
-    let count = readers.count();
+    scratch.clear(&area);
+    let (count, height) = (readers.count(), area.height());
     // The row below the last one begins when the first row's block above it is long done.
-    let period = plane.width.max(count);
+    let Area { width, blocks, .. } = area;
+    let period = width.max(count);
     let mut rows: [Row<'_, M>; STRANDS] = std::array::from_fn(|s| Row {
         coder: Decoder { reader: readers.strands[s].clone(), machine: PhantomData },
         block: Block::NONE,
@@ -194,10 +234,9 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
         waits: s,
         left: None,
     });
-    let blocks = plane.coefficients.as_chunks_mut::<64>().0;
-    for _ in 0..plane.height.div_ceil(count) * period + count - 1 {
+    for _ in 0..height.div_ceil(count) * period + count - 1 {
         for row in &mut rows {
-            row.is_there = row.waits == 0 && row.row < plane.height && row.column < plane.width;
+            row.is_there = row.waits == 0 && row.row < height && row.column < width;
             row.goes_on = row.is_there;
             if row.is_there {
                 row.coder.reader.reach();
@@ -213,7 +252,7 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
             && piece::<M, N>(&mut rows, &setting, 5);
         for row in &mut rows {
             if row.is_there
-                && let Some(values) = blocks.get_mut(row.row * plane.width + row.column)
+                && let Some(values) = blocks.get_mut(row.row * width + row.column)
             {
                 row.block.coefficients::<M>(values);
                 row.left = Some(scratch.leave::<M>(&setting, row.column, &row.block, values));

@@ -167,7 +167,7 @@ pub(super) struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    pub(super) fn new(writer: &'a mut Writer, targets: &'a Targets, steps: &'a [u16; 64]) -> Self {
+    pub(super) fn new(writer: &'a mut Writer, targets: &'a [[i16; 64]], steps: &'a [u16; 64]) -> Self {
         static COSTS: std::sync::LazyLock<Costs> = std::sync::LazyLock::new(Costs::new);
         let weights = steps.map(|step| 1.0 / (16.0 * f32::from(step.max(1))).powi(2));
         Self { writer, targets: targets.iter(), steps, weights, costs: &COSTS }
@@ -332,7 +332,7 @@ impl Coder for Chooser<'_> {
 }
 
 /// Rounds the targets of a plane.
-fn nearest(targets: &Targets, plane: &mut Plane) {
+pub(super) fn nearest(targets: &Targets, plane: &mut Plane) {
     for (block, target) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(targets) {
         round(target, &plane.table, block);
     }

@@ -6,7 +6,7 @@
 use super::ahead::{Piece, Sixteen};
 use super::edges::Edges;
 use super::model::{Kind, Model};
-use super::plane::{self, Scratch};
+use super::plane::{self, Area, Scratch};
 use super::predict::{Aligned, Child, Samples};
 use super::quantise::{self, Chooser, Targets};
 use super::rans::{Machine, Pairs, Plain, Sums};
@@ -76,10 +76,10 @@ fn decode_inner<M: Machine>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    plane::decode::<M>(readers, model, kind, aligned, plane, scratch);
+    plane::decode::<M>(readers, model, kind, aligned, area, scratch);
 }
 
 #[inline(always)]
@@ -88,10 +88,10 @@ fn encode_inner<M: Machine>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    plane::encode::<M, _>(writer, model, kind, aligned, plane, scratch);
+    plane::encode::<M, _>(writer, model, kind, aligned, area, scratch);
 }
 
 #[inline(always)]
@@ -100,10 +100,10 @@ fn choose_inner<M: Machine>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    plane::encode::<M, _>(chooser, model, kind, aligned, plane, scratch);
+    plane::encode::<M, _>(chooser, model, kind, aligned, area, scratch);
 }
 
 #[inline(always)]
@@ -123,10 +123,10 @@ fn observe_inner<M: Machine>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    plane::encode::<M, _>(observer, model, kind, aligned, plane, scratch);
+    plane::encode::<M, _>(observer, model, kind, aligned, area, scratch);
 }
 
 #[inline(always)]
@@ -135,10 +135,10 @@ fn tally_inner<M: Machine>(
     model: &Model,
     kind: Kind,
     aligned: &Aligned,
-    plane: &mut Plane,
+    area: Area<'_>,
     scratch: &mut Scratch,
 ) {
-    plane::encode::<M, _>(counter, model, kind, aligned, plane, scratch);
+    plane::encode::<M, _>(counter, model, kind, aligned, area, scratch);
 }
 
 #[inline(always)]
@@ -173,21 +173,21 @@ fn finer_inner<M: Machine>(aligned: &mut Aligned, children: &[Child<'_>], size: 
 }
 
 each_set!(
-    /// Decodes a plane.
+    /// Decodes an area.
     decode, decode_inner, decode_avx2,
-    [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
 each_set!(
-    /// Encodes a plane.
+    /// Encodes an area.
     encode, encode_inner, encode_avx2,
-    [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
 each_set!(
-    /// Quantises and encodes a plane.
+    /// Quantises and encodes an area.
     choose, choose_inner, choose_avx2,
-    [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
 each_set!(
@@ -197,9 +197,9 @@ each_set!(
     Avx2
 );
 each_set!(
-    /// Shows a plane to training.
+    /// Shows an area to training.
     observe, observe_inner, observe_avx2,
-    [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
 each_set!(
@@ -209,9 +209,9 @@ each_set!(
     Avx2
 );
 each_set!(
-    /// Counts the symbols of a plane.
+    /// Counts the symbols of an area.
     tally, tally_inner, tally_avx2,
-    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, plane: &mut Plane, scratch: &mut Scratch],
+    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
 each_set!(
@@ -412,13 +412,14 @@ mod tests {
         }
         let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
         let mut plane = plane.clone();
-        encode(set, &mut writer, model, kind, &aligned, &mut plane, &mut scratch);
-        let has_four = writer.finish(&mut bytes);
+        encode(set, &mut writer, model, kind, &aligned, Area::whole(&mut plane), &mut scratch);
+        let has_four = writer.is_long();
+        writer.finish(&mut bytes, has_four);
         let mut decoded = plane.clone();
         decoded.coefficients.fill(0);
         let mut room = vec![];
         let mut readers = Readers::new(&bytes, has_four, &mut room).expect("states");
-        decode(set, &mut readers, model, kind, &aligned, &mut decoded, &mut scratch);
+        decode(set, &mut readers, model, kind, &aligned, Area::whole(&mut decoded), &mut scratch);
         readers.finish().expect("the very end");
         assert_eq!(decoded.coefficients, plane.coefficients);
         let mut samples = Samples::default();

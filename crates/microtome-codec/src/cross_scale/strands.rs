@@ -116,9 +116,8 @@ impl Writer {
         self.intervals.push(interval);
     }
 
-    /// Appends the strands to `out` and is empty again; whether they are four.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> bool {
-        let has_four = self.is_long();
+    /// Appends the strands, four or one, to `out` and is empty again.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>, has_four: bool) {
         let count = if has_four { STRANDS } else { 1 };
         self.strands.iter_mut().for_each(Strand::begin);
         let mut end = self.intervals.len();
@@ -144,11 +143,10 @@ impl Writer {
         put(c, d);
         self.intervals.clear();
         self.rows.clear();
-        has_four
     }
 
-    /// Whether the symbols take [`LONG`] bytes or more.
-    fn is_long(&self) -> bool {
+    /// Whether the symbols take [`LONG`] bytes or more: then four strands are worth it.
+    pub(super) fn is_long(&self) -> bool {
         let mut bits = 0.0;
         for some in self.intervals.chunks(32) {
             // At most 2^14 each: a product of 32 is within range.
@@ -202,7 +200,8 @@ mod tests {
                 }
             }
             let mut bytes = vec![];
-            let has_four = writer.finish(&mut bytes);
+            let has_four = writer.is_long();
+            writer.finish(&mut bytes, has_four);
             let mut room = vec![];
             let mut readers = Readers::new(&bytes, has_four, &mut room).expect("states");
             for (r, row) in rows.iter().enumerate() {
@@ -229,7 +228,8 @@ mod tests {
                 (0..100).for_each(|i| writer.interval(table.interval(i % 7)));
             }
             let mut bytes = vec![];
-            let has_four = writer.finish(&mut bytes);
+            let has_four = writer.is_long();
+            writer.finish(&mut bytes, has_four);
             assert_eq!(has_four, is_long);
             let read = |bytes: &[u8]| {
                 let mut room = vec![];

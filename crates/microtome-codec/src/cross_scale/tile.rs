@@ -8,11 +8,10 @@ use super::built_in;
 use super::model::Kind;
 use super::params::CrossScale;
 use super::predict::Samples;
-use super::quantise::{self, Chooser, Targets};
+use super::quantise::{self, Targets};
 use super::reference::{Component, Finer, Picture, Reference, align, most_sampling};
 use super::simd;
-use super::strands::Readers;
-use super::workspace::Workspace;
+use super::workspace::{Part, Workspace};
 use crate::coefficients::{Template, Tile};
 use crate::{Error, Rgb};
 
@@ -25,7 +24,11 @@ const PREDICTED: u8 = 2;
 /// Added to these two: the stream has the side that edge tiles of the level are padded to, not the tile's own size.
 const IS_PADDED: u8 = 4;
 /// Added to these two: the coder has four strands, not one.
-const HAS_FOUR: u8 = 8;
+pub(super) const HAS_FOUR: u8 = 8;
+/// Added to those with four strands: the coder has two parts with four strands each.
+pub(super) const HAS_PARTS: u8 = 16;
+/// All that may be added.
+const ADDED: u8 = IS_PADDED | HAS_FOUR | HAS_PARTS;
 /// Number of a template that is in the payload itself.
 const INLINE: u8 = 255;
 /// Longest template in a payload.
@@ -138,23 +141,7 @@ impl CrossScale {
                 out.extend_from_slice(&bytes);
             }
         }
-        let Workspace { tile, aligned, scratch, symbols, .. } = workspace;
-        let most = most_sampling(&tile.planes);
-        for (index, plane) in tile.planes.iter_mut().enumerate() {
-            align(self.set, &reference, kind, plane, index, most, aligned);
-            let model = self.model(kind, index);
-            match targets.and_then(|targets| targets.get(index)) {
-                None => simd::encode(self.set, symbols, model, kind, aligned, plane, scratch),
-                Some(targets) => {
-                    let steps = plane.table;
-                    let mut chooser = Chooser::new(symbols, targets, &steps);
-                    simd::choose(self.set, &mut chooser, model, kind, aligned, plane, scratch);
-                }
-            }
-        }
-        if symbols.finish(out) {
-            out[start] |= HAS_FOUR;
-        }
+        out[start] |= self.code_planes(&reference, kind, workspace, targets, out);
         if kind == Kind::Alone { Coding::Alone } else { Coding::Predicted }
     }
 
@@ -209,7 +196,7 @@ impl CrossScale {
     #[must_use]
     pub fn kind_of(&self, level: u8, payload: &[u8]) -> Kind {
         match payload.first() {
-            Some(form) if form & !(IS_PADDED | HAS_FOUR) == PREDICTED => self.kind(level),
+            Some(form) if form & !ADDED == PREDICTED => self.kind(level),
             _ => Kind::Alone,
         }
     }
@@ -281,7 +268,10 @@ impl CrossScale {
         let (&form, rest) = payload.split_first().ok_or(cut.clone())?;
         let kind = match form {
             VERBATIM => return Ok(Content::Stream),
-            _ => match (form & !(IS_PADDED | HAS_FOUR), self.kind(level)) {
+            _ if form & (HAS_FOUR | HAS_PARTS) == HAS_PARTS => {
+                return Err(malformed(0, "two parts without four strands each"));
+            }
+            _ => match (form & !ADDED, self.kind(level)) {
                 (ALONE, _) => Kind::Alone,
                 (PREDICTED, Kind::Alone) => {
                     return Err(malformed(
@@ -313,25 +303,15 @@ impl CrossScale {
             }
             None => return Err(malformed(1, "no such template")),
         };
-        let Workspace { tile, aligned, scratch, words, stopwatch, .. } = workspace;
+        let Workspace { tile, .. } = workspace;
         template.planes_for(stored[0], stored[1], tile)?;
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
-        let mut readers = Readers::new(rest, form & HAS_FOUR != 0, words)?;
-        let most = most_sampling(&tile.planes);
-        for (index, plane) in tile.planes.iter_mut().enumerate() {
-            stopwatch.time(
-                |t| &mut t.prediction,
-                || align(self.set, &reference, kind, plane, index, most, aligned),
-            );
-            let model = self.model(kind, index);
-            stopwatch.time(
-                |t| &mut t.entropy,
-                || simd::decode(self.set, &mut readers, model, kind, aligned, plane, scratch),
-            );
+        match form & HAS_PARTS {
+            0 => self.decode_planes(&reference, kind, rest, form & HAS_FOUR != 0, workspace)?,
+            _ => self.decode_parts(&reference, kind, rest, workspace)?,
         }
-        readers.finish()?;
         workspace.holds = true;
         Ok(Content::Coefficients(template))
     }
@@ -366,7 +346,7 @@ impl CrossScale {
         let malformed = |what| Error::Malformed { offset: 0, what };
         let template = self.derived.and_then(|number| self.templates.get(usize::from(number)));
         let template = template.ok_or(malformed("the slide has no template for derived tiles"))?;
-        let Workspace { tile, aligned, streams, record, stopwatch, .. } = workspace;
+        let Workspace { tile, parts: [Part { aligned, .. }, _], streams, record, stopwatch, .. } = workspace;
         template.planes_for(size[0], size[1], tile)?;
         let most = most_sampling(&tile.planes);
         if finer.iter().any(|f| f.picture.planes.len() != tile.planes.len()) {

@@ -10,7 +10,7 @@ use super::model::{
     AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, FLAG_LANE, Kind,
     LANE_FEATURES, Model, PARENT_TARGETS, PATCH, PIECES,
 };
-use super::plane::Scratch;
+use super::plane::{Area, Scratch};
 use super::predict::Aligned;
 use super::rans::{SCALE, SYMBOLS};
 use super::regression::{Gram, Lanewise, STRIDE};
@@ -239,7 +239,15 @@ fn expectations(
     let mut observer = Observer { gram: Gram::new(OWN, VALUES), own: Lanewise::new() };
     let (mut scratch, every) = (Scratch::default(), (blocks(examples) / REGRESSED).max(1));
     for example in one_in(every, examples.iter_mut()) {
-        simd::observe(set, &mut observer, model, kind, &example.aligned, &mut example.plane, &mut scratch);
+        simd::observe(
+            set,
+            &mut observer,
+            model,
+            kind,
+            &example.aligned,
+            Area::whole(&mut example.plane),
+            &mut scratch,
+        );
     }
     let (gram, own) = (observer.gram.close(), observer.own);
     let all = gram.factor(4.0);
@@ -349,7 +357,15 @@ impl Coder for Counter {
 pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: &mut [Example]) {
     let (mut scratch, set) = (Scratch::default(), Set::detect());
     for example in examples {
-        simd::tally(set, counter, model, kind, &example.aligned, &mut example.plane, &mut scratch);
+        simd::tally(
+            set,
+            counter,
+            model,
+            kind,
+            &example.aligned,
+            Area::whole(&mut example.plane),
+            &mut scratch,
+        );
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) trait Coder {
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize;
     /// Whether anything follows, at a checkpoint and in a bucket.
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
-    /// `bits` (at most 14) plain bits.
+    /// `bits` (at most 14) plain bits. To decode none changes nothing.
     fn raw(&mut self, bits: u32, value: u32) -> u32;
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
@@ -270,6 +270,14 @@ impl Block {
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
         let symbol = coder.symbol(model, index, symbol);
         let [value, magnitude] = VALUES[symbol & 15];
+        // Every fourth residual of the first two pieces has plain bits: there to read none costs less than to ask.
+        if C::DECODES && i < 2 && symbol != ESCAPE {
+            let raw = raw_bits(bucket);
+            let residual = value << raw | coder.raw(raw, 0) as i16;
+            let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
+            (self.coded.residuals[k], self.found[k]) = (residual, magnitude);
+            return self.expected.learn(model, i, k, magnitude);
+        }
         // An escape, or plain bits. One test for both: what is below 32 has no bits from there on.
         if bucket | magnitude as usize >= FIRST_RAW {
             let residual = rest(coder, symbol, bucket, given);

@@ -14,21 +14,35 @@ pub struct DecodeTimes {
     /// Putting the samples of other tiles onto the tile's grid. What each block takes from there is predicted between its
     /// neighbours' symbols, and counts as entropy decoding.
     pub prediction: Duration,
-    /// Decoding coefficients.
+    /// Decoding coefficients; of a tile in two parts, chroma's prediction as well.
     pub entropy: Duration,
     /// Writing them as JPEG.
     pub stream: Duration,
+}
+
+/// Does two things, at the same time or one after the other, and comes back when both are done.
+pub type Both = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
+
+/// What coding a part of a tile needs besides.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) aligned: Aligned,
+    pub(super) scratch: Scratch,
+    /// Words of its coder, there and back.
+    pub(super) words: Vec<[u8; 2]>,
 }
 
 /// What coding needs besides; keep one per thread, and nothing is allocated from tile to tile.
 #[derive(Default)]
 pub struct Workspace {
     pub(super) tile: Tile,
-    pub(super) aligned: Aligned,
-    pub(super) scratch: Scratch,
+    /// For the parts that a tile may have; one that has none needs the first.
+    pub(super) parts: [Part; 2],
     pub(super) symbols: Writer,
-    /// Words of a payload, there and back.
-    pub(super) words: Vec<[u8; 2]>,
+    /// The coder of the first part, and that of the second.
+    pub(super) coders: [Vec<u8>; 2],
+    /// How the two halves of a large tile are decoded at the same time; `None`: they are not.
+    pub both: Option<Both>,
     pub(super) parser: Parser,
     pub(super) streams: coefficients::Writer,
     pub(super) joined: Vec<u8>,
