@@ -9,8 +9,8 @@ use super::stored::{Input, put_number};
 use crate::Error;
 use crate::coefficients::Plane;
 
-/// Coefficients that are not 0 from which on a tile has two parts: those of some five kilobytes.
-const LARGE: usize = 8000;
+/// Coefficients that are not 0 from which on a tile has two parts: those of some seven kilobytes.
+const LARGE: usize = 12_000;
 /// What a block takes to decode beside its coefficients, as so many of them.
 const BLOCK: usize = 12;
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(cut(&[plane(32, 32, 20), plane(16, 16, 20), plane(16, 16, 20)]), Some(24));
         // The first component is less than half.
         assert_eq!(cut(&[plane(32, 32, 20), plane(32, 32, 20), plane(32, 32, 20)]), Some(32));
-        assert_eq!(cut(&[plane(400, 1, 20)]), Some(1));
+        assert_eq!(cut(&[plane(800, 1, 20)]), Some(1));
     }
 
     #[test]
