@@ -4,6 +4,7 @@
 //! the rest it turns to the blocking pool. Async code never decodes. Each step begins only if somebody still waits for
 //! the tile and it is not too late. What follows a tile without being asked for is `prefetch`'s.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,10 +113,7 @@ impl Pipeline {
     /// Has work done by a decoding thread, after what came before it.
     pub(crate) fn on_decoder(&self, work: impl FnOnce() + Send + 'static) {
         let metrics = Arc::clone(&self.metrics);
-        self.decoders.spawn_fifo(move || {
-            let _busy = metrics.decoding();
-            work();
-        });
+        self.decoders.spawn_fifo(move || decode(work, metrics));
     }
 
     /// Has work done by decoding threads while the caller, who is none, waits.
@@ -130,8 +128,8 @@ impl Pipeline {
     /// the half that no other thread takes would only be handed about.
     fn both(&self) -> Option<Both> {
         let is_idle = self.metrics.decoders_busy() < self.decoders.current_num_threads();
-        let both: Both = |first, second| _ = rayon::join(first, second);
-        (is_idle && self.queue.waiting() == 0).then_some(both)
+        let is_quiet = self.queue.waiting() == 0 && self.prefetcher.running() == 0;
+        (is_idle && is_quiet).then_some(by_halves)
     }
 
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
@@ -146,6 +144,36 @@ impl Pipeline {
         let job = Job { landing, place, open: Arc::clone(open), asked, runtime };
         self.on_decoder(move || job.begin());
     }
+}
+
+thread_local! {
+    /// Whether the thread waits for the other half of its tile, or may yet.
+    static HALVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does both at the same time, if another decoding thread takes the second.
+fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+    struct Joined;
+    impl Drop for Joined {
+        fn drop(&mut self) {
+            HALVES.set(false);
+        }
+    }
+    // Also if one of them panics: a thread that hands all work back would be none.
+    let _joined = Joined;
+    HALVES.set(true);
+    rayon::join(first, second);
+}
+
+/// Does work of a decoding thread. One that waits for the other half of its tile is offered it too, since rayon lets no thread be
+/// idle; but then the tile, done or nearly so, would have to wait for the work. It goes back to where others find it.
+fn decode(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
+    if HALVES.get() {
+        std::thread::yield_now();
+        return rayon::spawn_fifo(move || decode(work, metrics));
+    }
+    let _busy = metrics.decoding();
+    work();
 }
 
 /// A tile that is being made.

@@ -11,15 +11,17 @@ use crate::coefficients::Plane;
 
 /// Coefficients that are not 0 from which on a tile has two parts: those of some seven kilobytes.
 const LARGE: usize = 12_000;
+/// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
+const LARGE_TARGETS: usize = 3 * LARGE;
 /// What a block takes to decode beside its coefficients, as so many of them.
 const BLOCK: usize = 12;
 
 /// Rows of the first plane's blocks that are the first part; `None` if the tile is not worth cutting.
-pub(super) fn cut(planes: &[Plane]) -> Option<usize> {
+pub(super) fn cut(planes: &[Plane], are_targets: bool) -> Option<usize> {
     let first = planes.first()?;
     let count = |blocks: &[i16]| blocks.iter().filter(|&&value| value != 0).count();
     let coefficients: usize = planes.iter().map(|plane| count(&plane.coefficients)).sum();
-    if coefficients < LARGE {
+    if coefficients < if are_targets { LARGE_TARGETS } else { LARGE } {
         return None;
     }
     let blocks: usize = planes.iter().map(|plane| plane.width * plane.height).sum();
@@ -97,13 +99,17 @@ mod tests {
 
     #[test]
     fn a_large_tile_is_cut_where_half_of_the_work_is_done() {
+        let cut = |planes: &[Plane]| {
+            assert_eq!(super::cut(planes, true), None, "too few to be worth it where bytes count");
+            super::cut(planes, false)
+        };
         assert_eq!(cut(&[]), None);
         assert_eq!(cut(&[plane(32, 32, 6), plane(16, 16, 1), plane(16, 16, 1)]), None);
         assert_eq!(cut(&[plane(32, 32, 20)]), Some(16));
         assert_eq!(cut(&[plane(32, 32, 20), plane(16, 16, 20), plane(16, 16, 20)]), Some(24));
-        // The first component is less than half.
-        assert_eq!(cut(&[plane(32, 32, 20), plane(32, 32, 20), plane(32, 32, 20)]), Some(32));
         assert_eq!(cut(&[plane(800, 1, 20)]), Some(1));
+        // The first component is less than half.
+        assert_eq!(super::cut(&[plane(32, 32, 20), plane(32, 32, 20), plane(32, 32, 20)], true), Some(32));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl CrossScale {
         for (plane, targets) in tile.planes.iter_mut().zip(targets.unwrap_or_default()) {
             quantise::nearest(targets, plane);
         }
-        let rows = parts::cut(&tile.planes);
+        let rows = parts::cut(&tile.planes, targets.is_some());
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             align(self.set, reference, kind, plane, index, most, aligned);
             let model = self.model(kind, index);
