@@ -152,7 +152,7 @@ thread_local! {
 }
 
 /// Does both at the same time, if another decoding thread takes the second.
-fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+pub(crate) fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
     struct Joined;
     impl Drop for Joined {
         fn drop(&mut self) {
@@ -167,7 +167,7 @@ fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)
 
 /// Does work of a decoding thread. One that waits for the other half of its tile is offered it too, since rayon lets no thread be
 /// idle; but then the tile, done or nearly so, would have to wait for the work. It goes back to where others find it.
-fn decode(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
+pub(crate) fn decode(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
     if HALVES.get() {
         std::thread::yield_now();
         return rayon::spawn_fifo(move || decode(work, metrics));
