@@ -181,10 +181,12 @@ fn codec_1() {
     for (number, (level, group, _, payload)) in payloads.iter().enumerate() {
         let place = [level | (*group as u8) << 2, if *level == 1 { 3 << 3 | 1 } else { 0 }];
         put("cross_scale_tile", &format!("payload-{number}"), &[&place, &payload[..]].concat());
-        // Four strands and a template of the slide: the same coder twice, as two parts of it.
+        // Four strands and a template of the slide: all four rows of blocks as the first part, and nothing in the second. Tiles
+        // of one component are whole so.
         if let [form @ (9 | 10), number @ 0..255, coder @ ..] = &payload[..] {
             let length = [coder.len() as u8 | 128, (coder.len() >> 7) as u8 | 128, (coder.len() >> 14) as u8];
-            let parts = [&place[..], &[form | 16, *number, 1], &length, coder, coder].concat();
+            let nothing = [&[0][..], &[0, 0, 1, 0].repeat(4)].concat();
+            let parts = [&place[..], &[form | 16, *number, 4], &length, coder, &nothing].concat();
             put("cross_scale_tile", &format!("parts-{number}"), &parts);
         }
     }

@@ -5,10 +5,10 @@
 //! other level from nothing but itself. The residuals go through static tables that training has chosen for the
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
-//! Files from the outside in: `tile` (payloads), `reference` (other tiles), `planes`, `plane` and `walk` (blocks), `predict` and `expect` (what is known
-//! before a coefficient is read), `parts`, `strands` and `rans` (bytes), `train`. What takes long besides the symbols is in `dct`, `colour` and
-//! `predict`, and once more by hand in the files named `_avx2`. Not here: which tile is whose reference (geometry), I/O,
-//! threads.
+//! Files from the outside in: `tile` (payloads), `reference` (other tiles), `planes`, `plane` and `walk` (blocks), `predict`
+//! and `expect` (what is known before a coefficient is read), `parts`, `strands` and `rans` (bytes), `train`. What takes
+//! long besides the symbols is in `dct`, `colour`, `edges` and `predict`, and once more by hand in the files named `_avx2`.
+//! Not here: which tile is whose reference (geometry), I/O, threads.
 
 mod ahead;
 mod built_in;

@@ -113,7 +113,7 @@ impl Pipeline {
     /// Has work done by a decoding thread, after what came before it.
     pub(crate) fn on_decoder(&self, work: impl FnOnce() + Send + 'static) {
         let metrics = Arc::clone(&self.metrics);
-        self.decoders.spawn_fifo(move || decode(work, metrics));
+        self.decoders.spawn_fifo(move || run(work, metrics));
     }
 
     /// Has work done by decoding threads while the caller, who is none, waits.
@@ -167,10 +167,10 @@ pub(crate) fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMu
 
 /// Does work of a decoding thread. One that waits for the other half of its tile is offered it too, since rayon lets no thread be
 /// idle; but then the tile, done or nearly so, would have to wait for the work. It goes back to where others find it.
-pub(crate) fn decode(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
+pub(crate) fn run(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
     if HALVES.get() {
         std::thread::yield_now();
-        return rayon::spawn_fifo(move || decode(work, metrics));
+        return rayon::spawn_fifo(move || run(work, metrics));
     }
     let _busy = metrics.decoding();
     work();

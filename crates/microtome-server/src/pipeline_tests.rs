@@ -318,7 +318,7 @@ async fn a_thread_that_waits_for_half_of_a_tile_takes_up_no_other_work() {
             let Some((is_released, metrics)) = other.take() else { return };
             // It ends only when the tile is done.
             let work = move || _ = is_released.recv_timeout(Duration::from_secs(60));
-            rayon::spawn_fifo(move || pipeline::decode(work, metrics));
+            rayon::spawn_fifo(move || pipeline::run(work, metrics));
             begun.store(true, Ordering::Release);
             std::thread::sleep(Duration::from_millis(50));
         };

@@ -1,15 +1,16 @@
 //! Where a large tile is cut in two, so that two threads can decode it at the same time.
 //!
 //! The first part has the upper rows of the first component, the second one all else; each has a coder of its own, and
-//! what is known of the blocks above ends at the cut. That takes some twenty bytes, so small tiles stay whole. The byte
-//! layout is `docs/format/codec-1.md`'s, "Coder". Not here: who decodes what (`tile`).
+//! what is known of the blocks above ends at the cut. That takes some thirty bytes, so small tiles stay whole. The byte
+//! layout is `docs/format/codec-1.md`'s, "Coder". Not here: who decodes what (`planes`).
 
 use super::Both;
 use super::stored::{Input, put_number};
 use crate::Error;
 use crate::coefficients::Plane;
 
-/// Coefficients that are not 0 from which on a tile has two parts: those of some seven kilobytes.
+/// Coefficients that are not 0 from which on a tile has two parts. They tell how long it takes to decode, which bytes do
+/// not: a tile that others predict well has few of those, and as many symbols.
 const LARGE: usize = 12_000;
 /// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
 const LARGE_TARGETS: usize = 3 * LARGE;

@@ -103,7 +103,9 @@ impl CrossScale {
     ) -> Result<(), Error> {
         let Workspace { tile, parts: [one, other], stopwatch, both, .. } = workspace;
         let most = most_sampling(&tile.planes);
-        let Some((plane, others)) = tile.planes.split_first_mut() else { return Ok(()) };
+        let Some((plane, others)) = tile.planes.split_first_mut() else {
+            return Err(Error::Malformed { offset: 0, what: "parts of a tile without components" });
+        };
         let Parts { rows, first, second } = Parts::parse(coder, plane.height)?;
         stopwatch.time(
             |t| &mut t.prediction,

@@ -239,6 +239,7 @@ pub(super) fn from_patch<M: Machine>(
     for weights in model.parent.as_chunks::<{ PATCH / 2 }>().0 {
         // Six lines are there. But a compiler that knew it would add up all pairs at once, and run out of registers.
         let Some(line) = aligned.data.get(start..).and_then(|line| line.first_chunk::<PATCH>()) else {
+            debug_assert!(false, "a patch beyond the samples that were aligned");
             break;
         };
         start += aligned.width;

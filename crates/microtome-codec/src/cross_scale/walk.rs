@@ -111,17 +111,6 @@ static VALUES: [[i16; 2]; SYMBOLS] = {
     values
 };
 
-/// The magnitudes once more, for the lanes alone: a vector is filled from memory sooner than from a register.
-static FOR_LANES: [i16; SYMBOLS] = {
-    let mut magnitudes = [0; SYMBOLS];
-    let mut symbol = 0;
-    while symbol < SYMBOLS {
-        magnitudes[symbol] = VALUES[symbol][1];
-        symbol += 1;
-    }
-    magnitudes
-};
-
 /// Codes what of a residual goes beyond its symbol. Rare, and kept out of the way of what is not.
 #[cold]
 #[inline(never)]
@@ -269,19 +258,16 @@ impl Block {
         let top = given >> raw_bits(bucket);
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
         let symbol = coder.symbol(model, index, symbol);
-        let [value, magnitude] = VALUES[symbol & 15];
-        // Every fourth residual of the first two pieces has plain bits: there to read none costs less than to ask.
+        let [mut value, mut magnitude] = VALUES[symbol & 15];
+        // Every fourth residual of the first two pieces has plain bits: there to read none costs less than to ask. Elsewhere
+        // one test is for both, an escape and plain bits: what is below 32 has no bits from there on.
         if C::DECODES && i < 2 && symbol != ESCAPE {
             let raw = raw_bits(bucket);
-            let residual = value << raw | coder.raw(raw, 0) as i16;
-            let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
-            (self.coded.residuals[k], self.found[k]) = (residual, magnitude);
-            return self.expected.learn(model, i, k, magnitude);
-        }
-        // An escape, or plain bits. One test for both: what is below 32 has no bits from there on.
-        if bucket | magnitude as usize >= FIRST_RAW {
+            value = value << raw | coder.raw(raw, 0) as i16;
+            magnitude = value.unsigned_abs().min(MOST.into()) as i16;
+        } else if bucket | magnitude as usize >= FIRST_RAW {
             let residual = rest(coder, symbol, bucket, given);
-            return self.set_rarely(model, i, k, residual);
+            (value, magnitude) = (residual as i16, residual.unsigned_abs().min(MOST.into()) as i16);
         }
         // A decoder would have to know before it goes on.
         if C::DECODES {
@@ -289,16 +275,6 @@ impl Block {
         } else if value == 0 {
             return;
         }
-        self.found[k] = magnitude;
-        self.expected.learn(model, i, k, FOR_LANES[symbol & 15]);
-    }
-
-    /// Sets a residual that has more than a symbol.
-    #[cold]
-    #[inline(never)]
-    fn set_rarely(&mut self, model: &Model, i: usize, k: usize, residual: i32) {
-        let magnitude = residual.unsigned_abs().min(MOST.into()) as i16;
-        self.coded.residuals[k] = residual as i16;
         self.found[k] = magnitude;
         self.expected.learn(model, i, k, magnitude);
     }
