@@ -126,7 +126,7 @@ impl Pipeline {
 
     /// How to decode both halves of a tile: at the same time, while nobody waits and a decoding thread has nothing to do. Else
     /// the half that no other thread takes would only be handed about.
-    fn both(&self) -> Option<Both> {
+    pub(crate) fn both(&self) -> Option<Both> {
         let is_idle = self.metrics.decoders_busy() < self.decoders.current_num_threads();
         let is_quiet = self.queue.waiting() == 0 && self.prefetcher.running() == 0;
         (is_idle && is_quiet).then_some(by_halves)

@@ -302,6 +302,22 @@ async fn nothing_follows_where_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn tiles_are_halved_only_while_a_thread_is_idle_and_nobody_waits() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let pipeline = fixture.pipeline();
+    assert!(pipeline.both().is_some());
+    let decoding = pipeline.metrics.decoding();
+    assert!(pipeline.both().is_none(), "the one thread decodes");
+    drop(decoding);
+    let (busy, asked) = (fixture.busy(), fixture.ask(TILE).await);
+    assert!(pipeline.both().is_none(), "a tile waits");
+    drop(busy);
+    assert!(asked.await.expect("a tile"));
+    // The answer comes a moment before the thread is idle.
+    until(|| pipeline.both().is_some()).await;
+}
+
+#[tokio::test]
 async fn a_thread_that_waits_for_half_of_a_tile_takes_up_no_other_work() {
     let metrics = Arc::clone(&Fixture::new(Prefetch::None).await.pipeline().metrics);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
