@@ -21,6 +21,8 @@ mod edges;
 mod edges_avx2;
 mod expect;
 #[cfg(target_arch = "x86_64")]
+mod expect_avx2;
+#[cfg(target_arch = "x86_64")]
 mod forward_avx2;
 #[cfg(target_arch = "x86_64")]
 mod inverse_avx2;

@@ -81,12 +81,6 @@ impl Prediction {
         self.sixteenths[..N].copy_from_slice(&sixteenths);
         self.steps[..N].copy_from_slice(&steps);
     }
-
-    /// The first `N` predictions in 1/32 of a step; `N` is at most 64.
-    #[inline(always)]
-    pub(super) fn first<const N: usize>(&self) -> &[i16; N] {
-        self.steps.first_chunk().unwrap_or(const { &[0; N] })
-    }
 }
 
 /// Sixteen values from a place on.

@@ -4,7 +4,7 @@
 //! described by frequency along it: the error's height at the last sample, and its slope there. Everything is normative
 //! (`docs/format/codec-1.md`, "Edges").
 
-use super::ahead::{PADDED, Scale, sixteen};
+use super::ahead::{self, PADDED, sixteen};
 use super::dct::NATURAL;
 use super::model::{EDGE_GROUPS, EDGE_TARGETS, Model};
 use super::rans::{Machine, Pairs};
@@ -66,32 +66,21 @@ static ALONG: [[[u32; 8]; EDGE_GROUPS]; 2] = {
     out
 };
 
-/// The edges of a decoded block; `known` (sixteenths) was predicted from another scale.
+/// The edges of a decoded block; `known` (sixteenths) was predicted from another scale, `steps` are the quantiser's.
 #[inline(always)]
-pub(super) fn of<M: Machine>(coefficients: &[i16; 64], scale: &Scale, known: &[i16; PADDED]) -> Edges {
-    let (mut errors, mut groups) = ([0; 64], 0);
-    let sixteens = errors.as_chunks_mut::<16>().0.iter_mut().zip(coefficients.as_chunks::<16>().0);
-    for (group, (errors, values)) in sixteens.enumerate() {
-        let known = sixteen(known, 16 * group);
-        // Most blocks have nothing at high frequencies.
-        if *values == [0; 16] && *known == [0; 16] {
-            continue;
-        }
-        let mut halves = [0; 16];
-        for (half, known) in halves.iter_mut().zip(known) {
-            *half = known >> 1;
-        }
-        *errors = M::errors::<3>(values, sixteen(&scale.steps, 16 * group), &halves, 1023);
-        groups = group + 1;
+pub(super) fn of<M: Machine>(
+    coefficients: &[i16; 64],
+    steps: &[i16; PADDED],
+    known: &[i16; PADDED],
+) -> Edges {
+    let mut errors = [0; 64];
+    for (i, errors) in errors.as_chunks_mut().0.iter_mut().enumerate() {
+        let halves = sixteen(known, 16 * i).map(|known| known >> 1);
+        let values = &coefficients.as_chunks().0[i];
+        *errors = ahead::errors::<3>(values, sixteen(steps, 16 * i), &halves, 1023);
     }
-    M::along(&errors, groups)
-}
-
-/// The edges of errors, in eighths, of which the first `groups` sixteens in zigzag order may be others than 0.
-#[inline(always)]
-pub(super) fn along<M: Machine>(errors: &[i16; 64], groups: usize) -> Edges {
     let mut sums = [[1 << 12; 8]; 4];
-    for (&pair, ends) in errors.as_chunks::<2>().0.iter().zip(&ENDS_OF).take(8 * groups) {
+    for (&pair, ends) in errors.as_chunks::<2>().0.iter().zip(&ENDS_OF) {
         for (sums, ends) in sums.iter_mut().zip(ends) {
             *sums = M::multiply_add(*sums, pair, ends);
         }
@@ -134,6 +123,7 @@ pub(super) fn features(left: &Edge, above: &Edge, k: usize) -> [i16; 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ahead::Scale;
     use super::super::rans::Plain;
     use super::*;
 
@@ -153,7 +143,7 @@ mod tests {
     fn a_flat_error_has_height_and_no_slope() {
         let mut coefficients = [0; 64];
         coefficients[0] = 80;
-        let edges = of::<Plain>(&coefficients, &Scale::new(&[1; 64]), &[0; PADDED]);
+        let edges = of::<Plain>(&coefficients, &Scale::new(&[1; 64]).steps, &[0; PADDED]);
         // 80 is 10 levels a sample, and a constant's coefficient along the edge is sqrt(8) times that; in eighths.
         assert_eq!(edges.right[0], [226, 0]);
         assert_eq!(edges.lower[0], [226, 0]);
@@ -166,6 +156,6 @@ mod tests {
         (coefficients[0], coefficients[5]) = (3, -2);
         let mut known = [0; PADDED];
         (known[0], known[5]) = (3 * 16 * 10, -2 * 16 * 10);
-        assert_eq!(of::<Plain>(&coefficients, &Scale::new(&[10; 64]), &known), Edges::NONE);
+        assert_eq!(of::<Plain>(&coefficients, &Scale::new(&[10; 64]).steps, &known), Edges::NONE);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 
+use super::ahead::{PADDED, sixteen};
 use super::dct::NATURAL;
 use super::edges::{ENDS, Edge, Edges};
 
@@ -63,32 +64,53 @@ const DOWN: [[[i16; 16]; 2]; 2] = {
     down
 };
 
-/// As [`super::edges::along`].
+/// As [`super::edges::of`].
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn along(errors: &[i16; 64], groups: usize) -> Edges {
-    let rows = match groups {
-        0 => return Edges::NONE,
-        1 => rows::<2>(errors),
-        2 => rows::<4>(errors),
-        _ => rows::<8>(errors),
+pub(super) fn of(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; PADDED]) -> Edges {
+    let values = coefficients.as_chunks().0;
+    let known = |i: usize| load(sixteen(known, 16 * i));
+    let has = |i: usize| _mm256_or_si256(load(&values[i]), known(i));
+    let error = |i: usize| error(load(&values[i]), load(sixteen(steps, 16 * i)), known(i));
+    // Most blocks have nothing at high frequencies, and many nothing at all.
+    let high = _mm256_or_si256(has(2), has(3));
+    let rows = if _mm256_testz_si256(high, high) == 0 {
+        rows(&[error(0), error(1), error(2), error(3)])
+    } else {
+        let low = _mm256_or_si256(has(0), has(1));
+        if _mm256_testz_si256(low, low) != 0 {
+            return Edges::NONE;
+        }
+        rows(&[error(0), error(1)])
     };
     Edges { right: right(&rows), lower: lower(&rows) }
 }
 
-/// The first `N` eights of errors in rows. No closures here: `map` would call them, since it has no vectors itself.
+/// Errors of sixteen coefficients in eighths, as [`super::ahead::errors`] of halved predictions.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn rows<const N: usize>(errors: &[i16; 64]) -> Rows {
+fn error(values: __m256i, steps: __m256i, known: __m256i) -> __m256i {
+    let (low, high) = (_mm256_mullo_epi16(values, steps), _mm256_mulhi_epi16(values, steps));
+    // Unpacking and packing keep to the halves of a vector both.
+    let product = _mm256_packs_epi32(_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high));
+    let value = _mm256_slli_epi16::<3>(clamped(product, 1023));
+    clamped(_mm256_subs_epi16(value, _mm256_srai_epi16::<1>(known)), 8191)
+}
+
+/// The first errors in rows. No closures here: `map` would call them, since it has no vectors itself.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rows<const N: usize>(errors: &[__m256i; N]) -> Rows {
     let mut rows = [_mm256_setzero_si256(); 4];
-    for (i, eight) in errors.as_chunks::<8>().0.iter().enumerate().take(N) {
-        // SAFETY: 16 bytes are read from an array of 16 bytes.
-        let eight = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(eight.as_ptr().cast()) });
-        for v in 0..4 {
-            if HAS[v][i] {
-                // SAFETY: 32 bytes are read from an array of 32 bytes.
-                let places = unsafe { _mm256_loadu_si256(ROWS[v][i].as_ptr().cast()) };
-                rows[v] = _mm256_or_si256(rows[v], _mm256_shuffle_epi8(eight, places));
+    for (i, &sixteen) in errors.iter().enumerate() {
+        let halves = [_mm256_permute4x64_epi64::<0x44>(sixteen), _mm256_permute4x64_epi64::<0xEE>(sixteen)];
+        for (i, eight) in (2 * i..).zip(halves) {
+            for v in 0..4 {
+                if HAS[v][i] {
+                    // SAFETY: 32 bytes are read from an array of 32 bytes.
+                    let places = unsafe { _mm256_loadu_si256(ROWS[v][i].as_ptr().cast()) };
+                    rows[v] = _mm256_or_si256(rows[v], _mm256_shuffle_epi8(eight, places));
+                }
             }
         }
     }
@@ -159,6 +181,12 @@ fn load(values: &[i16; 16]) -> __m256i {
     unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn clamped(values: __m256i, most: i16) -> __m256i {
+    _mm256_max_epi16(_mm256_min_epi16(values, _mm256_set1_epi16(most)), _mm256_set1_epi16(-most))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -168,18 +196,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn vectors_sum_what_the_plain_steps_do(
+        fn vectors_give_the_edges_that_the_plain_steps_do(
             groups in 0..=4_usize,
-            values in proptest::collection::vec(prop_oneof![-8191..=8191_i16, -20..20_i16, Just(0), Just(8191), Just(-8191)], 64),
+            values in proptest::collection::vec(
+                (prop_oneof![any::<i16>(), -20..20_i16, Just(0)], 1..2048_i16, prop_oneof![any::<i16>(), Just(0)]), 64,
+            ),
         ) {
-            let mut errors = [0; 64];
-            errors[..16 * groups].copy_from_slice(&values[..16 * groups]);
+            let (mut coefficients, mut steps, mut known) = ([0; 64], [1; PADDED], [0; PADDED]);
+            for (k, &(value, step, predicted)) in values.iter().enumerate() {
+                steps[k] = step;
+                if k < 16 * groups {
+                    (coefficients[k], known[k]) = (value, predicted);
+                }
+            }
             if !is_x86_feature_detected!("avx2") {
                 return Ok(());
             }
             // SAFETY: AVX2 was detected.
-            let found = unsafe { along(&errors, groups) };
-            prop_assert_eq!(found, edges::along::<Plain>(&errors, groups));
+            let found = unsafe { of(&coefficients, &steps, &known) };
+            prop_assert_eq!(found, edges::of::<Plain>(&coefficients, &steps, &known));
         }
     }
 }

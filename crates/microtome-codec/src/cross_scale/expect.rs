@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::ahead::{PADDED, Sixteen, sixteen};
 use super::lanes::{EARLY_FROM, FIRST_FLAG, GROUP_OF, STARTS};
 use super::model::{BLOCK_FEATURES, Model, PIECES};
+use super::rans::Machine;
 
 /// Largest magnitude that counts as a feature.
 pub(super) const MOST: u8 = 15;
@@ -32,28 +33,16 @@ impl Features {
     /// Takes those of a block from its neighbours' magnitudes (an absent one stands in for the other) and from its
     /// predictions in 1/32 step.
     #[inline(always)]
-    pub(super) fn set<const N: usize>(
+    pub(super) fn set<M: Machine>(
         &mut self,
         left: Option<&Magnitudes>,
         above: Option<&Magnitudes>,
-        predicted: &[i16; N],
+        predicted: &[i16; PADDED],
     ) {
         const NONE: Magnitudes = [0; 64];
         let (left, above) = (left.or(above).unwrap_or(&NONE), above.or(left).unwrap_or(&NONE));
-        let (mut nears, mut block) = ([0; 64], [0; BLOCK_FEATURES]);
-        for ((near, left), above) in nears.iter_mut().zip(left).zip(above) {
-            *near = left + above;
-        }
-        let sum: u32 = nears.iter().map(|&near| u32::from(near)).sum();
-        block[0] = (sum.min(255) as i16) << 7;
-        for (feature, eight) in block[1..].iter_mut().zip(predicted.as_chunks::<8>().0) {
-            let mut sum = 0;
-            for &predicted in eight {
-                sum += size_of(predicted) >> 2;
-            }
-            *feature = sum.min(1023) << 5;
-        }
-        self.near[1..65].copy_from_slice(&nears);
+        let (near, block) = M::features(left, above, predicted);
+        self.near[1..65].copy_from_slice(&near);
         self.block = block;
     }
 
@@ -61,6 +50,22 @@ impl Features {
     pub(super) fn near(&self, k: usize) -> u8 {
         self.near[k + 1]
     }
+}
+
+/// Magnitudes on the left and above together, and the features that all lanes of a block share.
+#[inline(always)]
+pub(super) fn features(
+    left: &Magnitudes,
+    above: &Magnitudes,
+    predicted: &[i16; PADDED],
+) -> (Magnitudes, [i16; BLOCK_FEATURES]) {
+    let near = std::array::from_fn(|k| left[k] + above[k]);
+    let mut block = [0; BLOCK_FEATURES];
+    block[0] = (near.iter().map(|&near| i16::from(near)).sum::<i16>().min(255)) << 7;
+    for (feature, eight) in block[1..].iter_mut().zip(predicted.as_chunks::<8>().0) {
+        *feature = eight.iter().map(|&predicted| size_of(predicted) >> 2).sum::<i16>().min(1023) << 5;
+    }
+    (near, block)
 }
 
 /// A prediction's size; predictions are within -32767 to 32767. Without a branch, so that many are had at once.

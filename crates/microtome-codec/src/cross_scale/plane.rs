@@ -147,7 +147,7 @@ impl Scratch {
         let correction = edges::correction::<M>(setting.model, &left, &above);
         let above = (row > 0).then(|| &self.magnitudes[column]);
         let left = column.checked_sub(1).map(|left| &self.magnitudes[left]);
-        block.begin(setting, &known, &correction, left, above);
+        block.begin::<M, N>(setting, &known, &correction, left, above);
     }
 
     /// Leaves what blocks to come need of a block; returns its right edge.
@@ -159,9 +159,13 @@ impl Scratch {
         block: &Block,
         values: &[i16; 64],
     ) -> Edge {
-        let Edges { right, lower } = edges::of::<M>(values, setting.scale, &block.prediction.known);
+        let Edges { right, lower } = M::edges(values, &setting.scale.steps, &block.prediction.known);
         self.edges[column] = lower;
-        self.magnitudes[column] = block.magnitudes;
+        let mut magnitudes = [0; 64];
+        for (magnitude, &found) in magnitudes.iter_mut().zip(&block.found) {
+            *magnitude = found as u8;
+        }
+        self.magnitudes[column] = magnitudes;
         right
     }
 }
@@ -250,11 +254,18 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
             && piece::<M, N>(&mut rows, &setting, 3)
             && piece::<M, N>(&mut rows, &setting, 4)
             && piece::<M, N>(&mut rows, &setting, 5);
+        // In two rounds: what has just been written in parts takes a while until it can be read whole.
         for row in &mut rows {
             if row.is_there
                 && let Some(values) = blocks.get_mut(row.row * width + row.column)
             {
                 row.block.coefficients::<M>(values);
+            }
+        }
+        for row in &mut rows {
+            if row.is_there
+                && let Some(values) = blocks.get(row.row * width + row.column)
+            {
                 row.left = Some(scratch.leave::<M>(&setting, row.column, &row.block, values));
             }
             row.advance(period, count);

@@ -6,9 +6,11 @@
 
 use std::hint::select_unpredictable;
 
-use super::ahead::{Piece, Sixteen};
+use super::ahead::{PADDED, Piece, Sixteen};
 use super::edges::{self, Edges};
-use super::{ahead, colour, dct, predict};
+use super::expect::Magnitudes;
+use super::model::BLOCK_FEATURES;
+use super::{ahead, colour, dct, expect, predict};
 
 /// Probabilities are counted in 1/2^14.
 pub(super) const SCALE_BITS: u32 = 14;
@@ -66,10 +68,19 @@ pub(super) trait Machine: Copy {
     fn errors<const BITS: i32>(values: &Sixteen, steps: &Sixteen, predicted: &Sixteen, most: i16) -> Sixteen {
         ahead::errors::<BITS>(values, steps, predicted, most)
     }
-    /// Edges of a block's errors, as [`edges::along`] says.
+    /// What a block's expectation is made from, as [`expect::features`] says.
     #[inline(always)]
-    fn along(errors: &[i16; 64], groups: usize) -> Edges {
-        edges::along::<Self>(errors, groups)
+    fn features(
+        left: &Magnitudes,
+        above: &Magnitudes,
+        predicted: &[i16; PADDED],
+    ) -> (Magnitudes, [i16; BLOCK_FEATURES]) {
+        expect::features(left, above, predicted)
+    }
+    /// Edges of a decoded block, as [`edges::of`] says.
+    #[inline(always)]
+    fn edges(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; PADDED]) -> Edges {
+        edges::of::<Self>(coefficients, steps, known)
     }
     /// Samples of a row of blocks, eight lines of them, from quantised coefficients and steps in zigzag order.
     #[inline(always)]
@@ -189,6 +200,28 @@ impl<'a> Reader<'a> {
         let (start, width) = table.interval(symbol);
         self.advance(start, width);
         symbol
+    }
+
+    /// Whether the next symbol is the first one, which then is taken. Asked where it mostly is: then hardly ever a word is
+    /// read, and branches are foreseen.
+    #[inline(always)]
+    pub(super) fn zero(&mut self, table: &Table) -> bool {
+        let (slot, width) = (self.slot(), table.starts[1]);
+        let is_zero = slot < width;
+        if is_zero {
+            self.state = u32::from(width).wrapping_mul(self.state >> SCALE_BITS).wrapping_add(slot.into());
+            if self.state < LOW {
+                self.refill();
+            }
+        }
+        is_zero
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        let word = u16::from_le_bytes(self.near[usize::from(self.at)]);
+        self.state = self.state << 16 | u32::from(word);
+        self.at = self.at.wrapping_add(1);
     }
 
     /// A flag that is false with probability `zero` / [`SCALE`].

@@ -3,9 +3,10 @@
 //! What compilers do not see is written by hand: the steps below, and the kernels in the files named `_avx2`. On other
 //! machines than x86-64 the baseline already has vectors.
 
-use super::ahead::{Piece, Sixteen};
+use super::ahead::{PADDED, Piece, Sixteen};
 use super::edges::Edges;
-use super::model::{Kind, Model};
+use super::expect::Magnitudes;
+use super::model::{BLOCK_FEATURES, Kind, Model};
 use super::plane::{self, Area, Scratch};
 use super::predict::{Aligned, Child, Samples};
 use super::quantise::{self, Chooser, Targets};
@@ -321,11 +322,24 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn along(errors: &[i16; 64], groups: usize) -> Edges {
+    fn features(
+        left: &Magnitudes,
+        above: &Magnitudes,
+        predicted: &[i16; PADDED],
+    ) -> (Magnitudes, [i16; BLOCK_FEATURES]) {
         // SAFETY: AVX2 is there as above.
         #[allow(unsafe_code, reason = "a function of these vector instructions")]
         unsafe {
-            super::edges_avx2::along(errors, groups)
+            super::expect_avx2::features(left, above, predicted)
+        }
+    }
+
+    #[inline(always)]
+    fn edges(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; PADDED]) -> Edges {
+        // SAFETY: AVX2 is there as above.
+        #[allow(unsafe_code, reason = "a function of these vector instructions")]
+        unsafe {
+            super::edges_avx2::of(coefficients, steps, known)
         }
     }
 

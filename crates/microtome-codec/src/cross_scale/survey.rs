@@ -63,7 +63,7 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
             Survey::Ahead(gram) => gram.observe(&errors::<M>(model, &sides, &known, &scale, block)),
             _ => {}
         }
-        let Edges { right, lower: below } = edges::of::<M>(block, &scale, &padded(&known));
+        let Edges { right, lower: below } = M::edges(block, &scale.steps, &padded(&known));
         (left, lower[column]) = (Some(right), below);
     }
 }

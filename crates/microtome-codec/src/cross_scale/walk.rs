@@ -9,6 +9,8 @@ use super::strands::Writer;
 
 /// The last symbol of a table: the value lies outside, and follows.
 pub(super) const ESCAPE: usize = SYMBOLS - 1;
+/// The piece from which on residuals are zero more often than not (in dense tiles 79 % of piece 3 and 38 % of piece 2).
+const SPARSE: usize = 3;
 /// Bits of an escaped value's length.
 const LENGTH_BITS: u32 = 4;
 
@@ -20,6 +22,11 @@ pub(super) trait Coder {
     fn row(&mut self, _row: usize) {}
     /// The symbol of the table at a place in the model.
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize;
+    /// Whether the next symbol is 0, which then is taken. Only decoders are asked.
+    #[inline(always)]
+    fn zero(&mut self, _model: &Model, _index: usize) -> bool {
+        false
+    }
     /// Whether anything follows, at a checkpoint and in a bucket.
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
     /// `bits` (at most 14) plain bits. To decode none changes nothing.
@@ -83,6 +90,10 @@ impl<M: Machine> Coder for Decoder<'_, M> {
         self.reader.symbol::<M>(&model.tables[index])
     }
     #[inline(always)]
+    fn zero(&mut self, model: &Model, index: usize) -> bool {
+        self.reader.zero(&model.tables[index])
+    }
+    #[inline(always)]
     fn flag(&mut self, _: usize, _: usize, zero: u16, _: bool) -> bool {
         self.reader.flag(zero)
     }
@@ -140,10 +151,8 @@ pub(super) struct Block {
     pub(super) prediction: Prediction,
     features: Features,
     expected: Expected,
-    /// Of the residuals, once the block is decoded.
-    pub(super) magnitudes: Magnitudes,
-    /// Of the residuals so far.
-    found: [i16; 64],
+    /// Magnitudes of the residuals so far, 0 to [`MOST`].
+    pub(super) found: [i16; 64],
     ahead: Ahead,
     piece: Piece,
     coded: Coded,
@@ -157,7 +166,6 @@ impl Block {
         prediction: Prediction::NONE,
         features: Features::NONE,
         expected: Expected::NOTHING,
-        magnitudes: [0; 64],
         found: [0; 64],
         ahead: Ahead::NEW,
         piece: Piece::NONE,
@@ -168,7 +176,7 @@ impl Block {
     /// Comes to another block of the same plane; `known` and `correction` are its prediction, `left` and `above` the
     /// magnitudes of its neighbours.
     #[inline(always)]
-    pub(super) fn begin<const N: usize>(
+    pub(super) fn begin<M: Machine, const N: usize>(
         &mut self,
         setting: &Setting<'_>,
         known: &[i16; N],
@@ -177,7 +185,7 @@ impl Block {
         above: Option<&Magnitudes>,
     ) {
         self.prediction.set(known, correction, setting.scale);
-        self.features.set(left, above, self.prediction.first::<N>());
+        self.features.set::<M>(left, above, &self.prediction.steps);
         self.expected = Expected::new(setting.model, &self.features);
         self.found = [0; 64];
         self.coded.residuals = [0; PADDED];
@@ -207,16 +215,7 @@ impl Block {
                 self.step(coder, setting, i, k);
             }
         }
-        self.close();
         coder.block(&self.outlook(setting), &self.coded.residuals);
-    }
-
-    /// Keeps the magnitudes for the blocks to come.
-    #[inline(always)]
-    fn close(&mut self) {
-        for k in 0..64 {
-            self.magnitudes[k] = self.found[k] as u8;
-        }
     }
 
     /// Comes to piece `i`: whether there is anything from there on.
@@ -254,6 +253,10 @@ impl Block {
         let bucket = bucket_of(self.expected.of(i, k));
         let tables = usize::from(self.piece.tables[(k - PIECES[i].0) & 15]);
         let index = tables + bucket * setting.kind.fractions();
+        // Most of the last pieces are zeros, which change nothing: a branch that is mostly foreseen. Before them it is not.
+        if C::DECODES && i >= SPARSE && bucket < FIRST_RAW && coder.zero(model, index) {
+            return;
+        }
         let given = if C::DECODES { 0 } else { i32::from(self.coded.residuals[k]) };
         let top = given >> raw_bits(bucket);
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
@@ -282,7 +285,6 @@ impl Block {
     /// The coefficients of a decoded block.
     #[inline(always)]
     pub(super) fn coefficients<M: Machine>(&mut self, coefficients: &mut [i16; 64]) {
-        self.close();
         self.coded.finish::<Decoder<'_, M>>(&self.piece, &self.prediction, coefficients);
     }
 }
