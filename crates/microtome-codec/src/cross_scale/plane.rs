@@ -254,12 +254,15 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
             && piece::<M, N>(&mut rows, &setting, 3)
             && piece::<M, N>(&mut rows, &setting, 4)
             && piece::<M, N>(&mut rows, &setting, 5);
-        // In two rounds: what has just been written in parts takes a while until it can be read whole.
+        // In rounds: what has just been written in parts takes a while until it can be read whole.
+        for row in rows.iter_mut().filter(|row| row.is_there) {
+            row.block.end::<M>();
+        }
         for row in &mut rows {
             if row.is_there
                 && let Some(values) = blocks.get_mut(row.row * width + row.column)
             {
-                row.block.coefficients::<M>(values);
+                row.block.coefficients(values);
             }
         }
         for row in &mut rows {

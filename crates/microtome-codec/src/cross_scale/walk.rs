@@ -282,10 +282,18 @@ impl Block {
         self.expected.learn(model, i, k, magnitude);
     }
 
+    /// Takes in the last piece of a decoded block; [`Self::coefficients`] follows.
+    #[inline(always)]
+    pub(super) fn end<M: Machine>(&mut self) {
+        if let Some(last) = self.coded.pieces.checked_sub(1) {
+            self.coded.values::<Decoder<'_, M>>(last, &self.piece);
+        }
+    }
+
     /// The coefficients of a decoded block.
     #[inline(always)]
-    pub(super) fn coefficients<M: Machine>(&mut self, coefficients: &mut [i16; 64]) {
-        self.coded.finish::<Decoder<'_, M>>(&self.piece, &self.prediction, coefficients);
+    pub(super) fn coefficients(&self, coefficients: &mut [i16; 64]) {
+        self.coded.finish(&self.prediction, coefficients);
     }
 }
 
@@ -362,12 +370,9 @@ impl Coded {
         values
     }
 
-    /// The coefficients of a decoded block; `piece` is the last one.
+    /// The coefficients of a decoded block.
     #[inline(always)]
-    fn finish<C: Coder>(&mut self, piece: &Piece, prediction: &Prediction, coefficients: &mut [i16; 64]) {
-        if let Some(last) = self.pieces.checked_sub(1) {
-            self.values::<C>(last, piece);
-        }
+    fn finish(&self, prediction: &Prediction, coefficients: &mut [i16; 64]) {
         let mut out = [0; 64];
         for (k, coded) in CODED[self.pieces.min(PIECES.len())].into_iter().enumerate() {
             let rest = expect::whole_steps(prediction.steps[k]);
