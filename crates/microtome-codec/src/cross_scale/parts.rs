@@ -13,7 +13,7 @@ use crate::coefficients::Plane;
 /// not: a tile that others predict well has few of those, and as many symbols.
 const LARGE: usize = 12_000;
 /// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
-const LARGE_TARGETS: usize = 3 * LARGE;
+const LARGE_TARGETS: usize = 4 * LARGE;
 /// What a block takes to decode beside its coefficients, as so many of them.
 const BLOCK: usize = 12;
 
