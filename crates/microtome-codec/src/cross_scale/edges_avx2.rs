@@ -97,7 +97,7 @@ fn error(values: __m256i, steps: __m256i, known: __m256i) -> __m256i {
     clamped(_mm256_subs_epi16(value, _mm256_srai_epi16::<1>(known)), 8191)
 }
 
-/// The first errors in rows. No closures here: `map` would call them, since it has no vectors itself.
+/// The first errors in rows. Not by `map`, which has no vectors itself and would call its closure.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rows<const N: usize>(errors: &[__m256i; N]) -> Rows {

@@ -218,7 +218,7 @@ fn own<const N: usize>(
     sums
 }
 
-/// Adds a feature of each lane's own. No closure: compilers may leave one where there are no vectors.
+/// Adds a feature of each lane's own. Not a closure of [`own`], which compilers may leave outside, where there are no vectors.
 #[inline(always)]
 fn weighed(mut sums: Sixteen, values: &Sixteen, weights: &Sixteen) -> Sixteen {
     for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {

@@ -109,6 +109,9 @@ mod tests {
         assert_eq!(cut(&[plane(32, 32, 20)]), Some(16));
         assert_eq!(cut(&[plane(32, 32, 20), plane(16, 16, 20), plane(16, 16, 20)]), Some(24));
         assert_eq!(cut(&[plane(800, 1, 20)]), Some(1));
+        // Where bytes count, from 48,000 coefficients on.
+        assert_eq!(super::cut(&[plane(32, 32, 46)], true), None);
+        assert_eq!(super::cut(&[plane(32, 32, 47)], true), Some(16));
         // The first component is less than half.
         assert_eq!(super::cut(&[plane(32, 32, 20), plane(32, 32, 20), plane(32, 32, 20)], true), Some(32));
     }

@@ -1,7 +1,8 @@
 //! Range asymmetric numeral systems: symbols of known probability to bytes and back.
 //!
-//! The decoder ends where the encoder began, in the state [`LOW`]: anything else is damage. Nothing here branches on
-//! what is decoded, so that several readers take their turns without any of them waiting for another.
+//! The decoder ends where the encoder began, in the state [`LOW`]: anything else is damage. But for [`Reader::zero`], which is
+//! for where zeros are foreseen, nothing here branches on what is decoded, so that several readers take their turns without
+//! any of them waiting for another.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
 use std::hint::select_unpredictable;
