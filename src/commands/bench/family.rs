@@ -74,7 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return print_document(&document.to_string());
     }
     let count = table::count(measured.len() as u64);
-    print(&format!("{path}: {count} families of {tiles} tiles and their base, read and decoded, one core"))?;
+    let families = if measured.len() == 1 { "family" } else { "families" };
+    print(&format!(
+        "{path}: {count} {families} of {tiles} tiles and their base, read and decoded, one core"
+    ))?;
     print("")?;
     let heads = ["ms of a family", "median", "9 in 10", "turbojpeg decode and encode, median"];
     table::print(
