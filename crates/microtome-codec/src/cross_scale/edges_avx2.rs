@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use super::ahead::{PADDED, sixteen};
 use super::dct::NATURAL;
 use super::edges::{ENDS, Edge, Edges};
+use super::piece_avx2::error;
 
 /// Row `v` in the lower half, row `v + 4` in the upper one.
 type Rows = [__m256i; 4];
@@ -71,7 +72,10 @@ pub(super) fn of(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; 
     let values = coefficients.as_chunks().0;
     let known = |i: usize| load(sixteen(known, 16 * i));
     let has = |i: usize| _mm256_or_si256(load(&values[i]), known(i));
-    let error = |i: usize| error(load(&values[i]), load(sixteen(steps, 16 * i)), known(i));
+    let error = |i: usize| {
+        let halves = _mm256_srai_epi16::<1>(known(i));
+        error::<3>(load(&values[i]), load(sixteen(steps, 16 * i)), halves, 1023)
+    };
     // Most blocks have nothing at high frequencies, and many nothing at all.
     let high = _mm256_or_si256(has(2), has(3));
     let rows = if _mm256_testz_si256(high, high) == 0 {
@@ -84,17 +88,6 @@ pub(super) fn of(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; 
         rows(&[error(0), error(1)])
     };
     Edges { right: right(&rows), lower: lower(&rows) }
-}
-
-/// Errors of sixteen coefficients in eighths, as [`super::ahead::errors`] of halved predictions.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn error(values: __m256i, steps: __m256i, known: __m256i) -> __m256i {
-    let (low, high) = (_mm256_mullo_epi16(values, steps), _mm256_mulhi_epi16(values, steps));
-    // Unpacking and packing keep to the halves of a vector both.
-    let product = _mm256_packs_epi32(_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high));
-    let value = _mm256_slli_epi16::<3>(clamped(product, 1023));
-    clamped(_mm256_subs_epi16(value, _mm256_srai_epi16::<1>(known)), 8191)
 }
 
 /// The first errors in rows. Not by `map`, which has no vectors itself and would call its closure.
@@ -179,12 +172,6 @@ fn whole(sums: __m256i) -> __m256i {
 fn load(values: &[i16; 16]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 32 bytes.
     unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn clamped(values: __m256i, most: i16) -> __m256i {
-    _mm256_max_epi16(_mm256_min_epi16(values, _mm256_set1_epi16(most)), _mm256_set1_epi16(-most))
 }
 
 #[cfg(test)]

@@ -66,12 +66,23 @@ pub(super) fn errors<const BITS: i32>(
     predicted: &Sixteen,
     most: i16,
 ) -> Sixteen {
-    let (values, steps) = (load(values), load(steps));
+    stored(error::<BITS>(load(values), load(steps), load(predicted), most))
+}
+
+/// The same of vectors.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn error<const BITS: i32>(
+    values: __m256i,
+    steps: __m256i,
+    predicted: __m256i,
+    most: i16,
+) -> __m256i {
     let (low, high) = (_mm256_mullo_epi16(values, steps), _mm256_mulhi_epi16(values, steps));
     // Unpacking and packing keep to the halves of a vector both.
     let product = _mm256_packs_epi32(_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high));
     let value = _mm256_slli_epi16::<BITS>(clamped(product, most));
-    stored(clamped(_mm256_subs_epi16(value, load(predicted)), 8191))
+    clamped(_mm256_subs_epi16(value, predicted), 8191)
 }
 
 #[inline]
