@@ -27,6 +27,8 @@ mod forward_avx2;
 #[cfg(target_arch = "x86_64")]
 mod inverse_avx2;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod machine_avx2;
 mod model;
 mod params;
 mod parts;

@@ -223,7 +223,7 @@ pub(super) fn table(widths: &[u8; SYMBOLS]) -> Table {
         *start = (sum * room / total) as u16 + s as u16;
         sum += weight(widths[s]);
     }
-    Table { starts }
+    Table::new(starts)
 }
 
 /// Bucket of an expected magnitude in 1/256: linear steps, four an octave, from 1/64 up.

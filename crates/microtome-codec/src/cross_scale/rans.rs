@@ -22,15 +22,31 @@ pub(super) const LOW: u32 = 1 << 16;
 /// Symbols of a table.
 pub(super) const SYMBOLS: usize = 16;
 
-/// The probabilities of 16 symbols: `starts[s]` is the sum of those before symbol s; the first is 0, and they rise. That of
-/// all is [`SCALE`].
+/// The probabilities of 16 symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(32))]
 pub(super) struct Table {
-    pub(super) starts: [u16; SYMBOLS],
+    /// The sum of the probabilities before each symbol. The first is 0, which instructions by hand rely on; they rise, and
+    /// that of all symbols is [`SCALE`].
+    starts: [u16; SYMBOLS],
 }
 
 impl Table {
+    /// The table whose symbol s begins at `starts[s]`.
+    ///
+    /// # Panics
+    /// If the first does not begin at 0.
+    pub(super) fn new(starts: [u16; SYMBOLS]) -> Self {
+        assert_eq!(starts[0], 0, "the first symbol begins at 0");
+        Self { starts }
+    }
+
+    /// Where each symbol's interval begins. The first is 0.
+    #[inline(always)]
+    pub(super) fn starts(&self) -> &[u16; SYMBOLS] {
+        &self.starts
+    }
+
     /// Start and width of a symbol's interval.
     #[inline(always)]
     pub(super) fn interval(&self, symbol: usize) -> (u16, u16) {
@@ -47,8 +63,8 @@ pub(super) type Pairs = [[i16; 2]; 8];
 
 /// The steps that are written by hand for some instruction sets.
 pub(super) trait Machine: Copy {
-    /// The last of `starts` that is not above `slot`, which is below [`SCALE`].
-    fn find(starts: &[u16; SYMBOLS], slot: u16) -> usize;
+    /// The symbol whose interval `slot` is in, modulo [`SCALE`].
+    fn find(table: &Table, slot: u16) -> usize;
     /// Adds `pair` times each of `weights` to its sum, modulo 2^32: hostile models can go beyond. A pair's products fit.
     fn multiply_add(sums: Sums, pair: [i16; 2], weights: &Pairs) -> Sums;
     /// Adds to each sum the pair that its index (0 to 7) names times its weights, modulo 2^32.
@@ -111,8 +127,8 @@ pub(super) struct Plain;
 
 impl Machine for Plain {
     #[inline(always)]
-    fn find(starts: &[u16; SYMBOLS], slot: u16) -> usize {
-        starts[1..].iter().map(|&start| usize::from(start <= slot)).sum()
+    fn find(table: &Table, slot: u16) -> usize {
+        table.starts[1..].iter().map(|&start| usize::from(start <= slot & (SCALE - 1))).sum()
     }
 
     #[inline(always)]
@@ -197,7 +213,7 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn symbol<S: Machine>(&mut self, table: &Table) -> usize {
         let slot = self.slot();
-        let symbol = S::find(&table.starts, slot) & (SYMBOLS - 1);
+        let symbol = S::find(table, slot) & (SYMBOLS - 1);
         let (start, width) = table.interval(symbol);
         self.advance(start, width);
         symbol

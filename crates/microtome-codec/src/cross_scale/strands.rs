@@ -175,7 +175,7 @@ mod tests {
             *start = (u64::from(sum) * u64::from(SCALE) / u64::from(total)) as u16;
             sum += u32::from(weight) + 1;
         }
-        Table { starts }
+        Table::new(starts)
     }
 
     proptest! {

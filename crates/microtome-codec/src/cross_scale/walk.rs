@@ -29,7 +29,7 @@ pub(super) trait Coder {
     }
     /// Whether anything follows, at a checkpoint and in a bucket.
     fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
-    /// `bits` (at most 14) plain bits. To decode none changes nothing.
+    /// `bits` (at most 14) plain bits.
     fn raw(&mut self, bits: u32, value: u32) -> u32;
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
@@ -262,12 +262,14 @@ impl Block {
         let symbol = if C::DECODES || !(-7..=7).contains(&top) { ESCAPE } else { fold(top) };
         let symbol = coder.symbol(model, index, symbol);
         let [mut value, mut magnitude] = VALUES[symbol & 15];
-        // Every fourth residual of the first two pieces has plain bits: there to read none costs less than to ask. Elsewhere
-        // one test is for both, an escape and plain bits: what is below 32 has no bits from there on.
+        // Every fourth residual of the first two pieces has plain bits, by a branch that is mostly foreseen and kept near.
+        // Elsewhere one test is for both, an escape and plain bits: what is below 32 has no bits from there on.
         if C::DECODES && i < 2 && symbol != ESCAPE {
-            let raw = raw_bits(bucket);
-            value = value << raw | coder.raw(raw, 0) as i16;
-            magnitude = value.unsigned_abs().min(MOST.into()) as i16;
+            if bucket >= FIRST_RAW {
+                let raw = raw_bits(bucket);
+                value = value << raw | coder.raw(raw, 0) as i16;
+                magnitude = value.unsigned_abs().min(MOST.into()) as i16;
+            }
         } else if bucket | magnitude as usize >= FIRST_RAW {
             let residual = rest(coder, symbol, bucket, given);
             (value, magnitude) = (residual as i16, residual.unsigned_abs().min(MOST.into()) as i16);
