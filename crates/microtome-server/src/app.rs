@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
@@ -64,7 +63,7 @@ impl App {
     }
 
     /// Lets a request in, with what it may see, or gives the answer to it.
-    pub(crate) async fn admit(&self, request: &mut Request) -> Result<(), Response> {
+    pub(crate) async fn admit(&self, request: &mut Parts) -> Result<(), Response> {
         self.access.admit(request, &self.base_url).await
     }
 

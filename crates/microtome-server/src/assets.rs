@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -73,14 +73,14 @@ pub(crate) fn address(path: &str) -> String {
 }
 
 /// `GET /assets/...`
-pub(crate) async fn asset_response(request: Request) -> Result<Response, Failure> {
-    let asset = find(request.uri().path()).ok_or(Error::NoSuchPage)?;
-    let gzip = asset.gzip.filter(|_| accepts_gzip(request.headers()));
+pub(crate) fn asset_response(request: &Parts) -> Result<Response, Failure> {
+    let asset = find(request.uri.path()).ok_or(Error::NoSuchPage)?;
+    let gzip = asset.gzip.filter(|_| accepts_gzip(&request.headers));
     let etag = format!("\"{}{}\"", asset.version, if gzip.is_some() { "-gzip" } else { "" });
-    let freshness = Freshness::of_version(request.uri().query(), &asset.version);
+    let freshness = Freshness::of_version(request.uri.query(), &asset.version);
     let representation = Representation { etag: &etag, content_type: asset.content_type, freshness };
     let body = Bytes::from_static(gzip.unwrap_or(asset.content.as_bytes()));
-    let not_modified = representation.not_modified(request.headers());
+    let not_modified = representation.not_modified(&request.headers);
     let mut response = not_modified.unwrap_or_else(|| representation.full(body));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if gzip.is_some() {

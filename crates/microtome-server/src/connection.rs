@@ -2,14 +2,16 @@
 //!
 //! hyper speaks the protocols. Not here: what is answered (`routes`), and which limits there are (`limits`).
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -49,17 +51,22 @@ enum Protocol {
 }
 
 /// What all connections have in common.
-pub(crate) struct Connector {
-    router: Router,
+pub(crate) struct Connector<A> {
+    /// Answers requests.
+    answer: A,
     tls: Option<TlsAcceptor>,
     limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
 
-impl Connector {
-    pub(crate) fn new(router: Router, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
-        Self { router, tls, limits, http1: http1(&limits), http2: http2(&limits) }
+impl<A, F> Connector<A>
+where
+    A: Fn(Request<Incoming>) -> F + Clone,
+    F: Future<Output = Response> + Send + 'static,
+{
+    pub(crate) fn new(answer: A, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
+        Self { answer, tls, limits, http1: http1(&limits), http2: http2(&limits) }
     }
 
     /// Serves a connection until one side ends it; soon after `stop` holds `true`, it is this side.
@@ -92,11 +99,11 @@ impl Connector {
     {
         let activity = Arc::new(Activity::default());
         let overseer = Overseer::new(&activity, self.limits, Instant::now());
-        let router = TowerToHyperService::new(self.router.clone());
+        let answer = self.answer.clone();
         let service = service_fn(move |request| {
             let making = activity.ask();
-            let answer = router.call(request);
-            async move { answer.await.map(|response| making.answered(response)) }
+            let answer = answer(request);
+            async move { Ok::<_, Infallible>(making.answered(answer.await)) }
         });
         let stream = TokioIo::new(stream);
         match protocol {

@@ -1,15 +1,17 @@
 //! Connections over real sockets: peers that send too little, take too little or ask too much, and the orderly end.
 //! Limits are short here; waits are bounded only against hanging.
 
+use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use axum::routing::get;
+use axum::response::Response;
 use bytes::Bytes;
 use h2::client::SendRequest;
+use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
@@ -32,12 +34,16 @@ struct Server {
 }
 
 impl Server {
-    async fn start(router: Router, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
+    async fn start<A, F>(answer: A, tls: Option<TlsAcceptor>, limits: Limits) -> Self
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = watch::Sender::new(false);
         let (sender, ended) = oneshot::channel();
-        let (connector, stopped) = (Connector::new(router, tls, limits), stop.subscribe());
+        let (connector, stopped) = (Connector::new(answer, tls, limits), stop.subscribe());
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.expect("a connection");
             // A test that has seen enough is gone.
@@ -81,12 +87,18 @@ fn request(path: &str) -> Request<()> {
     Request::get(format!("http://localhost{path}")).body(()).expect("a request")
 }
 
-fn hello() -> Router {
-    Router::new().fallback(|| async { "hello" })
+/// Answers everything with `body`.
+fn always(body: impl Into<Bytes>) -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+    let body = body.into();
+    move |_request| ready(Response::new(Body::from(body.clone())))
 }
 
-fn large() -> Router {
-    Router::new().fallback(|| async { vec![7_u8; 64 << 20] })
+fn hello() -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+    always("hello")
+}
+
+fn large() -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+    always(vec![7; 64 << 20])
 }
 
 /// A certificate for `localhost`: what the server makes of it, and a client that trusts it and speaks `protocols`.
@@ -163,10 +175,9 @@ async fn an_http1_peer_that_asks_and_never_reads_is_ended() {
 
 #[tokio::test]
 async fn an_http2_peer_that_makes_no_room_is_ended_though_it_answers_pings() {
-    let longer_than_a_window = Router::new().fallback(|| async { vec![7_u8; 1 << 18] });
-    for (router, window) in [(hello(), 0), (hello(), 1), (longer_than_a_window, 65_535)] {
+    for (length, window) in [(5, 0), (5, 1), (1 << 18, 65_535)] {
         let limits = Limits { ping: Duration::from_millis(100), ..short() };
-        let server = Server::start(router, None, limits).await;
+        let server = Server::start(always(vec![7; length]), None, limits).await;
         let (mut client, connection) = server.http2(window).await;
         let mut answers = vec![];
         for _ in 0..10 {
@@ -195,7 +206,7 @@ async fn an_http2_peer_that_reads_nothing_at_all_is_ended() {
 #[tokio::test]
 async fn a_slow_reader_is_left_alone() {
     let limits = Limits { write_stall: Duration::from_secs(3), ..short() };
-    let server = Server::start(Router::new().fallback(|| async { vec![7_u8; 400_000] }), None, limits).await;
+    let server = Server::start(always(vec![7; 400_000]), None, limits).await;
     let (mut client, _connection) = server.http2(10_000).await;
     let (answer, _) = client.send_request(request("/"), true).expect("a request");
     let mut body = within(answer).await.expect("a head").into_body();
@@ -264,14 +275,14 @@ async fn told_to_stop_it_finishes_what_was_asked() {
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = {
             let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-            Router::new().route(
-                "/",
-                get(async move || {
+            move |_request| {
+                let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+                async move {
                     begun.notify_one();
                     go_on.notified().await;
-                    "done"
-                }),
-            )
+                    Response::new(Body::from("done"))
+                }
+            }
         };
         let server = Server::start(slow, None, Limits::default()).await;
         if http2 {

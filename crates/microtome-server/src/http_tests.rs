@@ -4,18 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
 use microtome_slide::{Slide, TileId};
 use tempfile::TempDir;
 
 use crate::app::App;
 use crate::config::ServerConfig;
-use crate::routes::router;
+use crate::routes;
 
 struct Quiet;
 
@@ -27,7 +24,7 @@ impl microtome_ingest::Progress for Quiet {
 /// A slides root with one slide, `case 1/a`, of 1000 x 700 pixels, and a server of it.
 pub(crate) struct Fixture {
     pub(crate) root: TempDir,
-    router: Router,
+    app: Arc<App>,
 }
 
 pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
@@ -47,8 +44,8 @@ impl Fixture {
             ..ServerConfig::default()
         };
         change(&mut config);
-        let app = App::new(&config).expect("decode threads");
-        Self { root, router: router(Arc::new(app)) }
+        let app = Arc::new(App::new(&config).expect("decode threads"));
+        Self { root, app }
     }
 
     pub(crate) async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
@@ -57,8 +54,7 @@ impl Fixture {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let service = TowerToHyperService::new(self.router.clone());
-        let (head, body) = service.call(request).await.expect("an answer").into_parts();
+        let (head, body) = routes::answer(&self.app, request).await.into_parts();
         (head.status, head.headers, to_bytes(body, usize::MAX).await.expect("a body"))
     }
 

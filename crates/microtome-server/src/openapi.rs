@@ -5,7 +5,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
@@ -36,11 +35,10 @@ fn merge(document: &mut Value, more: Value) {
 }
 
 /// `GET /openapi.json`
-pub(crate) async fn document(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn document(app: &Arc<App>, request: &Parts) -> Response {
     let mut document = DOCUMENT.clone();
-    document["servers"][0]["url"] = app.base_url(&request).into();
-    for (parameter, example) in examples(&app, &request).await.unwrap_or_default() {
+    document["servers"][0]["url"] = app.base_url(request).into();
+    for (parameter, example) in examples(app, request).await.unwrap_or_default() {
         document["components"]["parameters"][parameter]["example"] = example.into();
     }
     let body = document.to_string();

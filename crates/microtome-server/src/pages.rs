@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use microtome_slide::deepzoom;
@@ -72,9 +72,8 @@ pub(crate) fn explain(base: &str, response: &mut Response) {
 }
 
 /// `GET /`
-pub(crate) async fn gallery(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (request, _body) = request.into_parts();
-    let base = app.base_path(&request);
+pub(crate) fn gallery(app: &Arc<App>, request: &Parts) -> Response {
+    let base = app.base_path(request);
     let values = [
         ("style", asset(&base, "/assets/pages.css")),
         ("script", asset(&base, "/assets/gallery.js")),
@@ -85,11 +84,10 @@ pub(crate) async fn gallery(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// `GET /viewer/{slide}`
-pub(crate) async fn viewer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn viewer(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let id = SlideId::from_raw_path(request.uri.path().strip_prefix("/viewer/").ok_or(Error::NoSuchPage)?)?;
-    let open = app.slide(&request, &id).await?;
-    let base = app.base_path(&request);
+    let open = app.slide(request, &id).await?;
+    let base = app.base_path(request);
     app.pseudonyms.remember(open.pseudonym, &open.id);
     if !app.show_names && id == open.id && is_for_a_window(&request.method, &request.headers) {
         return Ok(without_a_name(&base, open.pseudonym, request.uri.query()));

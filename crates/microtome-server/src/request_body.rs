@@ -4,30 +4,25 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::body::{Bytes, HttpBody};
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
 
-/// The request without its body.
+/// Takes a body off the connection.
 ///
 /// # Errors
-/// Why the body is refused.
-pub(crate) async fn discarded(request: Request) -> Result<Request, Error> {
-    if request.body().is_end_stream() {
-        return Ok(request);
+/// Why it is refused.
+pub(crate) async fn discard(body: impl HttpBody<Data = Bytes> + Unpin) -> Result<(), Error> {
+    if body.is_end_stream() {
+        return Ok(());
     }
-    let (head, body) = request.into_parts();
-    match timeout(BODY_TIMEOUT, read(body)).await {
-        Ok(read) => read.map(|()| Request::from_parts(head, Body::empty())),
-        Err(_elapsed) => Err(Error::BodyTooSlow),
-    }
+    timeout(BODY_TIMEOUT, read(body)).await.unwrap_or(Err(Error::BodyTooSlow))
 }
 
 /// Reads a body to its end, unless it says at the start that it is too long, or turns out to be.
-async fn read(mut body: Body) -> Result<(), Error> {
+async fn read(mut body: impl HttpBody<Data = Bytes> + Unpin) -> Result<(), Error> {
     let mut room = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
     if body.size_hint().lower() > u64::from(MAX_BODY_BYTES) {
         return Err(Error::BodyTooLong);
@@ -45,6 +40,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::task::{Context, Poll};
 
+    use axum::body::Body;
     use axum::http::StatusCode;
     use axum::response::IntoResponse;
     use hyper::body::Frame;
@@ -92,14 +88,8 @@ mod tests {
             (pieces(&[limit], false), Some(StatusCode::REQUEST_TIMEOUT)),
             (pieces(&[], false), Some(StatusCode::REQUEST_TIMEOUT)),
         ] {
-            let refused = match discarded(Request::new(body)).await {
-                Ok(request) => {
-                    assert!(request.body().is_end_stream());
-                    None
-                }
-                Err(refusal) => Some(Failure::from(refusal).into_response().status()),
-            };
-            assert_eq!(refused, status);
+            let refused = discard(body).await.err();
+            assert_eq!(refused.map(|refusal| Failure::from(refusal).into_response().status()), status);
         }
     }
 }

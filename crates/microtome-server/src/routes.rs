@@ -4,17 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
-use crate::listing::Page;
+use crate::listing;
 use crate::metrics::{self, Route};
 use crate::protocols::{deepzoom, dicomweb, iiif, xyz, zoomify};
 use crate::query::Query;
@@ -24,37 +21,113 @@ use crate::{assets, openapi, pages, request_body, slide_api, source_folder};
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-/// All addresses of the server. GET handlers answer HEAD as well.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let shared = Arc::clone(&app);
-    Router::new()
-        .route("/healthz", get(async || momentary(PLAIN_TEXT, "ok\n")))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_text))
-        .route("/openapi.json", get(openapi::document))
-        .route("/slides", get(slides))
-        .route("/slides/{*slide}", get(slide_api::slide))
-        .route("/region/{*slide}", get(slide_api::region))
-        .route("/thumbnail/{*slide}", get(slide_api::thumbnail))
-        .route("/associated/{*image}", get(slide_api::associated))
-        .route("/histogram/{*slide}", get(slide_api::histogram))
-        .route("/", get(pages::gallery))
-        .route("/viewer/{*slide}", get(pages::viewer))
-        .route("/assets/{*asset}", get(assets::asset_response))
-        .route("/source/{*resource}", get(source_folder::resource))
-        .route("/tiles/{*tile}", get(deepzoom::plain_tile))
-        .route("/dzi/{*resource}", get(deepzoom::resource))
-        .route("/dzi254/{*resource}", get(deepzoom::common_resource))
-        .route("/xyz/{*tile}", get(xyz::tile))
-        .route("/zoomify/{*resource}", get(zoomify::resource))
-        .route("/iiif/2/{*request}", get(iiif::version_2))
-        .route("/iiif/3/{*request}", get(iiif::version_3))
-        .route("/iiif/presentation/3/{*manifest}", get(iiif::manifest))
-        .route("/dicomweb/{*resource}", get(dicomweb::resource))
-        .fallback(async || Failure::from(Error::NoSuchPage))
-        .method_not_allowed_fallback(async || Failure::from(Error::MethodNotAllowed))
-        .with_state(app)
-        .layer(from_fn_with_state(shared, finish))
+/// What is at an address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Page {
+    Tile,
+    DeepZoom,
+    DeepZoom254,
+    Xyz,
+    Zoomify,
+    Iiif2,
+    Iiif3,
+    Manifest,
+    Dicomweb,
+    Slide,
+    Region,
+    Thumbnail,
+    Associated,
+    Histogram,
+    Slides,
+    Gallery,
+    Viewer,
+    Asset,
+    Source,
+    OpenApi,
+    Health,
+    Readiness,
+    Metrics,
+}
+
+/// All addresses of the server: paths, and what paths begin with where that ends in a slash; something follows then.
+pub(crate) const ADDRESSES: [(&str, Page); 23] = [
+    ("/tiles/", Page::Tile),
+    ("/dzi/", Page::DeepZoom),
+    ("/dzi254/", Page::DeepZoom254),
+    ("/xyz/", Page::Xyz),
+    ("/zoomify/", Page::Zoomify),
+    ("/iiif/2/", Page::Iiif2),
+    ("/iiif/3/", Page::Iiif3),
+    ("/iiif/presentation/3/", Page::Manifest),
+    ("/dicomweb/", Page::Dicomweb),
+    ("/slides/", Page::Slide),
+    ("/region/", Page::Region),
+    ("/thumbnail/", Page::Thumbnail),
+    ("/associated/", Page::Associated),
+    ("/histogram/", Page::Histogram),
+    ("/slides", Page::Slides),
+    ("/", Page::Gallery),
+    ("/viewer/", Page::Viewer),
+    ("/assets/", Page::Asset),
+    ("/source/", Page::Source),
+    ("/openapi.json", Page::OpenApi),
+    ("/healthz", Page::Health),
+    ("/readyz", Page::Readiness),
+    ("/metrics", Page::Metrics),
+];
+
+impl Page {
+    /// The page at a path.
+    fn at(path: &str) -> Option<Self> {
+        let is_here = |address: &str| match address.ends_with('/') && address != "/" {
+            true => path.len() > address.len() && path.starts_with(address),
+            false => path == address,
+        };
+        ADDRESSES.iter().find(|(address, _)| is_here(address)).map(|&(_, page)| page)
+    }
+
+    async fn answer(self, app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+        match self {
+            Self::Tile => deepzoom::plain_tile(app, request).await,
+            Self::DeepZoom => deepzoom::resource(app, request).await,
+            Self::DeepZoom254 => deepzoom::common_resource(app, request).await,
+            Self::Xyz => xyz::tile(app, request).await,
+            Self::Zoomify => zoomify::resource(app, request).await,
+            Self::Iiif2 => iiif::version_2(app, request).await,
+            Self::Iiif3 => iiif::version_3(app, request).await,
+            // In a box: else every tile would carry the room for them.
+            _ => Box::pin(self.answer_other(app, request)).await,
+        }
+    }
+
+    /// The answer of a page that has no tiles, or few.
+    async fn answer_other(self, app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+        match self {
+            Self::Manifest => iiif::manifest(app, request).await,
+            Self::Dicomweb => dicomweb::resource(app, request).await,
+            Self::Slide => slide_api::slide(app, request).await,
+            Self::Region => slide_api::region(app, request).await,
+            Self::Thumbnail => slide_api::thumbnail(app, request).await,
+            Self::Associated => slide_api::associated(app, request).await,
+            Self::Histogram => slide_api::histogram(app, request).await,
+            Self::Slides => slides(app, request).await,
+            Self::Gallery => Ok(pages::gallery(app, request)),
+            Self::Viewer => pages::viewer(app, request).await,
+            Self::Asset => assets::asset_response(request),
+            Self::Source => source_folder::resource(app, request).await,
+            Self::OpenApi => Ok(openapi::document(app, request).await),
+            Self::Health => Ok(momentary(PLAIN_TEXT, "ok\n")),
+            Self::Readiness => ready(app).await,
+            Self::Metrics => metrics_text(app, request).await,
+            Self::Tile
+            | Self::DeepZoom
+            | Self::DeepZoom254
+            | Self::Xyz
+            | Self::Zoomify
+            | Self::Iiif2
+            | Self::Iiif3 => Err(Error::NoSuchPage.into()),
+        }
+    }
 }
 
 /// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. `*` leaves out what a
@@ -85,45 +158,63 @@ const fn value(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
 }
 
-/// Lets requests in or not, counts the answer, adds the headers that all answers have, and writes the log. One layer for
-/// all that: each costs every tile as much as its headers.
-async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// The answer to a request: lets it in or not, counts it, adds the headers that all answers have, and writes the log.
+pub(crate) async fn answer<B: HttpBody<Data = Bytes> + Unpin>(
+    app: &Arc<App>,
+    request: Request<B>,
+) -> Response {
     let start = Instant::now();
-    let route = Route::of(request.uri().path());
-    let (id, method, uri) =
-        (RequestId::of(request.headers()), request.method().clone(), request.uri().clone());
-    let mut response = answer(&app, request, next).await;
+    let (mut request, body) = request.into_parts();
+    let route = Route::of(request.uri.path());
+    let id = RequestId::of(&request.headers);
+    let mut response = without_headers(app, &mut request, body).await;
     app.metrics.request(route, response.status());
-    log(&id, &method, &uri, &response, start);
+    log(&id, &request, &response, start);
     add(&mut response, COMMON);
-    app.keep_private(uri.path(), response.headers_mut());
+    app.keep_private(request.uri.path(), response.headers_mut());
     response.headers_mut().insert(request_id::HEADER, id.into_value());
-    response
+    if request.method == Method::HEAD { without_body(response) } else { response }
 }
 
-async fn answer(app: &App, mut request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
+async fn without_headers<B: HttpBody<Data = Bytes> + Unpin>(
+    app: &Arc<App>,
+    request: &mut Parts,
+    body: B,
+) -> Response {
+    if request.method == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         add(&mut response, PREFLIGHT);
         return response;
     }
-    if let Err(response) = app.admit(&mut request).await {
+    if let Err(response) = app.admit(request).await {
         return response;
     }
-    let mut base = None;
-    if pages::is_for_a_window(request.method(), request.headers()) {
-        let (parts, body) = request.into_parts();
-        base = Some(app.base_path(&parts));
-        request = Request::from_parts(parts, body);
-    }
-    let mut response = match request_body::discarded(request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => Failure::from(refusal).into_response(),
+    let answered = match request_body::discard(body).await {
+        Ok(()) => page(app, request).await,
+        Err(refusal) => Err(refusal.into()),
     };
-    if let Some(base) = base {
-        pages::explain(&base, &mut response);
+    let mut response = answered.unwrap_or_else(Failure::into_response);
+    if pages::is_for_a_window(&request.method, &request.headers) {
+        pages::explain(&app.base_path(request), &mut response);
     }
     response
+}
+
+async fn page(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let page = Page::at(request.uri.path()).ok_or(Error::NoSuchPage)?;
+    match request.method {
+        Method::GET | Method::HEAD => page.answer(app, request).await,
+        _ => Err(Error::MethodNotAllowed.into()),
+    }
+}
+
+/// The answer to HEAD: that to GET, which says how long its body is, without it. (RFC 9110, 9.3.2.)
+fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
@@ -133,8 +224,9 @@ fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
 }
 
 /// What is our fault is an error; everything else is for who looks closely, and never a line per tile.
-fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: Instant) {
-    let (request_id, path, status) = (id.as_str(), uri.path(), response.status());
+fn log(id: &RequestId, request: &Parts, response: &Response, start: Instant) {
+    let (request_id, path, status) = (id.as_str(), request.uri.path(), response.status());
+    let method = &request.method;
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         let error = response.extensions().get::<Failure>().map(tracing::field::display);
         tracing::error!(request_id, %method, path, error, "not answered");
@@ -145,21 +237,19 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, start: I
 }
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
-async fn ready(State(app): State<Arc<App>>) -> Result<Response, Failure> {
-    app.listing.json(None, &Page::default()).await?;
+async fn ready(app: &App) -> Result<Response, Failure> {
+    app.listing.json(None, &listing::Page::default()).await?;
     Ok(momentary(PLAIN_TEXT, "ready\n"))
 }
 
-async fn slides(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let page = Page::read(&Query::read(request.uri.query())?)?;
-    Ok(momentary("application/json", app.listing.json(app.grant(&request).as_ref(), &page).await?))
+async fn slides(app: &App, request: &Parts) -> Result<Response, Failure> {
+    let page = listing::Page::read(&Query::read(request.uri.query())?)?;
+    Ok(momentary("application/json", app.listing.json(app.grant(request).as_ref(), &page).await?))
 }
 
 /// How busy the server is, is for who sees all slides.
-async fn metrics_text(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    if app.grant(&request).is_some_and(|grant| !grant.is_everything()) {
+async fn metrics_text(app: &App, request: &Parts) -> Result<Response, Failure> {
+    if app.grant(request).is_some_and(|grant| !grant.is_everything()) {
         return Err(Error::NoSuchPage.into());
     }
     let gauges = app.gauges().await;

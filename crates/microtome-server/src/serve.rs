@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -13,7 +16,7 @@ use crate::config::ServerConfig;
 use crate::connection::Connector;
 use crate::error::Chain;
 use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
-use crate::routes::router;
+use crate::routes;
 use crate::tls::{self, TlsError};
 
 /// Pause after a connection could not be accepted, usually because all file descriptors are in use.
@@ -85,7 +88,11 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
         announce(&config, address);
         tokio::spawn(app.upkeep());
         on_ready(address);
-        let connector = Connector::new(router(app), tls, Limits::default());
+        let answer = move |request| {
+            let app = Arc::clone(&app);
+            async move { routes::answer(&app, request).await }
+        };
+        let connector = Connector::new(answer, tls, Limits::default());
         let draining = serve(listener, connector, signals.next()).await;
         tracing::info!(
             connections = draining.receiver_count(),
@@ -149,11 +156,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
 }
 
 /// Accepts connections until `stop`, and hands back what ends those that are still open: each holds a receiver.
-async fn serve(
+async fn serve<A, F>(
     listener: TcpListener,
-    connector: Connector,
+    connector: Connector<A>,
     stop: impl Future<Output = ()>,
-) -> watch::Sender<bool> {
+) -> watch::Sender<bool>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let connector = Arc::new(connector);
     let connections = watch::Sender::new(false);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));

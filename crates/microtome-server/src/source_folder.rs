@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
@@ -68,11 +68,10 @@ impl Sources {
 /// `GET /source/{slide}.dzi` and `GET /source/{slide}_files/{level}/{column}_{row}.jpg`
 ///
 /// Who may see the slide may see its source.
-pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let path = request.uri.path();
     let mut file = parse(path.strip_prefix("/source/").unwrap_or(path))?;
-    file.slide = app.slide(&request, &file.slide).await?.id.clone();
+    file.slide = app.slide(request, &file.slide).await?.id.clone();
     let mut response = momentary(file.content_type, app.sources.read(&file).await?);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);

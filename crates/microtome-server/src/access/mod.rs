@@ -10,7 +10,6 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -141,14 +140,11 @@ impl Access {
     }
 
     /// Lets a request in, with what it may see, or gives the answer to it.
-    pub(crate) async fn admit(&self, request: &mut Request, base: &BaseUrl) -> Result<(), Response> {
-        let Some(gate) = self.0.as_deref().filter(|_| !is_open(request.uri().path())) else {
-            return Ok(());
-        };
-        let (mut parts, body) = std::mem::take(request).into_parts();
-        let grant = gate.grant(&mut parts, base).await?;
-        parts.extensions.insert(grant);
-        *request = Request::from_parts(parts, body);
+    pub(crate) async fn admit(&self, request: &mut Parts, base: &BaseUrl) -> Result<(), Response> {
+        if let Some(gate) = self.0.as_deref().filter(|_| !is_open(request.uri.path())) {
+            let grant = gate.grant(request, base).await?;
+            request.extensions.insert(grant);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use microtome_render::Format;
@@ -42,38 +42,34 @@ enum Resource {
 const COMMON_GRID: [u32; 2] = [254, 1];
 
 /// `GET /tiles/{slide}/{level}/{x}_{y}.jpg`
-pub(crate) async fn plain_tile(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let address = parse_tile(below(&request, "/tiles/"), "")?;
-    tile(&app, request, address, None).await
+pub(crate) async fn plain_tile(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let address = parse_tile(below(request, "/tiles/"), "")?;
+    tile(app, request, address, None).await
 }
 
 /// `GET /dzi/{slide}.dzi` and `GET /dzi/{slide}_files/{level}/{x}_{y}.jpg`
-pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    match parse_resource(below(&request, "/dzi/"))? {
-        Resource::Descriptor(slide) => descriptor(&app, request, &slide, None).await,
-        Resource::Tile(address) => tile(&app, request, address, None).await,
+pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    match parse_resource(below(request, "/dzi/"))? {
+        Resource::Descriptor(slide) => descriptor(app, request, &slide, None).await,
+        Resource::Tile(address) => tile(app, request, address, None).await,
     }
 }
 
 /// `GET /dzi254/{slide}.dzi` and `GET /dzi254/{slide}_files/{level}/{x}_{y}.jpg`
-pub(crate) async fn common_resource(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, Failure> {
-    match parse_resource(below(&request, "/dzi254/"))? {
-        Resource::Descriptor(slide) => descriptor(&app, request, &slide, Some(COMMON_GRID)).await,
-        Resource::Tile(address) => tile(&app, request, address, Some(COMMON_GRID)).await,
+pub(crate) async fn common_resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    match parse_resource(below(request, "/dzi254/"))? {
+        Resource::Descriptor(slide) => descriptor(app, request, &slide, Some(COMMON_GRID)).await,
+        Resource::Tile(address) => tile(app, request, address, Some(COMMON_GRID)).await,
     }
 }
 
 async fn descriptor(
     app: &App,
-    request: Request,
+    request: &Parts,
     slide: &SlideId,
     grid: Option<[u32; 2]>,
 ) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let open = app.slide(&request, slide).await?;
+    let open = app.slide(request, slide).await?;
     let query = Query::read(request.uri.query())?;
     let format = query.get("format").unwrap_or("jpg");
     if Format::with_extension(format, QUALITY).is_none() {
@@ -93,12 +89,11 @@ async fn descriptor(
 
 async fn tile(
     app: &App,
-    request: Request,
+    request: &Parts,
     address: Address,
     grid: Option<[u32; 2]>,
 ) -> Result<Response, Failure> {
-    let (parts, _body) = request.into_parts();
-    let open = app.slide(&parts, &address.slide).await?;
+    let open = app.slide(request, &address.slide).await?;
     let Some(tile) = deepzoom::tile(&open.slide, address.level, address.column, address.row) else {
         return Err(Error::NoSuchTile.into());
     };
@@ -106,12 +101,12 @@ async fn tile(
     let [tile_size, overlap] = grid.unwrap_or([own.tile_size, own.overlap]);
     let (level, column, row) = (tile.level, tile.column, tile.row);
     let cell = Cell { level, tile_size, overlap, column, row, padded: false };
-    answer_cell(app, &parts, open, cell, address.format).await
+    answer_cell(app, request, open, cell, address.format).await
 }
 
 /// The still encoded path of a request below `prefix`.
-fn below<'a>(request: &'a Request, prefix: &str) -> &'a str {
-    let path = request.uri().path();
+fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
+    let path = request.uri.path();
     path.strip_prefix(prefix).unwrap_or(path)
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use microtome_render::Format;
 use microtome_slide::Slide;
@@ -17,8 +17,7 @@ use crate::protocols::{Cell, answer_cell, number};
 use crate::slide_id::SlideId;
 
 /// `GET /xyz/{slide}/{z}/{x}/{y}.jpg`
-pub(crate) async fn tile(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn tile(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let path = request.uri.path();
     let mut segments = path.strip_prefix("/xyz/").unwrap_or(path).rsplitn(4, '/');
     let (Some(name), Some(x), Some(z), Some(slide)) =
@@ -29,11 +28,11 @@ pub(crate) async fn tile(State(app): State<Arc<App>>, request: Request) -> Resul
     let (y, extension) = name.rsplit_once('.').ok_or(Error::NoSuchPage)?;
     let format = Format::with_extension(extension, QUALITY).ok_or(Error::NoSuchPage)?;
     let (z, column, row) = (number(z)?, number(x)?, number(y)?);
-    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
     let level = u32::from(single_tile(&open.slide)).checked_sub(z).ok_or(Error::NoSuchTile)? as u8;
     let tile_size = open.slide.levels()[0].tile_size;
     let cell = Cell { level, tile_size, overlap: 0, column, row, padded: true };
-    answer_cell(&app, &request, open, cell, format).await
+    answer_cell(app, request, open, cell, format).await
 }
 
 /// The finest level that is one tile.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use microtome_render::Format;
@@ -23,12 +23,11 @@ use crate::slide_id::SlideId;
 const PROPERTIES: &str = "/ImageProperties.xml";
 
 /// What is below `/zoomify/`.
-pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let path = request.uri.path();
     let path = path.strip_prefix("/zoomify/").unwrap_or(path);
     if let Some(slide) = path.strip_suffix(PROPERTIES) {
-        let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+        let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
         let etag = format!("\"{}-zoomify-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));
         let freshness = Freshness::of_version(request.uri.query(), &open.content_id);
         let representation = Representation { etag: &etag, content_type: "application/xml", freshness };
@@ -49,11 +48,11 @@ pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> R
         return Err(Error::Malformed("a tile is named tier-column-row").into());
     };
     let (tier, column, row) = (tier?, column?, row?);
-    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
     let full = open.slide.levels()[0];
     let level = u32::from(tiers(full) - 1).checked_sub(tier).ok_or(Error::NoSuchTile)? as u8;
     let cell = Cell { level, tile_size: full.tile_size, overlap: 0, column, row, padded: false };
-    answer_cell(&app, &request, open, cell, format).await
+    answer_cell(app, request, open, cell, format).await
 }
 
 fn properties(slide: &Slide) -> String {

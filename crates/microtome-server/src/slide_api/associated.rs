@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use microtome_slide::metadata::AssociatedImage;
@@ -29,13 +29,12 @@ fn media_type(image: &AssociatedImage) -> Option<&'static str> {
 }
 
 /// `GET /associated/{slide}/{name}`
-pub(crate) async fn associated(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let (slide, name) = below(&request, "/associated/").rsplit_once('/').ok_or(Error::NoSuchPage)?;
+pub(crate) async fn associated(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let (slide, name) = below(request, "/associated/").rsplit_once('/').ok_or(Error::NoSuchPage)?;
     let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
-    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
+    let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
     let image = open.slide.metadata().associated.iter().find(|image| image.name == name);
-    let image = image.filter(|image| is_shown(&app, image)).ok_or(Error::NoSuchImage)?;
+    let image = image.filter(|image| is_shown(app, image)).ok_or(Error::NoSuchImage)?;
     let content_type = media_type(image).ok_or(Error::NoSuchImage)?;
     let etag = format!("\"{}-associated-{}\"", open.content_id, image.index);
     let freshness = Freshness::of_version(request.uri.query(), &open.content_id);

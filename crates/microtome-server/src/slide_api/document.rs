@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use microtome_dicom::Identity;
@@ -17,13 +17,12 @@ use crate::response::{Freshness, Representation, version_of};
 use crate::slide_id::SlideId;
 
 /// `GET /slides/{slide}`
-pub(crate) async fn slide(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let id = SlideId::from_raw_path(below(&request, "/slides/"))?;
-    let open = app.slide(&request, &id).await?;
+pub(crate) async fn slide(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let id = SlideId::from_raw_path(below(request, "/slides/"))?;
+    let open = app.slide(request, &id).await?;
     app.pseudonyms.remember(open.pseudonym, &open.id);
     // Who does not name the slide is not made to in what it asks for next.
-    let body = document(&app, &open, &id.url_path(), &app.base_path(&request)).to_string();
+    let body = document(app, &open, &id.url_path(), &app.base_path(request)).to_string();
     let etag = format!("\"{}-{}\"", open.content_id, version_of(body.as_bytes()));
     let freshness = Freshness::Revalidate;
     let representation = Representation { etag: &etag, content_type: "application/json", freshness };

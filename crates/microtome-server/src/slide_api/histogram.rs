@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::Response;
 use microtome_codec::Rgb;
 use microtome_render::{View, luma};
@@ -24,10 +24,9 @@ const ENOUGH: u64 = 1 << 20;
 const LONGEST: u32 = 1 << 14;
 
 /// `GET /histogram/{slide}`
-pub(crate) async fn histogram(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn histogram(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let query = Query::read(request.uri.query())?;
-    let open = app.slide(&request, &SlideId::from_raw_path(below(&request, "/histogram/"))?).await?;
+    let open = app.slide(request, &SlideId::from_raw_path(below(request, "/histogram/"))?).await?;
     let (level, rect) = coarse(open.slide.levels(), part(&open.slide, &query)?);
     let Rect { x, y, width, height } = rect;
     let place = format!("{level}-{x}-{y}-{width}-{height}");

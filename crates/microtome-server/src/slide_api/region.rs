@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use microtome_render::View;
@@ -28,36 +28,32 @@ const THUMBNAIL: u32 = 256;
 const MPP_OF_1X: f64 = 10.0;
 
 /// `GET /region/{slide}.jpg`
-pub(crate) async fn region(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
+pub(crate) async fn region(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let query = Query::read(request.uri.query())?;
-    let (slide, chosen) = slide_and_format(below(&request, "/region/"), &query, &request)?;
-    let open = app.slide(&request, &slide).await?;
+    let (slide, chosen) = slide_and_format(below(request, "/region/"), &query, request)?;
+    let open = app.slide(request, &slide).await?;
     let rect = part(&open.slide, &query)?;
     let [width, height] = size(&open.slide, &query, rect, &app.limits)?;
     let view = View::scaled(rect, width, height);
     let icc = Icc::read(query.get("icc"))?;
-    answer(&app, &request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen)
-        .await
+    answer(app, request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen).await
 }
 
 /// `GET /thumbnail/{slide}.jpg`
-pub(crate) async fn thumbnail(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn thumbnail(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     const WHAT: &str = "the size is a number of pixels from 1 to 2048";
-    let (request, _body) = request.into_parts();
     let query = Query::read(request.uri.query())?;
-    let (slide, chosen) = slide_and_format(below(&request, "/thumbnail/"), &query, &request)?;
+    let (slide, chosen) = slide_and_format(below(request, "/thumbnail/"), &query, request)?;
     let side = query.parsed::<u32>("size", WHAT)?.unwrap_or(THUMBNAIL);
     if !(1..=2048).contains(&side) {
         return Err(Error::Malformed(WHAT).into());
     }
-    let open = app.slide(&request, &slide).await?;
+    let open = app.slide(request, &slide).await?;
     let rect = whole(&open.slide);
     let [width, height] = Limits { side, area: u64::MAX }.fit(rect.width, rect.height);
     let view = View::scaled(rect, width, height);
     let icc = Icc::read(query.get("icc"))?;
-    answer(&app, &request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen)
-        .await
+    answer(app, request, &open, Picture { view, format: chosen.format, icc, padded_to: None }, &chosen).await
 }
 
 async fn answer(

@@ -18,7 +18,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -62,30 +61,29 @@ fn address_of(base: &str, identity: &Identity, instance: &str) -> String {
 }
 
 /// `GET /dicomweb/...`
-pub(crate) async fn resource(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (parts, _body) = request.into_parts();
-    let mut response = answer(app, parts).await?;
+pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let mut response = answer(app, request).await?;
     // Nearly all of it is to be had in several forms.
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
-async fn answer(app: Arc<App>, parts: Parts) -> Result<Response, Failure> {
-    let path = parts.uri.path();
+async fn answer(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let path = request.uri.path();
     let (scope, wanted) = address::parse(path.strip_prefix("/dicomweb/").unwrap_or(path))?;
     if let Wanted::Search(listed) = wanted {
-        return search::answer(&app, parts, scope, listed).await;
+        return search::answer(app, request, scope, listed).await;
     }
-    let mut found = find(&app, &parts, &scope).await?;
+    let mut found = find(app, request, &scope).await?;
     let first = found[0].clone();
     match wanted {
-        Wanted::Instances => instance::answer(&app, &parts, found).await,
-        Wanted::Metadata => metadata::answer(&app, &parts, found).await,
-        Wanted::Frames(numbers) => frames::answer(&app, &parts, found.swap_remove(0), numbers).await,
-        Wanted::RenderedFrame(number) => rendered::frame(&app, &parts, &first, number).await,
-        Wanted::Rendered => rendered::instance(&app, &parts, &first).await,
-        Wanted::Thumbnail(frame) => rendered::thumbnail(&app, &parts, &first, frame).await,
-        Wanted::Bulk(tag) => metadata::bulk(&app, &parts, &first, tag).await,
+        Wanted::Instances => instance::answer(app, request, found).await,
+        Wanted::Metadata => metadata::answer(app, request, found).await,
+        Wanted::Frames(numbers) => frames::answer(app, request, found.swap_remove(0), numbers).await,
+        Wanted::RenderedFrame(number) => rendered::frame(app, request, &first, number).await,
+        Wanted::Rendered => rendered::instance(app, request, &first).await,
+        Wanted::Thumbnail(frame) => rendered::thumbnail(app, request, &first, frame).await,
+        Wanted::Bulk(tag) => metadata::bulk(app, request, &first, tag).await,
         Wanted::Search(_) => Err(Error::NoSuchPage.into()),
     }
 }

@@ -60,23 +60,23 @@ struct Results {
 /// Answers a search.
 pub(crate) async fn answer(
     app: &Arc<App>,
-    request: Parts,
+    request: &Parts,
     scope: Scope,
     listed: Listed,
 ) -> Result<Response, Failure> {
-    accepts_json(&request)?;
+    accepts_json(request)?;
     let query = Query::parse(request.uri.query())?;
     let known = app.dicomweb.index.known().await?;
     let results = match listed {
         Listed::Studies | Listed::Series => {
-            let app = Arc::clone(app);
+            let (app, request) = (Arc::clone(app), request.clone());
             let listing = tokio::task::spawn_blocking(move || {
                 let objects = from_index(&app, &request, &known, &scope, listed, &query);
                 Results { objects, is_part: false }
             });
             listing.await.map_err(|_lost| Error::WorkerLost("search"))?
         }
-        Listed::Instances => instances(app, &request, &known, &scope, &query).await,
+        Listed::Instances => instances(app, request, &known, &scope, &query).await,
     };
     let mut response = match results.objects.is_empty() {
         true => {

@@ -12,7 +12,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -64,33 +63,31 @@ impl Version {
 }
 
 /// `GET /iiif/2/...`
-pub(crate) async fn version_2(app: State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    image_api(&app, request, Version::V2).await
+pub(crate) async fn version_2(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    image_api(app, request, Version::V2).await
 }
 
 /// `GET /iiif/3/...`
-pub(crate) async fn version_3(app: State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    image_api(&app, request, Version::V3).await
+pub(crate) async fn version_3(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    image_api(app, request, Version::V3).await
 }
 
 /// `GET /iiif/presentation/3/{slide}/manifest.json`, also without the extension.
-pub(crate) async fn manifest(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let path = below(&request, "/iiif/presentation/3/");
+pub(crate) async fn manifest(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
+    let path = below(request, "/iiif/presentation/3/");
     let slide = path.strip_suffix("/manifest.json").or_else(|| path.strip_suffix("/manifest"));
     let slide = slide.ok_or(Error::NoSuchPage)?;
-    let open = app.slide(&request, &SlideId::from_raw_path(slide)?).await?;
-    let manifest = info::manifest(&open.slide, open.id.as_str(), &app.base_url(&request), slide, &app.limits);
+    let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
+    let manifest = info::manifest(&open.slide, open.id.as_str(), &app.base_url(request), slide, &app.limits);
     let linked = "application/ld+json;profile=\"http://iiif.io/api/presentation/3/context.json\"";
-    Ok(document(&request, &open, &manifest, content_type(&request.headers, linked)))
+    Ok(document(request, &open, &manifest, content_type(&request.headers, linked)))
 }
 
-async fn image_api(app: &App, request: Request, version: Version) -> Result<Response, Failure> {
-    let (request, _body) = request.into_parts();
-    let path = below(&request, if version == Version::V2 { "/iiif/2/" } else { "/iiif/3/" });
+async fn image_api(app: &App, request: &Parts, version: Version) -> Result<Response, Failure> {
+    let path = below(request, if version == Version::V2 { "/iiif/2/" } else { "/iiif/3/" });
     let path = path.strip_suffix('/').unwrap_or(path);
     if let Some(slide) = path.strip_suffix("/info.json") {
-        return info(app, &request, slide, version).await;
+        return info(app, request, slide, version).await;
     }
     let mut segments = path.rsplitn(5, '/');
     let (name, rotation, size, region, slide) =
@@ -98,16 +95,16 @@ async fn image_api(app: &App, request: Request, version: Version) -> Result<Resp
     let (Some(name), Some(rotation), Some(size), Some(region), Some(slide)) =
         (name, rotation, size, region, slide)
     else {
-        return base(app, &request, path, version).await;
+        return base(app, request, path, version).await;
     };
     let decoded = |raw| percent_decode_str(raw).decode_utf8_lossy();
     let (name, rotation, size, region) = (decoded(name), decoded(rotation), decoded(size), decoded(region));
     let parameters = Parameters { region: &region, size: &size, rotation: &rotation, name: &name };
-    match app.slide(&request, &SlideId::from_raw_path(slide)?).await {
-        Ok(open) => image(app, &request, &open, slide, parameters, version).await,
+    match app.slide(request, &SlideId::from_raw_path(slide)?).await {
+        Ok(open) => image(app, request, &open, slide, parameters, version).await,
         // The last four segments may belong to the name of a slide in a folder of a folder.
         Err(failure) if !name.contains('.') => {
-            base(app, &request, path, version).await.map_err(|_none| failure)
+            base(app, request, path, version).await.map_err(|_none| failure)
         }
         Err(failure) => Err(failure),
     }
