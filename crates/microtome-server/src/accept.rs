@@ -3,7 +3,7 @@
 //!
 //! RFC 9110 section 12.5.1, PS3.18 section 8.7. Not here: what else there is to choose from.
 
-use axum::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 use microtome_render::{EXTENSIONS, Format};
 
 /// The one transfer syntax that there is: JPEG baseline.
@@ -130,7 +130,7 @@ fn split(text: &str, at: char) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use http::HeaderValue;
 
     use super::*;
 

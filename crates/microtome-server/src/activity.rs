@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::response::Response;
 use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::body::{Body, Response};
 use crate::limits::Limits;
 
 /// What the requests of one connection have come to. Counts only: clocks are the overseer's, who looks once in a while.
@@ -80,12 +79,12 @@ pub(crate) struct CountedBody {
 
 impl hyper::body::Body for CountedBody {
     type Data = CountedBytes;
-    type Error = axum::Error;
+    type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<CountedBytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<CountedBytes>, std::io::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         let counted = |bytes| CountedBytes { bytes, unsent: Unsent::new(&self.unsent.0) };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn a_body_that_is_never_taken_is_a_stall_whatever_else_is_asked() {
         let mut watched = Watched::new();
-        let _body = watched.activity.ask().answered(Response::new(Body::from("tile")));
+        let _body = watched.activity.ask().answered(Response::new(Body::of("tile")));
         let mut lasted = Duration::ZERO;
         while watched.pass(SECOND) == Verdict::Keep {
             drop(watched.activity.ask());
@@ -253,7 +252,7 @@ mod tests {
     async fn a_piece_in_the_buffers_of_the_protocol_counts_until_it_is_gone() {
         let limits = Limits::default();
         let mut watched = Watched::new();
-        let mut piece = piece(watched.activity.ask().answered(Response::new(Body::from(vec![0; 100])))).await;
+        let mut piece = piece(watched.activity.ask().answered(Response::new(Body::of(vec![0; 100])))).await;
         for _ in 0..10 {
             assert_eq!(watched.pass(limits.write_stall * 3 / 4), Verdict::Keep, "slow, but it goes on");
             piece.advance(10);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 use crate::access::{Access, Grant};
 use crate::base_url::BaseUrl;
+use crate::body::Response;
 use crate::catalog::{Catalog, OpenSlide};
 use crate::config::ServerConfig;
 use crate::error::{Error, Failure};

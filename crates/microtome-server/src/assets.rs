@@ -4,11 +4,11 @@
 
 use std::sync::LazyLock;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
 
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::response::{Freshness, Representation, version_of};
 

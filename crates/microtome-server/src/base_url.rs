@@ -4,9 +4,9 @@
 //! `-Port` and `-Prefix`); then the request itself. Clients may write these headers as well as proxies: whoever is not behind a proxy
 //! that replaces them, and has a shared cache in front, says `--base-url`.
 
-use axum::http::request::Parts;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, header};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, header};
 
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -124,7 +124,7 @@ fn is_path(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use http::Request;
 
     use super::*;
 

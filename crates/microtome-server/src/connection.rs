@@ -6,8 +6,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::Request;
-use axum::response::Response;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -19,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Overseer, Verdict};
+use crate::body::Response;
 use crate::limits::{self, Limits};
 use crate::stalled::StallGuard;
 use crate::tls;

@@ -6,11 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
-use axum::response::Response;
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 
+use crate::body::{Body, Response};
 use crate::connection::{Connector, Ended};
 use crate::limits::{self, Limits};
 use crate::tls::{self, TlsFiles};
@@ -90,7 +89,7 @@ fn request(path: &str) -> Request<()> {
 /// Answers everything with `body`.
 fn always(body: impl Into<Bytes>) -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
     let body = body.into();
-    move |_request| ready(Response::new(Body::from(body.clone())))
+    move |_request| ready(Response::new(Body::of(body.clone())))
 }
 
 fn hello() -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
@@ -280,7 +279,7 @@ async fn told_to_stop_it_finishes_what_was_asked() {
                 async move {
                     begun.notify_one();
                     go_on.notified().await;
-                    Response::new(Body::from("done"))
+                    Response::new(Body::of("done"))
                 }
             }
         };

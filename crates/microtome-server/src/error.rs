@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use microtome_slide::TileId;
 
+use crate::body::{Body, Response};
 use crate::slide_id::SlideId;
 
 /// Reason for not answering a request.
@@ -150,10 +149,11 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
+impl Failure {
+    /// What the client is told.
+    pub(crate) fn into_response(self) -> Response {
         let status = self.0.status();
-        let mut response = Response::new(Body::from(format!("{}\n", self.public_message())));
+        let mut response = Response::new(Body::of(format!("{}\n", self.public_message())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
 use microtome_slide::{Slide, TileId};
 use tempfile::TempDir;
 
 use crate::app::App;
+use crate::body::Body;
 use crate::config::ServerConfig;
 use crate::routes;
 
@@ -55,7 +56,7 @@ impl Fixture {
         }
         let request = request.body(Body::empty()).expect("a request");
         let (head, body) = routes::answer(&self.app, request).await.into_parts();
-        (head.status, head.headers, to_bytes(body, usize::MAX).await.expect("a body"))
+        (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
     }
 
     pub(crate) async fn get(&self, address: &str) -> Answer {

@@ -14,6 +14,7 @@ mod activity;
 mod app;
 mod assets;
 mod base_url;
+mod body;
 mod catalog;
 mod config;
 mod connection;

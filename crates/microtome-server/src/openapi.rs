@@ -5,12 +5,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::body::Response;
 use crate::response::{Freshness, Representation, version_of};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {

@@ -4,16 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use microtome_slide::deepzoom;
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::assets;
+use crate::body::{Body, Response};
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::pseudonym::Pseudonym;
@@ -66,7 +65,7 @@ pub(crate) fn explain(base: &str, response: &mut Response) {
         ("status", response.status().as_str().to_owned()),
         ("message", escape_html(&capitalised(&failure.public_message()))),
     ];
-    *response.body_mut() = Body::from(fill(include_str!("../assets/failure.html"), &values));
+    *response.body_mut() = Body::of(fill(include_str!("../assets/failure.html"), &values));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
     protect(response.headers_mut());
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_codec::{Rgb, jpeg};
 use microtome_container::header::SectionKind;

@@ -343,7 +343,7 @@ mod tests {
         crate::http_tests::ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
         let config = ServerConfig { slides_root: root.path().to_owned(), ..ServerConfig::default() };
         let app = App::new(&config).expect("threads");
-        let (request, ()) = axum::http::Request::new(()).into_parts();
+        let (request, ()) = http::Request::new(()).into_parts();
         let open = app.slide(&request, &SlideId::from_path("a").expect("an id")).await.expect("a slide");
         let _taken = app.pictures.lanes.large.memory.try_acquire_many(MEGAPIXELS).expect("all of it");
         let whole = Rect { x: 0, y: 0, width: 1500, height: 1100 };

@@ -53,7 +53,7 @@ impl Fixture {
             ..config
         };
         let app = App::new(&config).expect("decode threads");
-        let (request, ()) = axum::http::Request::new(()).into_parts();
+        let (request, ()) = http::Request::new(()).into_parts();
         let open = app.slide(&request, &SlideId::from_path("a").expect("an id")).await.expect("a slide");
         Self { _root: root, app, open }
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use axum::http::Uri;
+use http::Uri;
 use microtome_container::reader::Container;
 
 use crate::access::{canonical, sha256};

@@ -4,7 +4,8 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use axum::body::{Bytes, HttpBody};
+use bytes::Bytes;
+use hyper::body::Body as HttpBody;
 use tokio::time::timeout;
 
 use crate::error::Error;
@@ -40,12 +41,13 @@ mod tests {
     use std::collections::VecDeque;
     use std::task::{Context, Poll};
 
-    use axum::body::Body;
-    use axum::http::StatusCode;
-    use axum::response::IntoResponse;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use http_body_util::combinators::BoxBody;
     use hyper::body::Frame;
 
     use super::*;
+    use crate::body::Body;
     use crate::error::Failure;
 
     /// A body without a known length: these pieces, then an end or no end at all.
@@ -70,18 +72,18 @@ mod tests {
         }
     }
 
-    fn pieces(pieces: &[usize], ends: bool) -> Body {
-        Body::new(Pieces { pieces: pieces.iter().copied().collect(), ends })
+    fn pieces(pieces: &[usize], ends: bool) -> BoxBody<Bytes, std::io::Error> {
+        Pieces { pieces: pieces.iter().copied().collect(), ends }.boxed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn short_bodies_are_thrown_away_and_others_refused() {
         let limit = MAX_BODY_BYTES as usize;
         for (body, status) in [
-            (Body::empty(), None),
-            (Body::from("a"), None),
-            (Body::from(vec![0; limit]), None),
-            (Body::from(vec![0; limit + 1]), Some(StatusCode::PAYLOAD_TOO_LARGE)),
+            (Body::empty().boxed(), None),
+            (Body::of("a").boxed(), None),
+            (Body::of(vec![0; limit]).boxed(), None),
+            (Body::of(vec![0; limit + 1]).boxed(), Some(StatusCode::PAYLOAD_TOO_LARGE)),
             (pieces(&[limit / 2, 0, limit / 2], true), None),
             (pieces(&[limit / 2, limit / 2, 1], true), Some(StatusCode::PAYLOAD_TOO_LARGE)),
             (pieces(&[limit, 1], false), Some(StatusCode::PAYLOAD_TOO_LARGE)),

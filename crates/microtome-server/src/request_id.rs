@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Carries the id, of requests (from a client or a proxy that has one already) and of answers.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,12 +1,11 @@
 //! Bodies, validators and caching headers of successful answers. Errors have their own place, `error`.
 
+use crate::body::{Body, Response};
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// How long an answer may be kept by whoever got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(crate) fn momentary(content_type: &'static str, body: impl Into<Bytes>) -> R
 const HEADERS: usize = 12;
 
 fn content(content_type: &'static str, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::of(body));
     response.headers_mut().reserve(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Body as HttpBody;
 
 use crate::app::App;
+use crate::body::{Body, Response};
 use crate::error::{Error, Failure};
 use crate::listing;
 use crate::metrics::{self, Route};

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Request;
-use axum::response::Response;
+use http::Request;
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::AccessError;
 use crate::app::App;
+use crate::body::Response;
 use crate::config::ServerConfig;
 use crate::connection::Connector;
 use crate::error::Chain;

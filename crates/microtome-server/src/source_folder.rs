@@ -8,11 +8,11 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, header};
 
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::response::momentary;
 use crate::slide_id::SlideId;

@@ -1,14 +1,13 @@
 //! Answers to who is not let in, and to who has just been: 401, as a page for browsers, and the cookie of a session.
 
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::access::credentials::{COOKIE, cookies};
 use crate::access::scope::Scope;
 use crate::access::sha256;
 use crate::access::ticket::hex;
+use crate::body::{Body, Response};
 use crate::pages::{capitalised, escape_html, is_for_a_window};
 
 /// With this many cookies of ours the old ones go, before a browser sends more than fits in the head of a request.
@@ -128,7 +127,7 @@ fn page(title: &str, head: &str, body: &str) -> Response {
 }
 
 fn answer(content_type: &'static str, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::of(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{Request, Response, Uri, request};
+use bytes::Bytes;
+use http::{Request, Response, Uri, request};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -50,11 +51,11 @@ pub enum ClientError {
         /// The address.
         url: String,
         /// What the library said.
-        source: axum::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-type Inner = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>;
+type Inner = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// A client of one URL.
 #[derive(Debug)]
@@ -85,21 +86,25 @@ impl Client {
         limit: usize,
     ) -> Result<Response<Bytes>, ClientError> {
         let no_url = |_malformed| ClientError::NoUrl(self.url.clone());
-        let request: Request<Body> = request.body(Body::empty()).map_err(no_url)?;
+        let request = request.body(Empty::new()).map_err(no_url)?;
         tokio::time::timeout(self.patience, self.exchange(request, limit))
             .await
             .unwrap_or_else(|_elapsed| Err(ClientError::TooSlow(self.url.clone())))
     }
 
-    async fn exchange(&self, request: Request<Body>, limit: usize) -> Result<Response<Bytes>, ClientError> {
+    async fn exchange(
+        &self,
+        request: Request<Empty<Bytes>>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, ClientError> {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await.ok();
         let answer = self.inner.request(request).await;
         let answer = answer.map_err(|source| ClientError::Unreachable { url: self.url.clone(), source })?;
         let (head, body) = answer.into_parts();
-        let body = to_bytes(Body::new(body), limit).await;
+        let body = Limited::new(body, limit).collect().await;
         let body = body.map_err(|source| ClientError::Answer { url: self.url.clone(), source })?;
-        Ok(Response::from_parts(head, body))
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 }
 

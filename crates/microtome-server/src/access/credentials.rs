@@ -1,7 +1,7 @@
 //! What a request shows to be let in: `Authorization: Bearer`, the query, cookies. Not here: whether it is good.
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use http::request::Parts;
+use http::{HeaderMap, Uri, header};
 
 use crate::access::ticket;
 
@@ -84,7 +84,7 @@ fn decoded(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use http::Request;
 
     use super::*;
 

@@ -5,15 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
 use crate::access::address::{canonical, place};
 use crate::access::client::{Client, ClientError};
 use crate::access::sha256;
+use crate::body::Body;
 use crate::error::Error;
 
 /// How long a yes holds for the same credentials and the same place, and how many are remembered.
@@ -190,7 +191,7 @@ fn told(request: &Parts, base: &str, path: &str) -> Result<HeaderMap, Error> {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// In the service's words.
-    Said(axum::response::Response),
+    Said(crate::body::Response),
     Fault(Error),
 }
 
@@ -199,7 +200,7 @@ fn answer(refused: &Refused) -> Answer {
         tracing::warn!(error = %crate::error::Chain(refused), "forward authentication: no request passes");
         return Answer::Fault(Error::AccessUndecided);
     };
-    let mut response = axum::response::Response::new(Body::from(said.body().clone()));
+    let mut response = Response::new(Body::of(said.body().clone()));
     *response.status_mut() = said.status();
     for name in &PASSED_ON {
         for value in said.headers().get_all(name) {

@@ -358,7 +358,7 @@ async fn an_answer_is_not_waited_for_for_ever() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", silent.local_addr().expect("an address"));
     let client = Client::new(&url, Duration::from_millis(50)).expect("a client");
-    let error = client.send(axum::http::Request::get(&url), 100).await.expect_err("no answer");
+    let error = client.send(http::Request::get(&url), 100).await.expect_err("no answer");
     assert!(error.to_string().contains("no answer in time"), "{error}");
 }
 

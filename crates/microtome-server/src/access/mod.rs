@@ -10,9 +10,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
-use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Uri, header};
 use ring::{digest, hmac};
 
 mod address;
@@ -41,6 +40,7 @@ use jwt::Tokens;
 use ticket::LiveKeys;
 
 use crate::base_url::BaseUrl;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::pages::is_for_a_window;
 use crate::slide_id::SlideId;

@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::access::{AccessConfig, Scope, Secret, SigningKey, is_open, make_private, now};
 use crate::app::App;
+use crate::body::Body;
 use crate::config::ServerConfig;
 use crate::http_tests::ingest;
 use crate::routes::{self, ADDRESSES};
@@ -83,7 +84,7 @@ impl Guarded {
         let request = request.body(Body::empty()).expect("a request");
         let (mut head, body) = routes::answer(&self.app, request).await.into_parts();
         head.headers.remove("x-request-id").expect("an id");
-        (head.status, head.headers, to_bytes(body, usize::MAX).await.expect("a body"))
+        (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
     }
 
     pub(super) async fn get(&self, address: &str, headers: &[(&str, &str)]) -> Answer {

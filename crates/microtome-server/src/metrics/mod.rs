@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use http::StatusCode;
 
 use crate::pipeline::Stages;
 use crate::tile_cache::CacheSize;

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use microtome_render::{Format, View};
 use microtome_slide::{Grid, TileId};
 
 use crate::app::App;
+use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::metrics::Source;

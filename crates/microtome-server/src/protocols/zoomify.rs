@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use microtome_render::Format;
 use microtome_slide::{Grid, Slide};
 
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};

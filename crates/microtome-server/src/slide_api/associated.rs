@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use microtome_slide::metadata::AssociatedImage;
 use percent_encoding::percent_decode_str;
 
 use super::below;
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::response::{Freshness, Representation};
 use crate::slide_id::SlideId;

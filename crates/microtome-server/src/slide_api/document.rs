@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use microtome_dicom::Identity;
 use serde_json::{Value, json};
 
 use super::associated::is_shown;
 use super::below;
 use crate::app::App;
+use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::Failure;
 use crate::response::{Freshness, Representation, version_of};

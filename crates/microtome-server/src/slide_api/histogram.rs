@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::response::Response;
+use http::request::Parts;
 use microtome_codec::Rgb;
 use microtome_render::{View, luma};
 use microtome_slide::{Grid, Rect};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::below;
 use super::region::part;
 use crate::app::App;
+use crate::body::Response;
 use crate::error::Failure;
 use crate::query::Query;
 use crate::response::{Freshness, Representation};

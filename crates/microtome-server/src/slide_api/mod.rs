@@ -8,7 +8,7 @@ mod document;
 mod histogram;
 mod region;
 
-use axum::http::request::Parts;
+use http::request::Parts;
 use microtome_render::Format;
 
 pub(crate) use associated::associated;

@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, header};
 use microtome_render::View;
 use microtome_slide::{Rect, Slide};
 
 use super::{Chosen, below, slide_and_format};
 use crate::app::App;
+use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Limits, Picture};
@@ -58,7 +58,7 @@ pub(crate) async fn thumbnail(app: &Arc<App>, request: &Parts) -> Result<Respons
 
 async fn answer(
     app: &App,
-    request: &axum::http::request::Parts,
+    request: &http::request::Parts,
     open: &Arc<OpenSlide>,
     picture: Picture,
     chosen: &Chosen,

@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, header};
 use microtome_dicom::Frames;
 
 use super::described::Described;
@@ -15,6 +13,7 @@ use super::stream::{self, Ahead};
 use super::{Found, jpeg_part};
 use crate::accept::{self, JPEG_BASELINE};
 use crate::app::App;
+use crate::body::{Body, Response};
 use crate::error::{Error, Failure};
 use crate::protocols::tile;
 use crate::response::{Freshness, Representation};

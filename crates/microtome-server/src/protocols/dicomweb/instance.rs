@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, header};
 use microtome_dicom::part10::{self, OffsetTable};
 
 use super::described::Described;
@@ -14,6 +13,7 @@ use super::stream::{self, Ahead, Pieces};
 use super::{Found, frames};
 use crate::accept;
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 
 /// Frames that are made at the same time.

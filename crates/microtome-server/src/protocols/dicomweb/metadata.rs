@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::http::header;
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
 use dicom_core::Tag;
+use http::header;
+use http::request::Parts;
 use microtome_dicom::json;
 
 use super::{Found, JSON, described, stream};
 use crate::accept;
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::response::{Freshness, Representation, momentary};
 

@@ -18,12 +18,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, header};
 use microtome_dicom::{Identity, Series};
 
 use crate::app::App;
+use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use address::{Scope, Wanted};

@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_dicom::{Frames, Kind};
 use microtome_render::{Format, Tone, View};
@@ -17,6 +16,7 @@ use microtome_slide::Rect;
 use super::{Found, frames};
 use crate::accept;
 use crate::app::App;
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Picture, QUALITY, render_error};
 use crate::protocols::answer_picture;

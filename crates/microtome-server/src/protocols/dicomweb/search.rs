@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
 use microtome_dicom::{Dataset, SEARCHED, available, json};
 use serde_json::json;
 
@@ -20,6 +18,7 @@ use super::index::{Entry, Known, grouped};
 use super::metadata::accepts_json;
 use super::query::Query;
 use crate::app::App;
+use crate::body::{Body, Response};
 use crate::error::{Error, Failure};
 use crate::response::momentary;
 

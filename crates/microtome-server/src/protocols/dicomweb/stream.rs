@@ -4,15 +4,12 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::body::Body;
 use crate::error::{Error, Failure};
 
 /// Pieces that wait to be sent.
@@ -46,21 +43,7 @@ pub(crate) fn body<F: Future<Output = Result<(), Failure>> + Send + 'static>(
             let _ = sender.send(Err(std::io::Error::other("broken off"))).await;
         }
     });
-    Body::new(Received(receiver))
-}
-
-struct Received(mpsc::Receiver<Result<Bytes, std::io::Error>>);
-
-impl hyper::body::Body for Received {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
+    Body::Pieces(receiver)
 }
 
 /// Things in the making, in their order; given up when dropped.

@@ -1,6 +1,6 @@
 //! Pictures of instances by the addresses that lead to them. The slide has 1000 x 700 px.
 
-use axum::http::StatusCode;
+use http::StatusCode;
 use microtome_codec::Rgb;
 use microtome_render::turned;
 use microtome_slide::Rect;

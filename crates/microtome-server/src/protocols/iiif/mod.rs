@@ -11,11 +11,9 @@ mod tests;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use microtome_render::{Format, Tone};
 use microtome_slide::{Slide, TileId};
 use percent_encoding::percent_decode_str;
@@ -23,6 +21,7 @@ use serde_json::Value;
 
 use self::request::{ImageRequest, Parameters};
 use crate::app::App;
+use crate::body::{Body, Response};
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Picture};

@@ -1,6 +1,6 @@
 //! Tiles that are told by what they cover, and sizes: what is listed, what is asked for, what is given.
 
-use axum::http::StatusCode;
+use http::StatusCode;
 
 use super::span_of;
 use crate::http_tests::Fixture;
