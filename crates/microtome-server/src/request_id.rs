@@ -1,6 +1,5 @@
 //! The name by which a request is found again: in the answer, and in the log if something went wrong.
 
-use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Carries the id, of requests (from a client or a proxy that has one already) and of answers.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Room for an id of ours.
-const LENGTH: usize = 25;
+/// Longest id of ours: the process, a hyphen, a count.
+const LENGTH: usize = 8 + 1 + 16;
 
 /// Longest id that is taken over.
 const MAX_LENGTH: usize = 128;
@@ -35,11 +34,23 @@ impl RequestId {
     }
 
     fn new() -> Self {
-        let mut id = String::with_capacity(LENGTH);
-        // A String takes whatever is written.
-        let _ = write!(id, "{:08x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut id = [0; LENGTH];
+        let mut at = LENGTH;
+        let mut put = |digit: u8| {
+            at -= 1;
+            id[at] = digit;
+        };
+        // From the last digit to the first. `format!` takes a thousand instructions, a twentieth of all for a cached tile.
+        let mut count = NEXT.fetch_add(1, Ordering::Relaxed);
+        while count > 0xF {
+            put(digit(count));
+            count >>= 4;
+        }
+        put(digit(count));
+        put(b'-');
+        (0..8).for_each(|i| put(digit(u64::from(*PROCESS >> (4 * i)))));
         // Hexadecimal digits always are a header's value.
-        Self(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-")))
+        Self(HeaderValue::from_bytes(&id[at..]).unwrap_or(HeaderValue::from_static("-")))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -49,6 +60,11 @@ impl RequestId {
     pub(crate) fn into_value(self) -> HeaderValue {
         self.0
     }
+}
+
+/// The lowest four bits as a hexadecimal digit.
+fn digit(number: u64) -> u8 {
+    b"0123456789abcdef"[(number & 0xF) as usize]
 }
 
 fn is_good(id: &HeaderValue) -> bool {
@@ -82,5 +98,13 @@ mod tests {
     fn new_ids_differ() {
         let ids: Vec<_> = (0..3).map(|_| RequestId::of(&HeaderMap::new()).as_str().to_owned()).collect();
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+        for id in ids {
+            let (process, count) = id.split_once('-').expect("a hyphen");
+            assert_eq!(process, format!("{:08x}", *PROCESS));
+            assert!(
+                u64::from_str_radix(count, 16).is_ok_and(|count| count < NEXT.load(Ordering::Relaxed)),
+                "{id}"
+            );
+        }
     }
 }
