@@ -147,9 +147,7 @@ impl Failure {
     pub(crate) fn public_message(&self) -> String {
         self.0.public_message()
     }
-}
 
-impl Failure {
     /// What the client is told.
     pub(crate) fn into_response(self) -> Response {
         let status = self.0.status();

@@ -113,6 +113,8 @@ async fn head_and_conditional_requests_send_no_body() {
     let (status, headers, nothing) = fixture.ask("GET", address, &[("if-none-match", etag)]).await;
     assert_eq!((status, nothing.len()), (StatusCode::NOT_MODIFIED, 0));
     assert_eq!((&headers["etag"], &headers["cache-control"]), (&full["etag"], &full["cache-control"]));
+    let (status, headers, _) = fixture.ask("HEAD", address, &[("if-none-match", etag)]).await;
+    assert_eq!((status, headers.get("content-length")), (StatusCode::NOT_MODIFIED, None));
     let outside = fixture.ask("GET", "/tiles/case%201/a/9/9_0.jpg", &[("if-none-match", "*")]).await;
     assert_eq!(outside.0, StatusCode::NOT_FOUND, "there is no tile to be unchanged");
 }

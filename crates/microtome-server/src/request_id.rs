@@ -40,7 +40,7 @@ impl RequestId {
             at -= 1;
             id[at] = digit;
         };
-        // From the last digit to the first. `format!` takes a thousand instructions, a twentieth of all for a cached tile.
+        // From the last digit to the first. Formatting takes a thousand instructions, a twentieth of all for a cached tile.
         let mut count = NEXT.fetch_add(1, Ordering::Relaxed);
         while count > 0xF {
             put(digit(count));

@@ -1,11 +1,12 @@
 //! Bodies, validators and caching headers of successful answers. Errors have their own place, `error`.
 
-use crate::body::{Body, Response};
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::body::{Body, Response};
 
 /// How long an answer may be kept by whoever got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -212,8 +212,9 @@ async fn page(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
 /// The answer to HEAD: that to GET, which says how long its body is, without it. (RFC 9110, 9.3.2.)
 fn without_body(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
-    // One without a body, such as 304, says nothing of its length.
-    if let Some(length) = body.size_hint().exact().filter(|&length| length > 0) {
+    // Where there never is a body there is no length either.
+    let has_body = !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(length) = body.size_hint().exact().filter(|_| has_body) {
         head.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
     }
     Response::from_parts(head, Body::empty())

@@ -2,7 +2,7 @@
 //!
 //! The decoder ends where the encoder began, in the state [`LOW`]: anything else is damage. But for [`Reader::zero`], which is
 //! for where zeros are foreseen, nothing here branches on what is decoded, so that several readers take their turns without
-//! any of them waiting for another.
+//! any of them waiting for another; what the walk asks besides, it asks where the answer is mostly foreseen.
 //! Source: J. Duda, "Asymmetric numeral systems" (arXiv 1311.2540); the byte layout is `docs/format/codec-1.md`'s.
 
 use std::hint::select_unpredictable;
@@ -38,6 +38,10 @@ impl Table {
     /// If the first does not begin at 0.
     pub(super) fn new(starts: [u16; SYMBOLS]) -> Self {
         assert_eq!(starts[0], 0, "the first symbol begins at 0");
+        debug_assert!(
+            starts.is_sorted() && starts[SYMBOLS - 1] < SCALE,
+            "they rise, and stay below the scale"
+        );
         Self { starts }
     }
 

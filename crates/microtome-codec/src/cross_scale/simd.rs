@@ -1,7 +1,7 @@
 //! The same code for each instruction set: what the compiler makes of it differs, the integers do not.
 //!
-//! What compilers do not see is written by hand, in the files named `_avx2`. On other
-//! machines than x86-64 the baseline already has vectors.
+//! What compilers do not see is written by hand, in the files named `_avx2`. On other machines than x86-64 the baseline
+//! already has vectors.
 
 #[cfg(target_arch = "x86_64")]
 use super::machine_avx2::Avx2;

@@ -58,7 +58,7 @@ pub(crate) async fn thumbnail(app: &Arc<App>, request: &Parts) -> Result<Respons
 
 async fn answer(
     app: &App,
-    request: &http::request::Parts,
+    request: &Parts,
     open: &Arc<OpenSlide>,
     picture: Picture,
     chosen: &Chosen,

@@ -29,14 +29,18 @@ impl Pieces {
     }
 }
 
-/// A body of what `produce` sends. If it fails, the connection breaks off: a client must not take a part for the whole.
+/// A body of what `produce` sends. If it fails or panics, the connection breaks off: a client must not take a part for the
+/// whole.
 pub(crate) fn body<F: Future<Output = Result<(), Failure>> + Send + 'static>(
     produce: impl FnOnce(Pieces) -> F,
 ) -> Body {
     let (sender, receiver) = mpsc::channel(WAITING);
     let producing = produce(Pieces(sender.clone()));
     tokio::spawn(async move {
-        if let Err(error) = producing.await
+        // As a task of its own, so that a panic ends that one and is seen here.
+        let ended = tokio::spawn(producing).await;
+        let ended = ended.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of an answer").into()));
+        if let Err(error) = ended
             && !sender.is_closed()
         {
             tracing::error!(%error, "an answer was broken off");
@@ -89,4 +93,29 @@ pub(crate) fn part_head(boundary: &str, content_type: &str) -> String {
 /// What goes behind the last part.
 pub(crate) fn last(boundary: &str) -> String {
     format!("--{boundary}--\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "the producer's, on purpose")]
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_not_sent_to_its_end_is_no_body() {
+        let whole = body(async |pieces: Pieces| pieces.send("all").await);
+        assert_eq!(whole.collect().await.expect("a body").to_bytes(), "all");
+        let failed = body(async |pieces: Pieces| {
+            pieces.send("a part").await?;
+            Err(Error::NoSuchTile.into())
+        });
+        failed.collect().await.expect_err("a failure");
+        let lost = body(async |pieces: Pieces| {
+            pieces.send("a part").await?;
+            panic!("in the middle")
+        });
+        lost.collect().await.expect_err("a panic");
+    }
 }
