@@ -96,39 +96,31 @@ impl Page {
             Self::Zoomify => zoomify::resource(app, request).await,
             Self::Iiif2 => iiif::version_2(app, request).await,
             Self::Iiif3 => iiif::version_3(app, request).await,
-            // In a box: else every tile would carry the room for them.
-            _ => Box::pin(self.answer_other(app, request)).await,
-        }
-    }
-
-    /// The answer of a page that has no tiles, or few.
-    async fn answer_other(self, app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-        match self {
-            Self::Manifest => iiif::manifest(app, request).await,
-            Self::Dicomweb => dicomweb::resource(app, request).await,
-            Self::Slide => slide_api::slide(app, request).await,
-            Self::Region => slide_api::region(app, request).await,
-            Self::Thumbnail => slide_api::thumbnail(app, request).await,
-            Self::Associated => slide_api::associated(app, request).await,
-            Self::Histogram => slide_api::histogram(app, request).await,
-            Self::Slides => slides(app, request).await,
+            // What has no tiles, or few, is in boxes: else every tile would carry the room for it.
+            Self::Manifest => Box::pin(iiif::manifest(app, request)).await,
+            Self::Dicomweb => Box::pin(dicomweb::resource(app, request)).await,
+            Self::Slide => Box::pin(slide_api::slide(app, request)).await,
+            Self::Region => Box::pin(slide_api::region(app, request)).await,
+            Self::Thumbnail => Box::pin(slide_api::thumbnail(app, request)).await,
+            Self::Associated => Box::pin(slide_api::associated(app, request)).await,
+            Self::Histogram => Box::pin(slide_api::histogram(app, request)).await,
+            Self::Slides => Box::pin(slides(app, request)).await,
             Self::Gallery => Ok(pages::gallery(app, request)),
-            Self::Viewer => pages::viewer(app, request).await,
+            Self::Viewer => Box::pin(pages::viewer(app, request)).await,
             Self::Asset => assets::asset_response(request),
-            Self::Source => source_folder::resource(app, request).await,
-            Self::OpenApi => Ok(openapi::document(app, request).await),
+            Self::Source => Box::pin(source_folder::resource(app, request)).await,
+            Self::OpenApi => Ok(Box::pin(openapi::document(app, request)).await),
             Self::Health => Ok(momentary(PLAIN_TEXT, "ok\n")),
-            Self::Readiness => ready(app).await,
-            Self::Metrics => metrics_text(app, request).await,
-            Self::Tile
-            | Self::DeepZoom
-            | Self::DeepZoom254
-            | Self::Xyz
-            | Self::Zoomify
-            | Self::Iiif2
-            | Self::Iiif3 => Err(Error::NoSuchPage.into()),
+            Self::Readiness => Box::pin(ready(app)).await,
+            Self::Metrics => Box::pin(metrics_text(app, request)).await,
         }
     }
+}
+
+/// The still encoded path of a request below `prefix`, one of [`ADDRESSES`].
+pub(crate) fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
+    let path = request.uri.path();
+    path.strip_prefix(prefix).unwrap_or(path)
 }
 
 /// What all answers have. Other pages may show and read them: slides are for whatever viewer there is. `*` leaves out what a

@@ -20,7 +20,8 @@ impl Machine for Avx2 {
         };
         // Signed comparison will do: starts and slots are below 2^14.
         let slot = (slot & (SCALE - 1)) as i16;
-        // SAFETY: 32 bytes are read from an array of 32 bytes; AVX2 is there, since none names this type but `simd`, for such functions, and the test below, after a look.
+        // SAFETY: 32 bytes are read from an array of 32 bytes; AVX2 is there, since none names this type but `simd`, for
+        // functions that have it, and the test below, which has looked.
         #[allow(unsafe_code, reason = "vector instructions")]
         let above = unsafe {
             let starts = _mm256_loadu_si256(table.starts().as_ptr().cast());

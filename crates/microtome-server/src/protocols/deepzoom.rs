@@ -18,6 +18,7 @@ use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
 use crate::query::Query;
 use crate::response::{Freshness, Representation, version_of};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// A tile as Deep Zoom numbers it.
@@ -102,12 +103,6 @@ async fn tile(
     let (level, column, row) = (tile.level, tile.column, tile.row);
     let cell = Cell { level, tile_size, overlap, column, row, padded: false };
     answer_cell(app, request, open, cell, address.format).await
-}
-
-/// The still encoded path of a request below `prefix`.
-fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
-    let path = request.uri.path();
-    path.strip_prefix(prefix).unwrap_or(path)
 }
 
 fn parse_resource(path: &str) -> Result<Resource, Error> {

@@ -14,12 +14,12 @@ use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// `GET /xyz/{slide}/{z}/{x}/{y}.jpg`
 pub(crate) async fn tile(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-    let path = request.uri.path();
-    let mut segments = path.strip_prefix("/xyz/").unwrap_or(path).rsplitn(4, '/');
+    let mut segments = below(request, "/xyz/").rsplitn(4, '/');
     let (Some(name), Some(x), Some(z), Some(slide)) =
         (segments.next(), segments.next(), segments.next(), segments.next())
     else {

@@ -18,14 +18,14 @@ use crate::error::{Error, Failure};
 use crate::pictures::QUALITY;
 use crate::protocols::{Cell, answer_cell, number};
 use crate::response::{Freshness, Representation};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 const PROPERTIES: &str = "/ImageProperties.xml";
 
 /// What is below `/zoomify/`.
 pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-    let path = request.uri.path();
-    let path = path.strip_prefix("/zoomify/").unwrap_or(path);
+    let path = below(request, "/zoomify/");
     if let Some(slide) = path.strip_suffix(PROPERTIES) {
         let open = app.slide(request, &SlideId::from_raw_path(slide)?).await?;
         let etag = format!("\"{}-zoomify-{}\"", open.content_id, env!("CARGO_PKG_VERSION"));

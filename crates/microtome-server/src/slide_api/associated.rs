@@ -8,11 +8,11 @@ use http::request::Parts;
 use microtome_slide::metadata::AssociatedImage;
 use percent_encoding::percent_decode_str;
 
-use super::below;
 use crate::app::App;
 use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::response::{Freshness, Representation};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// Associated images in which no name is to be expected.

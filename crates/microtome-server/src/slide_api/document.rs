@@ -8,12 +8,12 @@ use microtome_dicom::Identity;
 use serde_json::{Value, json};
 
 use super::associated::is_shown;
-use super::below;
 use crate::app::App;
 use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::Failure;
 use crate::response::{Freshness, Representation, version_of};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// `GET /slides/{slide}`

@@ -9,13 +9,13 @@ use microtome_render::{View, luma};
 use microtome_slide::{Grid, Rect};
 use serde_json::{Value, json};
 
-use super::below;
 use super::region::part;
 use crate::app::App;
 use crate::body::Response;
 use crate::error::Failure;
 use crate::query::Query;
 use crate::response::{Freshness, Representation};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// Pixels that suffice.

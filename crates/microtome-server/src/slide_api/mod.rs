@@ -52,9 +52,3 @@ fn slide_and_format(path: &str, query: &Query, request: &Parts) -> Result<(Slide
     let format = named.unwrap_or_else(liked);
     Ok((SlideId::from_raw_path(slide)?, Chosen { format, negotiated }))
 }
-
-/// The still encoded path of a request below `prefix`.
-fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
-    let path = request.uri.path();
-    path.strip_prefix(prefix).unwrap_or(path)
-}

@@ -12,7 +12,7 @@ use http::{HeaderValue, header};
 use microtome_render::View;
 use microtome_slide::{Rect, Slide};
 
-use super::{Chosen, below, slide_and_format};
+use super::{Chosen, slide_and_format};
 use crate::app::App;
 use crate::body::Response;
 use crate::catalog::OpenSlide;
@@ -20,6 +20,7 @@ use crate::error::{Error, Failure};
 use crate::pictures::{Icc, Limits, Picture};
 use crate::protocols::answer_picture;
 use crate::query::Query;
+use crate::routes::below;
 
 /// Longest side of a thumbnail unless asked for.
 const THUMBNAIL: u32 = 256;

@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::body::Response;
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
+use crate::routes::below;
 use address::{Scope, Wanted};
 use described::Described;
 pub(crate) use described::Dicomweb;
@@ -69,8 +70,7 @@ pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response
 }
 
 async fn answer(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-    let path = request.uri.path();
-    let (scope, wanted) = address::parse(path.strip_prefix("/dicomweb/").unwrap_or(path))?;
+    let (scope, wanted) = address::parse(below(request, "/dicomweb/"))?;
     if let Wanted::Search(listed) = wanted {
         return search::answer(app, request, scope, listed).await;
     }

@@ -28,6 +28,7 @@ use crate::pictures::{Icc, Picture};
 use crate::protocols::{answer_picture, answer_tile};
 use crate::query::Query;
 use crate::response::{Freshness, Representation, version_of};
+use crate::routes::below;
 use crate::slide_id::SlideId;
 
 /// Version of the Image API.
@@ -234,12 +235,6 @@ fn span_of(
     let left = own.checked_sub(column.checked_mul(side)?).filter(|&left| left > 0)?;
     let fits = u64::from(size) == up || u64::from(size) == down;
     fits.then_some((column, left.min(side)))
-}
-
-/// The still encoded path of a request below `prefix`.
-fn below<'a>(request: &'a Parts, prefix: &str) -> &'a str {
-    let path = request.uri.path();
-    path.strip_prefix(prefix).unwrap_or(path)
 }
 
 /// Adds a header, unless a name has characters that no header can have.
