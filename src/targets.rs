@@ -19,7 +19,10 @@ impl Targets {
             return Ok(Self { files: sources::files_in(output, jobs)?, folder: Some(output.to_owned()) });
         }
         match jobs {
-            [_] if !many => Ok(Self { files: vec![output.to_owned()], folder: None }),
+            [_] if !many => {
+                let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Ok(Self { files: vec![output.to_owned()], folder: folder.map(Path::to_owned) })
+            }
             _ => Err(Failure::Usage(format!(
                 "{}: several sources do not fit one file; give a folder to -o",
                 output.display(),

@@ -152,7 +152,10 @@ fn associated(slide: &Slide, name: &str, output: &Path) -> Result<(), Failure> {
     let Some(image) = images.iter().find(|image| image.name == name) else {
         let there: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
         let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-        return Err(Failure::Usage(format!("there is no associated image {name} (there are: {there})")));
+        let path = slide.container().path().display();
+        return Err(Failure::Usage(format!(
+            "{path}: there is no associated image {name} (there are: {there})"
+        )));
     };
     let end = output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let ends: &[&str] = if image.media_type == "image/png" { &["png"] } else { &["jpg", "jpeg"] };

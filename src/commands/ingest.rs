@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     /// record it in the container, and go on.
     #[arg(long, value_enum, default_value = "stop")]
     on_bad_tile: OnBadTile,
-    /// Threads [default: one per core].
+    /// Threads, 0 for one per core [default: 0].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     jobs: usize,
     #[command(flatten)]

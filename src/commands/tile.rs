@@ -36,15 +36,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let slide = Slide::open(&arguments.file)?;
     let tile = TileId { level: arguments.level, column: arguments.column, row: arguments.row };
+    let name = arguments.file.display();
     let Some(grid) = slide.levels().get(usize::from(tile.level)) else {
         return Err(Failure::Usage(format!(
-            "{tile} is outside the slide: its levels are 0 to {}",
+            "{name}: {tile} is outside the slide: its levels are 0 to {}",
             slide.levels().len() - 1
         )));
     };
     if tile.column >= grid.columns() || tile.row >= grid.rows() {
         let bounds = format!("{} columns and {} rows", grid.columns(), grid.rows());
-        return Err(Failure::Usage(format!("{tile} is outside the slide: that level has {bounds}")));
+        return Err(Failure::Usage(format!("{name}: {tile} is outside the slide: that level has {bounds}")));
     }
     let jpeg = if arguments.original { original(&slide, tile)? } else { slide.tile(tile)? };
     if arguments.output.as_os_str() == "-" {

@@ -227,7 +227,9 @@ impl Header {
             return damaged("shorter than a header: the file is empty, cut off or not a container");
         }
         if file[..8] != MAGIC {
-            return damaged("not a Microtome container (its first bytes are not a container's)");
+            return damaged(
+                "not a Microtome container (its first bytes are not a container's); `microtome ingest` makes one of a slide",
+            );
         }
         if u16_at(file, 8) != VERSION.0 {
             return Err(Refusal::Unsupported(format!("format version {}", u16_at(file, 8))));

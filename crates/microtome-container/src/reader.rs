@@ -72,7 +72,7 @@ impl Container {
         let damaged =
             |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
         if !kind.is_file() {
-            return Err(damaged("header", "this is not a file".to_owned()));
+            return Err(damaged("header", "this is not a file; name a container, one .mtm file".to_owned()));
         }
         let file = File::open(path).map_err(error::io(path, "open"))?;
         let metadata = file.metadata().map_err(error::io(path, "read"))?;

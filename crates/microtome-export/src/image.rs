@@ -61,9 +61,12 @@ pub fn write(
 
 /// The part of the level that was asked for.
 fn part(slide: &Slide, level: u8, region: Option<Rect>) -> Result<Rect, Error> {
+    let name = slide.container().path().display();
     let Some(grid) = slide.levels().get(usize::from(level)) else {
         let last = slide.levels().len() - 1;
-        return Err(Error::Usage(format!("level {level} is outside the slide: its levels are 0 to {last}")));
+        return Err(Error::Usage(format!(
+            "{name}: level {level} is outside the slide: its levels are 0 to {last}"
+        )));
     };
     let (width, height) = (grid.width, grid.height);
     let rect = region.unwrap_or(Rect { x: 0, y: 0, width, height });
@@ -75,9 +78,11 @@ fn part(slide: &Slide, level: u8, region: Option<Rect>) -> Result<Rect, Error> {
     }
     let Rect { x, y, width: w, height: h } = rect;
     Err(Error::Usage(match w == 0 || h == 0 {
-        true => format!("region {x},{y},{w},{h} is empty; it is X,Y,WIDTH,HEIGHT"),
+        true => format!("{name}: region {x},{y},{w},{h} is empty; it is X,Y,WIDTH,HEIGHT"),
         false => {
-            format!("region {x},{y},{w},{h} reaches beyond level {level}, which has {width} x {height} px")
+            format!(
+                "{name}: region {x},{y},{w},{h} reaches beyond level {level}, which has {width} x {height} px"
+            )
         }
     }))
 }

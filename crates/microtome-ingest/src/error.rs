@@ -26,7 +26,7 @@ pub enum Error {
         what: String,
     },
     /// A file could not be read.
-    #[error("{path}: cannot be read ({cause})", path = path.display())]
+    #[error("{path}: cannot be read ({cause}); check the path, and who may read it", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,

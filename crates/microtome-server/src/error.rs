@@ -17,11 +17,13 @@ pub(crate) enum Error {
     Malformed(&'static str),
     #[error("no such page")]
     NoSuchPage,
-    #[error("no such slide")]
+    #[error("no such slide; slides are named by their path below the root, without .mtm")]
     NoSuchSlide,
-    #[error("no such tile: it is outside the slide")]
+    #[error(
+        "no such tile: it is outside the slide, whose levels, columns and rows /slides/ and its name tell"
+    )]
     NoSuchTile,
-    #[error("no such image")]
+    #[error("no such image, or none that is given out: label and macro are with --serve-labels only")]
     NoSuchImage,
     #[error("no such study, series, instance or frame")]
     NoSuchInstance,

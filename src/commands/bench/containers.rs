@@ -25,6 +25,8 @@ pub(super) struct Measured {
     pub(super) metadata: u64,
     /// The index of the tiles.
     pub(super) index: u64,
+    /// Label, macro, thumbnail: pictures of the source that no JPEG pyramid has.
+    pub(super) associated: u64,
     /// Everything else: the header, which has a fixed size, and padding.
     pub(super) header: u64,
     /// Seconds of the ingest.
@@ -73,15 +75,17 @@ fn measure(slide: &Slide, seconds: f64, megapixels: f64) -> Result<Measured, Fai
     let sections =
         |kind| header.sections.iter().filter(move |s| s.kind == kind).map(|s| s.length).sum::<u64>();
     let level_bytes: Vec<u64> = slide.usage()?.iter().map(|usage| usage.bytes).collect();
-    let [codec_parameters, metadata, index] =
-        [SectionKind::CODEC_PARAMETERS, SectionKind::METADATA, SectionKind::INDEX].map(sections);
-    let accounted = level_bytes.iter().sum::<u64>() + codec_parameters + metadata + index;
+    let [codec_parameters, metadata, index, associated] =
+        [SectionKind::CODEC_PARAMETERS, SectionKind::METADATA, SectionKind::INDEX, SectionKind::ASSOCIATED]
+            .map(sections);
+    let accounted = level_bytes.iter().sum::<u64>() + codec_parameters + metadata + index + associated;
     Ok(Measured {
         bytes: header.file_length,
         level_bytes,
         codec_parameters,
         metadata,
         index,
+        associated,
         header: header.file_length.saturating_sub(accounted),
         seconds,
         megapixels_per_second: megapixels / seconds,

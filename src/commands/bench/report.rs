@@ -140,6 +140,9 @@ impl Report {
             }),
             row("  codec parameters", &|p| ratio(p, p.exact.codec_parameters)),
             row("  index, metadata", &|p| ratio(p, p.exact.index + p.exact.metadata)),
+            row("  label, macro, thumbnail", &|p| {
+                ratio(p, Some(p.exact.associated).filter(|&bytes| bytes > 0)?)
+            }),
             row("  header, of fixed size", &|p| ratio(p, p.exact.header)),
         ];
         for level in 0..3 {
