@@ -161,6 +161,19 @@ fn many_sources_go_into_a_folder_and_a_bad_one_does_not_stop_the_rest() {
 }
 
 #[test]
+fn the_folder_of_a_single_container_is_made_and_goes_again_if_nothing_comes_of_it() {
+    let folder = folder();
+    let container = folder.path().join("shared/2026/0001.mtm");
+    let failed = support::microtome(["ingest", path(&folder.path().join("no.svs")), "-o", path(&container)]);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(said.contains("no.svs") && said.contains("check the path"), "{said}");
+    assert!(names(folder.path()).is_empty());
+    succeed(["ingest", "synthetic:100x100", "-o", path(&container)]);
+    assert_eq!(names(container.parent().unwrap()), ["0001.mtm"]);
+}
+
+#[test]
 fn info_and_ingest_speak_json() {
     let folder = folder();
     let container = folder.path().join("out.mtm");
