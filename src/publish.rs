@@ -46,13 +46,18 @@ pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::AlreadyExists => {
             return Failure::Failed(format!("{path}: exists already; remove it or choose another name"));
         }
+        // The system's word would name a temporary file.
+        io::ErrorKind::NotFound => {
+            let what =
+                "cannot be written: a folder of that path is not there; make it first, or correct the path";
+            return Failure::Failed(format!("{path}: {what}"));
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space or choose another disk"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; check the permissions or choose another folder"
         }
-        io::ErrorKind::NotFound => "; check the path",
         _ => "",
     };
     Failure::Failed(format!("{path}: cannot be written: {error}{remedy}"))

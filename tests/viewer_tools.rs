@@ -308,6 +308,17 @@ fn the_difference_is_black_where_slides_are_the_same_and_nowhere_else() {
             );
         }
     }
+    // Where there is no difference to show, the page says so.
+    slide(&slides, "small", "synthetic:1000x800", &[]);
+    let asked = format!("http://localhost:{}/viewer/a#compare=", server.port);
+    browser.go("about:blank");
+    browser.go(&format!("{asked}small&difference=16"));
+    browser.wait_until("document.getElementById('notice').textContent.includes('same size')");
+    assert_eq!(browser.evaluate("document.getElementById('notice').hidden"), Value::Bool(false));
+    browser.go("about:blank");
+    browser.go(&format!("{asked}same&difference=16"));
+    browser.wait_until("document.getElementById('stage').dataset.difference === 'true'");
+    browser.wait_until(SETTLED);
     // Amplified on the screen, not on the canvas.
     browser.press("k");
     let filter = "getComputedStyle(viewer.drawer.canvas).filter";

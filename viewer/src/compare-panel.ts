@@ -94,12 +94,16 @@ export class ComparePanel {
 
   /** Opens what an address names, where its own slide is seen like this. */
   async open(beside: readonly Beside[], view: View | null): Promise<void> {
+    const wanted = this.showsDifference;
     await this.add(beside.map(({ reference }) => reference), (slide, index) => {
       const other = beside[index]?.view;
       if (view && other) {
         this.stage.relate(slide, view, other);
       }
     });
+    if (wanted && !this.showsDifference && this.slides.length > 1) {
+      this.complain("Only two slides of the same size have a difference: these are beside each other.");
+    }
   }
 
   private async add(references: readonly string[], found: (slide: Slide, index: number) => void = () => undefined): Promise<void> {
