@@ -36,7 +36,12 @@ impl Targets {
         let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let made: Vec<_> = folder.ancestors().take_while(missing).collect();
         let result = std::fs::create_dir_all(folder)
-            .map_err(|e| Failure::Failed(format!("{}: cannot make the folder: {e}", folder.display())))
+            .map_err(|e| {
+                Failure::Failed(format!(
+                    "{}: cannot make the folder: {e}; choose another one",
+                    folder.display()
+                ))
+            })
             .and_then(|()| work());
         if result.is_err() {
             // Removes empty folders only; the first one that is not ends it, for those above hold it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_codec::Rgb;
 use serde_json::Value;
-use support::{fail, folder, microtome, path, picture, succeed, write_deep_zoom, write_png};
+use support::{fail, folder, microtome, path, picture, shared_data, succeed, write_deep_zoom, write_png};
 
 /// Waves with grain: pure waves would leave the metrics nothing to see.
 fn grainy(width: u32, height: u32) -> Rgb {
@@ -39,6 +39,16 @@ fn number(document: &Value, pointer: &str) -> f64 {
 fn target<'a>(document: &'a Value, name: &str) -> &'a Value {
     let targets = document["targets"].as_array().expect("targets");
     targets.iter().find(|target| target["name"] == name).unwrap_or_else(|| panic!("no target {name}"))
+}
+
+#[test]
+fn pictures_beside_a_slide_are_told_apart_from_its_header() {
+    let Some(source) = shared_data("wsi/svs/small_HE.svs") else { return };
+    let output = succeed(["bench", "rd", path(&source), "--json"]);
+    let [report] = &documents(&output)[..] else { panic!("one document per input: {output}") };
+    let exact = |what: &str| number(report, &format!("/pyramids/0/exact/{what}"));
+    // Half of this file is its label, macro and thumbnail.
+    assert!(exact("associated") > 500_000.0 && exact("header") <= 20_000.0, "{report}");
 }
 
 #[test]

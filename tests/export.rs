@@ -210,19 +210,27 @@ fn levels_and_regions_become_pictures() {
     succeed(["export", path(&container), "-o", path(&at("whole.png")), "--level", "2"]);
     assert_eq!((read_png(&at("whole.png")).width(), read_png(&at("whole.png")).height()), (225, 175));
     for (words, part) in [
-        (&["out.png", "--level", "77"][..], "its levels are 0 to 10"),
+        (&["out.png", "--level", "77"][..], "a.mtm: level 77 is outside the slide: its levels are 0 to 10"),
         (&["out.OME.tif"], "OME-TIFF is not written"),
-        (&["out.png", "--level", "0", "--region", "800,0,101,5"], "which has 900 x 700 px"),
+        (&["out.png", "--level", "0", "--region", "800,0,101,5"], "a.mtm: region 800,0,101,5"),
         (&["out.png", "--level", "0", "--region", "4294967295,0,4294967295,5"], "which has 900 x 700 px"),
         (&["out.png", "--level", "0", "--region", "0,0,0,5"], "is empty"),
         (&["out.png"], "add --level K"),
         (&["out.tif", "--level", "0"], "OUT is to end in .jpg"),
         (&["out.gif"], ".svs"),
-        (&["out.png", "--associated", "label"], "there are: none"),
+        (
+            &["out.png", "--associated", "label"],
+            "a.mtm: there is no associated image label (there are: none)",
+        ),
     ] {
         let out = at(words[0]);
         let line = fail(2, [&["export", path(&container), "-o", path(&out)], &words[1..]].concat());
         assert!(line.contains(part), "{line}");
+    }
+    for words in [&["none/out.tif"][..], &["none/out.png", "--level", "2"]] {
+        let out = at(words[0]);
+        let line = fail(1, [&["export", path(&container), "-o", path(&out)], &words[1..]].concat());
+        assert!(line.contains("none: cannot be written") && !line.contains(".part"), "{line}");
     }
     assert_eq!(names(folder.path()), ["a.mtm", "whole.png"]);
 }

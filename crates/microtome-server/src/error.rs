@@ -19,9 +19,7 @@ pub(crate) enum Error {
     NoSuchPage,
     #[error("no such slide; slides are named by their path below the root, without .mtm")]
     NoSuchSlide,
-    #[error(
-        "no such tile: it is outside the slide, whose levels, columns and rows /slides/ and its name tell"
-    )]
+    #[error("no such tile: it is outside the slide; /slides/ and the slide's name says what it has")]
     NoSuchTile,
     #[error("no such image, or none that is given out: label and macro are with --serve-labels only")]
     NoSuchImage,
