@@ -1,13 +1,15 @@
 //! How many tiles may wait to be made, and how long: all in a burst, few when more come than can be made.
 //!
-//! A viewer that opens asks for a screenful at once, and gets it. When the queue has not been empty for a while, more
-//! comes than goes: then a long queue would only make everybody wait, and what comes too late or has waited too long is
-//! refused at once. (Controlled delay: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)
+//! A viewer that opens asks for a screenful at once, and gets it. When the queue has not been empty for a while, a long
+//! one would only make everybody wait, and what comes too late or has waited too long is refused at once. (Controlled delay: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)
 //! That goes on until nothing has had to be refused for a while: a queue that is kept short is empty now and then, and
 //! if each such moment let in a burst, all would wait for one burst after the other.
+//!
+//! A queue may stand and not grow: viewers ask for the next tile when they have the last. Where far more is asked for
+//! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Tiles that may wait in a burst: a screenful for each of twenty viewers.
@@ -20,6 +22,10 @@ const STANDING: Duration = Duration::from_millis(100);
 const RELIEF: Duration = Duration::from_secs(1);
 /// Tiles that may wait for each decoding thread while the queue stands.
 const PER_THREAD: usize = 32;
+/// The same while the server is flooded: the next tile is at hand whenever a thread has made one.
+const PER_THREAD_FLOODED: usize = 2;
+/// How long is counted what is asked for and what is made.
+const COUNTED: Duration = Duration::from_millis(250);
 /// One in so many is how much the last decoding time counts.
 const SMOOTHING: u64 = 16;
 
@@ -32,8 +38,24 @@ pub(crate) struct Queue {
     refused_us: AtomicU64,
     /// What a tile takes to decode, in microseconds.
     decoding_us: AtomicU64,
+    flow: Flow,
     started: Instant,
     threads: usize,
+}
+
+/// What is asked for and what is made, counted for [`COUNTED`] at a time.
+#[derive(Default)]
+struct Flow {
+    /// When counting began, in microseconds since the queue's `started`.
+    begun_us: AtomicU64,
+    /// Tiles asked for since, those refused among them.
+    asked: AtomicU64,
+    /// Tiles decoded since.
+    made: AtomicU64,
+    /// What that took the threads, in microseconds.
+    busy_us: AtomicU64,
+    /// Whether far more was asked for than made the time before, by threads that had no time for more.
+    is_flooded: AtomicBool,
 }
 
 /// A place in the queue, given up when it is dropped.
@@ -53,6 +75,7 @@ impl Queue {
             empty_us: AtomicU64::new(0),
             refused_us: AtomicU64::new(0),
             decoding_us: AtomicU64::new(0),
+            flow: Flow::default(),
             started: now,
             threads: threads.max(1),
         }
@@ -65,6 +88,7 @@ impl Queue {
 
     /// A place, unless the queue is full.
     pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Option<Place> {
+        let is_flooded = self.flow.asked(micros(now - self.started), self.threads);
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         // From here on dropping it leaves the queue.
         let mut place = Place { queue: Arc::clone(self), since: now, is_of_burst: false };
@@ -72,7 +96,11 @@ impl Queue {
             self.is_empty(now);
         }
         place.is_of_burst = !self.stands(now);
-        let limit = if place.is_of_burst { BURST } else { PER_THREAD * self.threads };
+        let limit = match (place.is_of_burst, is_flooded) {
+            (true, _) => BURST,
+            (false, false) => PER_THREAD * self.threads,
+            (false, true) => PER_THREAD_FLOODED * self.threads,
+        };
         if before < limit {
             return Some(place);
         }
@@ -87,6 +115,8 @@ impl Queue {
         let (old, new) = (self.decoding_us.load(Ordering::Relaxed), micros(time));
         // Threads may overwrite each other's lesson; the next one comes soon.
         self.decoding_us.store(old - old / SMOOTHING + new / SMOOTHING, Ordering::Relaxed);
+        self.flow.made.fetch_add(1, Ordering::Relaxed);
+        self.flow.busy_us.fetch_add(new, Ordering::Relaxed);
     }
 
     fn is_empty(&self, now: Instant) {
@@ -103,6 +133,29 @@ impl Queue {
         let since = |then: &AtomicU64| now.saturating_sub(then.load(Ordering::Relaxed));
         let has_refused = self.refused_us.load(Ordering::Relaxed) > 0;
         since(&self.empty_us) > micros(STANDING) || has_refused && since(&self.refused_us) < micros(RELIEF)
+    }
+}
+
+impl Flow {
+    /// Counts a tile that is asked for; says whether the server is flooded: a quarter more was asked for than made, more
+    /// than a standing queue has room for, and the threads were busy at least half of the time. (Where storage is slow,
+    /// what was asked for is made later, but the threads are idle.)
+    fn asked(&self, now_us: u64, threads: usize) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let begun = self.begun_us.load(Ordering::Relaxed);
+        let elapsed = now_us.saturating_sub(begun);
+        // Only one of those who find that it is over begins anew.
+        if elapsed >= micros(COUNTED)
+            && self.begun_us.compare_exchange(begun, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            let [asked, made, busy] =
+                [&self.asked, &self.made, &self.busy_us].map(|count| count.swap(0, Ordering::Relaxed));
+            let threads = threads as u64;
+            let is_surplus = asked > made + (made / 4).max(PER_THREAD as u64 * threads);
+            let is_flooded = is_surplus && busy > elapsed.saturating_mul(threads) / 2;
+            self.is_flooded.store(is_flooded, Ordering::Relaxed);
+        }
+        self.is_flooded.load(Ordering::Relaxed)
     }
 }
 
@@ -190,6 +243,40 @@ mod tests {
         place.renew(read);
         assert!(!place.is_late(read), "it did not wait for a decoding thread so far");
         assert!(place.is_late(read + 2 * STANDING) && place.is_outdated(read + 2 * PATIENCE));
+    }
+
+    /// Tiles that find room in a queue that stands, after a time in which so many were asked for and so many made by two
+    /// threads, at so many milliseconds each.
+    fn room_after(queue: &Arc<Queue>, (asked, made, each): (usize, usize, u64), now: Instant) -> usize {
+        (0..asked).for_each(|_| drop(queue.enter(now)));
+        (0..made).for_each(|_| queue.decoded(Duration::from_millis(each)));
+        let now = now + COUNTED;
+        let mut places = vec![queue.enter(now).expect("an empty queue")];
+        queue.empty_us.store(0, Ordering::Relaxed);
+        places.extend(std::iter::from_fn(|| queue.enter(now)));
+        places.len()
+    }
+
+    #[test]
+    fn a_flooded_queue_is_shorter_than_one_that_stands() {
+        let (long, short) = (PER_THREAD * 2, PER_THREAD_FLOODED * 2);
+        for (flow, expected, why) in [
+            ((490, 480, 1), long, "what is asked for is made"),
+            ((960, 480, 1), short, "twice as much is asked for"),
+            ((960, 100, 1), long, "threads are idle, since storage is slow"),
+            ((45, 5, 100), long, "tiles take long, but one screenful is no flood"),
+            ((100, 5, 100), short, "several are"),
+        ] {
+            let (queue, now) = queue(2);
+            assert_eq!(room_after(&queue, flow, now), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_flood_ends() {
+        let (queue, now) = queue(2);
+        assert_eq!(room_after(&queue, (960, 480, 1), now), PER_THREAD_FLOODED * 2);
+        assert_eq!(room_after(&queue, (480, 480, 1), now + COUNTED), PER_THREAD * 2);
     }
 
     #[test]
