@@ -14,13 +14,12 @@ mod support;
 mod test_support;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use microtome_slide::{Slide, deepzoom};
-use support::{SyntheticSlide, densest_tile, is_measuring, shuffled_tiles};
+use support::{Connection, SyntheticSlide, densest_tile, is_measuring, path, request, shuffled_tiles};
 use test_support::Server;
 
 const CONNECTIONS: [usize; 2] = [1, 8];
@@ -40,10 +39,13 @@ fn main() {
     let cached = Server::start(file.folder(), &[]);
     let uncached = Server::start(file.folder(), &["--cache-mb", "0"]);
 
-    let hot = path(&slide, densest_tile(&slide, 0));
+    let hot = path(&slide, "synthetic", densest_tile(&slide, 0));
     let etag = http_head(&ask(cached.port, &request(&hot, "")), "etag");
     let of_level = |level| -> Vec<String> {
-        shuffled_tiles(&slide, level).into_iter().map(|tile| request(&path(&slide, tile), "")).collect()
+        shuffled_tiles(&slide, level)
+            .into_iter()
+            .map(|tile| request(&path(&slide, "synthetic", tile), ""))
+            .collect()
     };
     let cases = [
         Case { name: "hot tile", port: cached.port, requests: vec![request(&hot, "")] },
@@ -85,15 +87,6 @@ fn main() {
     }
 }
 
-fn path(slide: &Slide, tile: microtome_slide::TileId) -> String {
-    let level = deepzoom::level_number(slide, tile.level);
-    format!("/tiles/synthetic/{level}/{}_{}.jpg", tile.column, tile.row)
-}
-
-fn request(path: &str, more: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
-}
-
 /// Throughput and latency of one run.
 struct Measured {
     per_second: f64,
@@ -120,7 +113,7 @@ fn drive(port: u16, requests: &[String], connections: usize, duration: Duration)
                     let (mut latencies, mut answer) = (vec![], vec![]);
                     for request in own {
                         let begin = Instant::now();
-                        connection.ask(request, &mut answer);
+                        demand(&mut connection, request, &mut answer);
                         latencies.push(begin.elapsed());
                         if start.elapsed() >= duration {
                             break;
@@ -138,47 +131,16 @@ fn drive(port: u16, requests: &[String], connections: usize, duration: Duration)
     Measured { per_second: latencies.len() as f64 / seconds, p50: percentile(50), p99: percentile(99) }
 }
 
-/// A kept-alive client connection.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-        stream.set_nodelay(true).expect("a TCP socket");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP socket");
-        Self(BufReader::with_capacity(64 << 10, stream))
-    }
-
-    /// Sends a request and reads the whole answer, head and body, into `answer`.
-    fn ask(&mut self, request: &str, answer: &mut Vec<u8>) {
-        self.0.get_mut().write_all(request.as_bytes()).expect("the server reads");
-        answer.clear();
-        let mut length = 0;
-        loop {
-            let line = answer.len();
-            assert!(self.0.read_until(b'\n', answer).expect("the server answers") > 0, "closed");
-            match answer[line..].split_first_chunk::<16>() {
-                Some((name, value)) if name.eq_ignore_ascii_case(b"content-length: ") => {
-                    length = value
-                        .iter()
-                        .filter(|c| c.is_ascii_digit())
-                        .fold(0, |n, c| 10 * n + usize::from(c - b'0'));
-                }
-                None if answer[line..] == *b"\r\n" => break,
-                _ => {}
-            }
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200") || answer.starts_with(b"HTTP/1.1 304"), "{request}");
-        let head = answer.len();
-        answer.resize(head + length, 0);
-        self.0.read_exact(&mut answer[head..]).expect("the server answers");
-    }
+/// Asks, and wants a tile or 304.
+fn demand(connection: &mut Connection, request: &str, answer: &mut Vec<u8>) {
+    let status = connection.ask(request, answer);
+    assert!(status == 200 || status == 304, "{status}: {request}");
 }
 
 /// The answer to a single request.
 fn ask(port: u16, request: &str) -> Vec<u8> {
     let mut answer = vec![];
-    Connection::open(port).ask(request, &mut answer);
+    demand(&mut Connection::open(port), request, &mut answer);
     answer
 }
 

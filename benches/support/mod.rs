@@ -1,12 +1,15 @@
-//! What the benchmarks share: a synthetic slide in a temporary folder, and its tiles in a fixed random order.
+//! What the benchmarks share: a synthetic slide in a temporary folder, its tiles in a fixed random order, a plain HTTP client.
 
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use microtome_ingest::{Options, Progress, Unit};
-use microtome_slide::{Slide, TileId};
+use microtome_slide::{Slide, TileId, deepzoom};
 
 /// `cargo bench` passes `--bench`; without it (`cargo test --benches`) every benchmark only shows that it runs.
 pub(crate) fn is_measuring() -> bool {
@@ -77,4 +80,53 @@ pub(crate) fn densest_tile(slide: &Slide, level: u8) -> TileId {
         .filter(full)
         .max_by_key(length)
         .expect("the level has a full tile")
+}
+
+/// Where the server has a tile of the slide of this name.
+pub(crate) fn path(slide: &Slide, name: &str, tile: TileId) -> String {
+    let level = deepzoom::level_number(slide, tile.level);
+    format!("/tiles/{name}/{level}/{}_{}.jpg", tile.column, tile.row)
+}
+
+/// A request with these headers more.
+pub(crate) fn request(path: &str, more: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
+}
+
+/// A kept-alive client connection.
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP socket");
+        Self(BufReader::with_capacity(64 << 10, stream))
+    }
+
+    /// Sends a request and reads the whole answer, head and body, into `answer`; gives the status.
+    pub(crate) fn ask(&mut self, request: &str, answer: &mut Vec<u8>) -> u16 {
+        self.0.get_mut().write_all(request.as_bytes()).expect("the server reads");
+        answer.clear();
+        let mut length = 0;
+        loop {
+            let line = answer.len();
+            assert!(self.0.read_until(b'\n', answer).expect("the server answers") > 0, "closed");
+            match answer[line..].split_first_chunk::<16>() {
+                Some((name, value)) if name.eq_ignore_ascii_case(b"content-length: ") => {
+                    length = value
+                        .iter()
+                        .filter(|c| c.is_ascii_digit())
+                        .fold(0, |n, c| 10 * n + usize::from(c - b'0'));
+                }
+                None if answer[line..] == *b"\r\n" => break,
+                _ => {}
+            }
+        }
+        let head = answer.len();
+        answer.resize(head + length, 0);
+        self.0.read_exact(&mut answer[head..]).expect("the server answers");
+        let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        status.expect("a status line")
+    }
 }
