@@ -262,6 +262,7 @@ mod tests {
         let (long, short) = (PER_THREAD * 2, PER_THREAD_FLOODED * 2);
         for (flow, expected, why) in [
             ((490, 480, 1), long, "what is asked for is made"),
+            ((580, 480, 1), long, "a fifth more is asked for"),
             ((960, 480, 1), short, "twice as much is asked for"),
             ((960, 100, 1), long, "threads are idle, since storage is slow"),
             ((45, 5, 100), long, "tiles take long, but one screenful is no flood"),
