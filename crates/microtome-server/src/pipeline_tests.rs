@@ -100,6 +100,7 @@ async fn a_hundred_requests_for_one_cold_tile_cost_one_decode() {
     }
     assert!(fixture.metric(r#"microtome_tile_stage_seconds_count{stage="decode"} 1"#).await);
     assert!(fixture.pipeline().tiles.has(&fixture.key(TILE)));
+    assert_eq!(fixture.pipeline().queue.made(), 1, "the queue hears of it");
 }
 
 #[tokio::test]

@@ -119,6 +119,12 @@ impl Queue {
         self.flow.busy_us.fetch_add(new, Ordering::Relaxed);
     }
 
+    /// Tiles decoded since counting began.
+    #[cfg(test)]
+    pub(crate) fn made(&self) -> u64 {
+        self.flow.made.load(Ordering::Relaxed)
+    }
+
     fn is_empty(&self, now: Instant) {
         self.empty_us.store(micros(now - self.started), Ordering::Relaxed);
     }
