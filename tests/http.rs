@@ -262,6 +262,46 @@ fn is_ended_without_room(port: u16) {
     });
 }
 
+/// A peer that reads one answer now and then, and none of the large ones that it asks for.
+#[test]
+fn answers_that_nobody_reads_are_not_kept_without_end() {
+    let root = folder();
+    support::contain(root.path(), "a.mtm", "synthetic:1500x1100");
+    let server = Server::start(root.path(), &[]);
+    let unsent = || {
+        let answer = server.get("/metrics");
+        let line = answer
+            .text()
+            .lines()
+            .find_map(|line| line.strip_prefix("microtome_unsent_bytes ").map(str::to_owned));
+        line.expect("a metric").parse::<usize>().unwrap()
+    };
+    in_time(async {
+        let (mut client, connection) = http2(server.port, 0).await;
+        let mut bodies = vec![];
+        for x in 0..80 {
+            client = client.ready().await.unwrap();
+            let address = format!("/region/a.png?x={x}&y=0&w=1400&h=1000");
+            let (answer, _) = client.send_request(get(&address), true).unwrap();
+            bodies.push(answer.await.unwrap());
+            if bodies.last().unwrap().status() != 200 {
+                break;
+            }
+        }
+        assert_eq!(bodies.pop().unwrap().status(), 503, "{} are kept", bodies.len());
+        let kept = unsent();
+        assert!((1 << 20..=33 << 20).contains(&kept), "{kept}");
+        assert_eq!(server.get("/region/a.png?x=1&y=0&w=1400&h=1000").status, 200, "others get theirs");
+        drop((bodies, client));
+        let _ = connection.await.unwrap();
+    });
+    let end = std::time::Instant::now() + LONG;
+    while unsent() > 1 << 16 {
+        assert!(std::time::Instant::now() < end, "{}", unsent());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 fn get(path: &str) -> hyper::Request<()> {
     hyper::Request::get(format!("http://localhost{path}")).body(()).unwrap()
 }

@@ -2,7 +2,9 @@
 //!
 //! An HTTP/2 peer can take an answer's head and never make room for its body, while it goes on answering pings: to the
 //! socket all is well. So what counts as progress here is bytes of bodies that go out, counted where they leave the last
-//! buffer that is ours or the protocol's. Not here: sockets that take nothing at all, see `stalled`.
+//! buffer that is ours or the protocol's. A peer that reads one answer of many makes progress, and the others are kept for
+//! it: so their bytes are counted too, and where they are too many there are no more. Not here: sockets that take nothing at
+//! all, see `stalled`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::body::{Body, Response};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 
 /// What the requests of one connection have come to. Counts only: clocks are the overseer's, who looks once in a while.
 #[derive(Debug, Default)]
@@ -27,9 +29,26 @@ pub(crate) struct Activity {
     asked: AtomicBool,
     /// A piece of a body went out since the last look.
     moved: AtomicBool,
+    /// Bytes of what is not sent yet: of this connection, and of all.
+    unsent_bytes: AtomicUsize,
+    all_unsent_bytes: Arc<AtomicUsize>,
 }
 
 impl Activity {
+    /// That of a new connection, which counts what it does not send among that of `all`.
+    pub(crate) fn among(all_unsent_bytes: &Arc<AtomicUsize>) -> Arc<Self> {
+        Arc::new(Self { all_unsent_bytes: Arc::clone(all_unsent_bytes), ..Self::default() })
+    }
+
+    /// Whether a body may be kept until the peer reads it. The only one may be as large as it likes, while all together are
+    /// not too large; small ones are no matter of all.
+    pub(crate) fn has_room_for(&self, body: &Body) -> bool {
+        let bytes = body.size();
+        let [own, all] = [&self.unsent_bytes, &*self.all_unsent_bytes].map(|bytes| bytes.load(Relaxed));
+        let is_little = own == 0 || own + bytes <= limits::MAX_UNREAD;
+        is_little && (bytes <= limits::SMALL_BODY || all + bytes <= limits::MAX_UNREAD_OF_ALL)
+    }
+
     /// Counts a request until its answer is made.
     pub(crate) fn ask(self: &Arc<Self>) -> Making {
         self.asked.store(true, Relaxed);
@@ -44,7 +63,7 @@ pub(crate) struct Making(Arc<Activity>);
 impl Making {
     /// The answer, counted until all of it is sent.
     pub(crate) fn answered(self, response: Response) -> hyper::Response<CountedBody> {
-        let unsent = Unsent::new(&self.0);
+        let unsent = Unsent::new(&self.0, response.body().size());
         response.map(|body| CountedBody { body, unsent })
     }
 }
@@ -55,19 +74,44 @@ impl Drop for Making {
     }
 }
 
-/// Something that is not sent yet.
-struct Unsent(Arc<Activity>);
+/// Something that is not sent yet, and its bytes in memory.
+struct Unsent {
+    activity: Arc<Activity>,
+    bytes: usize,
+}
 
 impl Unsent {
-    fn new(activity: &Arc<Activity>) -> Self {
+    fn new(activity: &Arc<Activity>, bytes: usize) -> Self {
         activity.unsent.fetch_add(1, Relaxed);
-        Self(Arc::clone(activity))
+        let mut unsent = Self { activity: Arc::clone(activity), bytes: 0 };
+        unsent.add(bytes);
+        unsent
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.activity.unsent_bytes.fetch_add(bytes, Relaxed);
+        self.activity.all_unsent_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// A piece that comes out of this, whose bytes were counted with the whole, or come now.
+    fn piece(&mut self, bytes: usize) -> Self {
+        let counted = bytes.min(self.bytes);
+        let mut piece = Self::new(&self.activity, 0);
+        self.bytes -= counted;
+        piece.bytes = counted;
+        if bytes > counted {
+            piece.add(bytes - counted);
+        }
+        piece
     }
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.0.unsent.fetch_sub(1, Relaxed);
+        self.activity.unsent.fetch_sub(1, Relaxed);
+        self.activity.unsent_bytes.fetch_sub(self.bytes, Relaxed);
+        self.activity.all_unsent_bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -86,8 +130,8 @@ impl hyper::body::Body for CountedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<CountedBytes>, std::io::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let counted = |bytes| CountedBytes { bytes, unsent: Unsent::new(&self.unsent.0) };
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
+        let mut counted = |bytes: Bytes| CountedBytes { unsent: self.unsent.piece(bytes.len()), bytes };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(&mut counted))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -115,7 +159,7 @@ impl Buf for CountedBytes {
     }
 
     fn advance(&mut self, count: usize) {
-        self.unsent.0.moved.store(true, Relaxed);
+        self.unsent.activity.moved.store(true, Relaxed);
         self.bytes.advance(count);
     }
 }
@@ -260,6 +304,50 @@ mod tests {
         assert_eq!(piece.remaining(), 0);
         drop(piece);
         assert_eq!(watched.pass(limits.write_stall * 2), Verdict::Keep, "nothing is left to be sent");
+    }
+
+    fn of(bytes: usize) -> Response {
+        Response::new(Body::of(vec![0; bytes]))
+    }
+
+    #[tokio::test]
+    async fn what_is_not_read_counts_until_it_is_gone_and_then_no_more() {
+        let all = Arc::default();
+        let activity = Activity::among(&all);
+        let unsent = || (activity.unsent_bytes.load(Relaxed), all.load(Relaxed));
+        let [dropped, read] = [activity.ask().answered(of(100)), activity.ask().answered(of(1000))];
+        assert_eq!(unsent(), (1100, 1100));
+        let mut piece = piece(read).await;
+        assert_eq!(unsent(), (1100, 1100), "in the buffers of the protocol");
+        piece.advance(1000);
+        drop((dropped, piece));
+        assert_eq!(unsent(), (0, 0));
+        // A body that is made piece by piece counts as it comes.
+        let (sender, pieces) = tokio::sync::mpsc::channel(1);
+        sender.try_send(Ok(Bytes::from_static(b"piece"))).expect("room");
+        let piece = self::piece(activity.ask().answered(Response::new(Body::Pieces(pieces)))).await;
+        assert_eq!(unsent(), (5, 5));
+        drop(piece);
+        assert_eq!(unsent(), (0, 0));
+    }
+
+    #[test]
+    fn one_connection_keeps_so_much_unread_and_all_together_too() {
+        let all = Arc::default();
+        let activity = Activity::among(&all);
+        let has_room = |activity: &Activity, bytes| activity.has_room_for(of(bytes).body());
+        assert!(has_room(&activity, limits::MAX_UNREAD + 1), "a single answer may be larger");
+        let half = activity.ask().answered(of(limits::MAX_UNREAD / 2));
+        assert!(has_room(&activity, limits::MAX_UNREAD / 2));
+        assert!(!has_room(&activity, limits::MAX_UNREAD / 2 + 1));
+        drop(half);
+        assert!(has_room(&activity, limits::MAX_UNREAD / 2 + 1));
+
+        all.store(limits::MAX_UNREAD_OF_ALL, Relaxed);
+        assert!(has_room(&activity, limits::SMALL_BODY), "viewers go on");
+        assert!(!has_room(&activity, limits::SMALL_BODY + 1));
+        all.store(limits::MAX_UNREAD_OF_ALL - limits::SMALL_BODY - 1, Relaxed);
+        assert!(has_room(&activity, limits::SMALL_BODY + 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) listing: Listing,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Bytes of answers that are not sent yet.
+    pub(crate) unsent_bytes: Arc<AtomicUsize>,
     pub(crate) pictures: Arc<Pictures>,
     pub(crate) limits: Limits,
     /// Whether labels and macros are given out.
@@ -49,6 +52,7 @@ impl App {
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
+            unsent_bytes: Arc::default(),
             pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20))),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
@@ -137,6 +141,7 @@ impl App {
             open_slides: self.catalog.open_slides().await,
             decoders: self.pipeline.decoders.current_num_threads() as u64,
             spare_buffer_bytes: microtome_slide::spare_bytes(),
+            unsent_bytes: self.unsent_bytes.load(Ordering::Relaxed) as u64,
         }
     }
 }

@@ -29,6 +29,14 @@ impl Body {
     pub(crate) fn of(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(bytes.into())
     }
+
+    /// Bytes that are there, in memory.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Whole(bytes) => bytes.len(),
+            Self::Pieces(_) => 0,
+        }
+    }
 }
 
 impl hyper::body::Body for Body {

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use http::Request;
 use hyper::body::Incoming;
@@ -52,8 +53,10 @@ enum Protocol {
 
 /// What all connections have in common.
 pub(crate) struct Connector<A> {
-    /// Answers requests.
+    /// Answers requests, told how the connection's earlier answers fare.
     answer: A,
+    /// Bytes of answers of all connections that are not sent yet.
+    unsent_bytes: Arc<AtomicUsize>,
     tls: Option<TlsAcceptor>,
     limits: Limits,
     http1: http1::Builder,
@@ -62,11 +65,16 @@ pub(crate) struct Connector<A> {
 
 impl<A, F> Connector<A>
 where
-    A: Fn(Request<Incoming>) -> F + Clone,
+    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone,
     F: Future<Output = Response> + Send + 'static,
 {
-    pub(crate) fn new(answer: A, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
-        Self { answer, tls, limits, http1: http1(&limits), http2: http2(&limits) }
+    pub(crate) fn new(
+        answer: A,
+        unsent_bytes: Arc<AtomicUsize>,
+        tls: Option<TlsAcceptor>,
+        limits: Limits,
+    ) -> Self {
+        Self { answer, unsent_bytes, tls, limits, http1: http1(&limits), http2: http2(&limits) }
     }
 
     /// Serves a connection until one side ends it; soon after `stop` holds `true`, it is this side.
@@ -97,12 +105,12 @@ where
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let activity = Arc::new(Activity::default());
+        let activity = Activity::among(&self.unsent_bytes);
         let overseer = Overseer::new(&activity, self.limits, Instant::now());
         let answer = self.answer.clone();
         let service = service_fn(move |request| {
             let making = activity.ask();
-            let answer = answer(request);
+            let answer = answer(request, Arc::clone(&activity));
             async move { Ok::<_, Infallible>(making.answered(answer.await)) }
         });
         let stream = TokioIo::new(stream);

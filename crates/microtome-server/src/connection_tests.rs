@@ -42,7 +42,9 @@ impl Server {
         let address = listener.local_addr().expect("an address");
         let stop = watch::Sender::new(false);
         let (sender, ended) = oneshot::channel();
-        let (connector, stopped) = (Connector::new(answer, tls, limits), stop.subscribe());
+        let answer = move |request, _| answer(request);
+        let connector = Connector::new(answer, Arc::default(), tls, limits);
+        let stopped = stop.subscribe();
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.expect("a connection");
             // A test that has seen enough is gone.

@@ -35,6 +35,8 @@ pub(crate) enum Error {
     BodyTooSlow,
     #[error("overloaded")]
     Overloaded,
+    #[error("too much of earlier answers is not read yet; read it, and try again")]
+    Unread,
     #[error("whether this may be seen cannot be found out now; try again")]
     AccessUndecided,
     #[error("slide {slide} cannot be opened")]
@@ -81,7 +83,7 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded | Self::AccessUndecided => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Unread | Self::AccessUndecided => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unopenable { .. }
             | Self::BadRecord { .. }
             | Self::BadPicture { .. }
@@ -120,6 +122,7 @@ impl Error {
             | Self::NotAcceptable(_)
             | Self::MethodNotAllowed
             | Self::AccessUndecided
+            | Self::Unread
             | Self::BodyTooLong
             | Self::BodyTooSlow => self.to_string(),
         }

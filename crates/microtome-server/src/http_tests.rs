@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use microtome_slide::{Slide, TileId};
 use tempfile::TempDir;
 
+use crate::activity::Activity;
 use crate::app::App;
 use crate::body::Body;
 use crate::config::ServerConfig;
@@ -55,7 +56,7 @@ impl Fixture {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let (head, body) = routes::answer(&self.app, request).await.into_parts();
+        let (head, body) = routes::answer(&self.app, request, &Activity::default()).await.into_parts();
         (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
     }
 

@@ -24,6 +24,15 @@ pub(crate) const RECEIVE_WINDOW: u32 = 65_535;
 /// Longest wait for the body of a request.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of answers that one connection may leave unread: with more, further ones are refused. A single one may be larger.
+pub(crate) const MAX_UNREAD: usize = 32 << 20;
+
+/// The same of all connections, for answers beyond [`SMALL_BODY`].
+pub(crate) const MAX_UNREAD_OF_ALL: usize = 256 << 20;
+
+/// Longest body that is kept whatever all connections leave unread: a tile's, so that viewers go on.
+pub(crate) const SMALL_BODY: usize = 64 << 10;
+
 /// Longest wait for requests in progress when the server is told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 

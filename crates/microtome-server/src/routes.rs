@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Body as HttpBody;
 
+use crate::activity::Activity;
 use crate::app::App;
 use crate::body::{Body, Response};
 use crate::error::{Error, Failure};
@@ -155,12 +156,16 @@ const fn value(text: &'static str) -> HeaderValue {
 pub(crate) async fn answer<B: HttpBody<Data = Bytes> + Unpin>(
     app: &Arc<App>,
     request: Request<B>,
+    connection: &Activity,
 ) -> Response {
     let start = Instant::now();
     let (mut request, body) = request.into_parts();
     let route = Route::of(request.uri.path());
     let id = RequestId::of(&request.headers);
     let mut response = without_headers(app, &mut request, body).await;
+    if request.method != Method::HEAD && !connection.has_room_for(response.body()) {
+        response = Failure::from(Error::Unread).into_response();
+    }
     app.metrics.request(route, response.status());
     log(&id, &request, &response, start);
     add(&mut response, COMMON);

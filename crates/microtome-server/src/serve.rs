@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::AccessError;
+use crate::activity::Activity;
 use crate::app::App;
 use crate::body::Response;
 use crate::config::ServerConfig;
@@ -88,11 +89,12 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
         announce(&config, address);
         tokio::spawn(app.upkeep());
         on_ready(address);
-        let answer = move |request| {
+        let unsent_bytes = Arc::clone(&app.unsent_bytes);
+        let answer = move |request, activity: Arc<Activity>| {
             let app = Arc::clone(&app);
-            async move { routes::answer(&app, request).await }
+            async move { routes::answer(&app, request, &activity).await }
         };
-        let connector = Connector::new(answer, tls, Limits::default());
+        let connector = Connector::new(answer, unsent_bytes, tls, Limits::default());
         let draining = serve(listener, connector, signals.next()).await;
         tracing::info!(
             connections = draining.receiver_count(),
@@ -162,7 +164,7 @@ async fn serve<A, F>(
     stop: impl Future<Output = ()>,
 ) -> watch::Sender<bool>
 where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let connector = Arc::new(connector);

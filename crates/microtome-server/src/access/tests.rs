@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::access::{AccessConfig, Scope, Secret, SigningKey, is_open, make_private, now};
+use crate::activity::Activity;
 use crate::app::App;
 use crate::body::Body;
 use crate::config::ServerConfig;
@@ -82,7 +83,7 @@ impl Guarded {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let (mut head, body) = routes::answer(&self.app, request).await.into_parts();
+        let (mut head, body) = routes::answer(&self.app, request, &Activity::default()).await.into_parts();
         head.headers.remove("x-request-id").expect("an id");
         (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
     }

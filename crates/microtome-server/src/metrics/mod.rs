@@ -100,6 +100,7 @@ pub(crate) struct Gauges {
     pub(crate) open_slides: u64,
     pub(crate) decoders: u64,
     pub(crate) spare_buffer_bytes: u64,
+    pub(crate) unsent_bytes: u64,
 }
 
 /// Why a tile was not made.

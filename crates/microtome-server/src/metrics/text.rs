@@ -131,6 +131,7 @@ fn quantities(text: &mut Text, gauges: Gauges) {
             "Bytes of record buffers that wait to be used again",
             gauges.spare_buffer_bytes,
         ),
+        ("unsent_bytes", "Bytes of answers that clients have not read yet", gauges.unsent_bytes),
     ] {
         text.one(name, "gauge", help, value);
     }
