@@ -205,3 +205,46 @@ fn a_folder_of_several_series_is_as_many_slides() {
     let alone = fail(2, ["ingest", path(&mixed), "-o", path(&folder.path().join("one.mtm"))]);
     assert!(alone.contains("several sources do not fit one file"), "{alone}");
 }
+
+#[test]
+fn slides_below_a_folder_of_dicom_files_go_in_too() {
+    let folder = folder();
+    let archive = folder.path().join("archive");
+    let series = |place: &str, size: &str| {
+        let target = archive.join(place);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let name = format!("{}.mtm", place.replace('/', "-"));
+        let container = contain(folder.path(), &name, &format!("synthetic:{size}"));
+        succeed(["export", path(&container), "-o", path(&target.with_extension("dcm"))]);
+        fs::rename(target.with_extension("dcm"), &target).unwrap();
+        target
+    };
+    series("case", "300x200");
+    series("case/inner", "520x300");
+    // DICOM files that are no slides, as on a disc that a hospital sends: of another class.
+    let disc = series("disc", "256x256");
+    for name in names(&disc) {
+        let mut bytes = fs::read(disc.join(&name)).unwrap();
+        let class = b"1.2.840.10008.5.1.4.1.1.77.1.6";
+        for at in 0..bytes.len().saturating_sub(class.len()) {
+            if bytes[at..].starts_with(class) {
+                bytes[at + class.len() - 1] = b'4';
+            }
+        }
+        fs::write(disc.join(&name), bytes).unwrap();
+    }
+    series("disc/images/one", "600x400");
+    let out = folder.path().join("out");
+    let output = microtome(["ingest", path(&archive), "-o", path(&out)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("disc: its DICOM files are no whole slides: left out"), "{said}");
+    for (place, width) in [("case", 300), ("case/inner", 520), ("disc/images/one", 600)] {
+        let container = out.join(place).with_extension("mtm");
+        assert_eq!(Slide::open(&container).unwrap().levels()[0].width, width);
+    }
+    assert!(!out.join("disc.mtm").exists());
+    // Named by itself it is what is wrong.
+    fs::remove_dir_all(disc.join("images")).unwrap();
+    assert!(!microtome(["ingest", path(&disc), "-o", path(&out)]).status.success());
+}

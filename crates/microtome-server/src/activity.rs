@@ -27,8 +27,8 @@ pub(crate) struct Activity {
     unsent: AtomicUsize,
     /// Something was asked since the last look.
     asked: AtomicBool,
-    /// A piece of a body went out since the last look.
-    moved: AtomicBool,
+    /// Bytes of bodies that went out since the last look.
+    moved: AtomicUsize,
     /// Bytes of what is not sent yet: of this connection, and of all.
     unsent_bytes: AtomicUsize,
     all_unsent_bytes: Arc<AtomicUsize>,
@@ -159,7 +159,7 @@ impl Buf for CountedBytes {
     }
 
     fn advance(&mut self, count: usize) {
-        self.unsent.activity.moved.store(true, Relaxed);
+        self.unsent.activity.moved.fetch_add(count, Relaxed);
         self.bytes.advance(count);
     }
 }
@@ -184,18 +184,29 @@ pub(crate) struct Overseer {
     ever_asked: bool,
     last_busy: Instant,
     last_moved: Instant,
+    /// Since when the connection is in the way of others, and the bytes that went out since.
+    in_the_way: Option<(Instant, usize)>,
 }
 
 impl Overseer {
     pub(crate) fn new(activity: &Arc<Activity>, limits: Limits, now: Instant) -> Self {
         let activity = Arc::clone(activity);
-        Self { activity, limits, begin: now, ever_asked: false, last_busy: now, last_moved: now }
+        Self {
+            activity,
+            limits,
+            begin: now,
+            ever_asked: false,
+            last_busy: now,
+            last_moved: now,
+            in_the_way: None,
+        }
     }
 
     pub(crate) fn look(&mut self, now: Instant) -> Verdict {
         let unsent = self.activity.unsent.load(Relaxed) > 0;
         let asked = self.activity.asked.swap(false, Relaxed);
-        if self.activity.moved.swap(false, Relaxed) || !unsent {
+        let moved = self.activity.moved.swap(0, Relaxed);
+        if moved > 0 || !unsent {
             self.last_moved = now;
         }
         if asked || unsent || self.activity.making.load(Relaxed) > 0 {
@@ -203,7 +214,7 @@ impl Overseer {
             self.last_busy = now;
         }
         let still = now - self.last_busy;
-        if now - self.last_moved >= self.limits.write_stall {
+        if now - self.last_moved >= self.limits.write_stall || self.hoards(now, moved) {
             Verdict::Stalled
         } else if !self.ever_asked && still >= self.limits.head {
             Verdict::Silent
@@ -212,6 +223,25 @@ impl Overseer {
         } else {
             Verdict::Keep
         }
+    }
+
+    /// Whether the connection leaves much unread, takes next to nothing of it, and others have no room for that. While they
+    /// have, it may be as slow as it likes.
+    fn hoards(&mut self, now: Instant, moved: usize) -> bool {
+        let [own, all] =
+            [&self.activity.unsent_bytes, &*self.activity.all_unsent_bytes].map(|bytes| bytes.load(Relaxed));
+        if own <= limits::MUCH_UNREAD || all <= limits::MAX_UNREAD_OF_ALL / 2 {
+            self.in_the_way = None;
+            return false;
+        }
+        let (since, before) = self.in_the_way.unwrap_or((now, 0));
+        let moved = before + moved;
+        self.in_the_way = Some((since, moved));
+        if now - since < self.limits.write_stall {
+            return false;
+        }
+        self.in_the_way = None;
+        moved < limits::MUCH_UNREAD
     }
 }
 
@@ -348,6 +378,26 @@ mod tests {
         assert!(!has_room(&activity, limits::SMALL_BODY + 1));
         all.store(limits::MAX_UNREAD_OF_ALL - limits::SMALL_BODY - 1, Relaxed);
         assert!(has_room(&activity, limits::SMALL_BODY + 1));
+    }
+
+    #[test]
+    fn who_hoards_answers_is_ended_when_others_need_the_room() {
+        let mut watched = Watched::new();
+        let _bodies = [0; 2].map(|_| watched.activity.ask().answered(of(limits::MUCH_UNREAD)));
+        let pass = |watched: &mut Watched, moved| {
+            let end = watched.now + Limits::default().write_stall * 3;
+            while watched.now < end {
+                watched.activity.moved.fetch_add(moved, Relaxed);
+                if watched.pass(SECOND) == Verdict::Stalled {
+                    return Verdict::Stalled;
+                }
+            }
+            Verdict::Keep
+        };
+        assert_eq!(pass(&mut watched, 100), Verdict::Keep, "there is room for all");
+        watched.activity.all_unsent_bytes.fetch_add(limits::MAX_UNREAD_OF_ALL / 2, Relaxed);
+        assert_eq!(pass(&mut watched, limits::MUCH_UNREAD / 10), Verdict::Keep, "it reads");
+        assert_eq!(pass(&mut watched, 100), Verdict::Stalled);
     }
 
     #[test]

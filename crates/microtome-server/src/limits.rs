@@ -30,6 +30,10 @@ pub(crate) const MAX_UNREAD: usize = 32 << 20;
 /// The same of all connections, for answers beyond [`SMALL_BODY`].
 pub(crate) const MAX_UNREAD_OF_ALL: usize = 256 << 20;
 
+/// So much unread is in the way of others when all together leave half of [`MAX_UNREAD_OF_ALL`] unread: then as much has to be
+/// read in the time of a stall.
+pub(crate) const MUCH_UNREAD: usize = 1 << 20;
+
 /// Longest body that is kept whatever all connections leave unread: a tile's, so that viewers go on.
 pub(crate) const SMALL_BODY: usize = 64 << 10;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::access::Grant;
@@ -26,10 +26,17 @@ const MAX_DEPTH: usize = 16;
 /// Longest text that is searched for, in characters.
 const MAX_SEARCH: usize = 200;
 
+/// Pages that are chosen at a time.
+const CHOOSING: usize = 1;
+/// Longest wait for that.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 /// What a folder tree holds, at most a second old.
 pub(crate) struct Listing {
     root: PathBuf,
     latest: Arc<Mutex<Option<(Instant, Found)>>>,
+    /// One permit for each page that may be chosen at a time: files wait for the same threads.
+    choosing: Arc<Semaphore>,
 }
 
 /// What a walk has found, with the answer for who may see all of it and asks for all of it.
@@ -101,7 +108,7 @@ struct Entry {
 
 impl Listing {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, latest: Arc::default() }
+        Self { root, latest: Arc::default(), choosing: Arc::new(Semaphore::new(CHOOSING)) }
     }
 
     /// A page of what may be seen as JSON, sorted by identifier; without a grant, of all.
@@ -113,7 +120,11 @@ impl Listing {
         }
         // Of ten thousands of slides that takes long enough to keep others waiting.
         let (grant, page) = (grant.cloned(), page.clone());
+        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.choosing).acquire_owned()).await;
+        let turn = turn.map_err(|_elapsed| Error::Overloaded)?;
         let choosing = tokio::task::spawn_blocking(move || {
+            // Given back when this ends, also where nobody waits for it any more.
+            let _turn = turn;
             let is_seen = |id: &SlideId| grant.as_ref().is_none_or(|grant| grant.covers(id)) && page.has(id);
             to_json(slides.iter().filter(|(id, _)| is_seen(id)), &page)
         });

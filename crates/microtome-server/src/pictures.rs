@@ -1,6 +1,6 @@
 //! Pictures made on request: parts of a slide at any size, in any format.
 //!
-//! One that is made holds its memory from a budget that all share, so that no mixture of sizes takes more than that; who
+//! Each has its memory, while it is made, from a budget that all share, so that no mixture of sizes takes more than that; who
 //! finds it taken waits, and if too many wait already is refused. Small ones have a lane of their own. A thread that may wait
 //! reads rows of tiles by turns with the decode pool, which decodes them, makes them smaller and encodes the picture. Not
 //! here: addresses, tiles as they are.
@@ -24,7 +24,7 @@ use crate::error::{Error, Failure};
 use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
 use crate::tile_cache::{TileCache, TileKey};
-use lane::{Lanes, Place, on_its_way};
+use lane::{Lanes, Place};
 
 /// Longest wait for a picture.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -203,8 +203,12 @@ impl Pictures {
             tokio::task::spawn_blocking(move || {
                 let made =
                     work(&|finish| draw(&pipeline, &pixels, &open, view, finish, || sender.is_closed()));
-                drop(reader);
-                let _ = sender.send(made.map(|made| on_its_way(made, memory)));
+                drop((reader, memory));
+                let _ = sender.send(made.map(|mut made| {
+                    // It may take a while until it is read.
+                    made.shrink_to_fit();
+                    Bytes::from(made)
+                }));
             });
             made.await
         };

@@ -107,11 +107,9 @@ impl Pseudonyms {
     }
 }
 
-fn read(target: &Path, id: &SlideId) -> Option<(Pseudonym, SlideId)> {
-    let container = Container::open(target)
-        .inspect_err(|error| tracing::debug!(slide = %id, %error, "has no pseudonym"))
-        .ok()?;
-    Some((Pseudonym::new(id, &container.header().content_id.to_string()), id.clone()))
+fn read(target: &Path, id: &SlideId) -> Result<(Pseudonym, SlideId), microtome_slide::Error> {
+    let container = Container::open(target)?;
+    Ok((Pseudonym::new(id, &container.header().content_id.to_string()), id.clone()))
 }
 
 #[cfg(test)]

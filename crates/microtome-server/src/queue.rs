@@ -2,8 +2,9 @@
 //!
 //! A viewer that opens asks for a screenful at once, and gets it. When the queue has not been empty for a while, a long
 //! one would only make everybody wait, and what comes too late or has waited too long is refused at once. (Controlled delay: K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)
-//! That goes on until nothing has had to be refused for a while: a queue that is kept short is empty now and then, and
-//! if each such moment let in a burst, all would wait for one burst after the other.
+//! That goes on until nothing has had to be refused for a while, or nobody has waited for as long as it takes to tell a queue
+//! that stands: a queue that is kept short is empty now and then, and if each such moment let in a burst, all would wait
+//! for one burst after the other.
 //!
 //! A queue may stand and not grow: viewers ask for the next tile when they have the last. Where far more is asked for
 //! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy.
@@ -93,6 +94,9 @@ impl Queue {
         // From here on dropping it leaves the queue.
         let mut place = Place { queue: Arc::clone(self), since: now, is_of_burst: false };
         if before == 0 {
+            if self.since(&self.empty_us, now) > micros(STANDING) {
+                self.refused_us.store(0, Ordering::Relaxed);
+            }
             self.is_empty(now);
         }
         place.is_of_burst = !self.stands(now);
@@ -135,10 +139,14 @@ impl Queue {
 
     /// Whether the queue has not been empty for a while, or that was so until lately.
     fn stands(&self, now: Instant) -> bool {
-        let now = micros(now - self.started);
-        let since = |then: &AtomicU64| now.saturating_sub(then.load(Ordering::Relaxed));
         let has_refused = self.refused_us.load(Ordering::Relaxed) > 0;
-        since(&self.empty_us) > micros(STANDING) || has_refused && since(&self.refused_us) < micros(RELIEF)
+        self.since(&self.empty_us, now) > micros(STANDING)
+            || has_refused && self.since(&self.refused_us, now) < micros(RELIEF)
+    }
+
+    /// Microseconds since a moment that is given in those since `started`.
+    fn since(&self, then: &AtomicU64, now: Instant) -> u64 {
+        micros(now - self.started).saturating_sub(then.load(Ordering::Relaxed))
     }
 }
 
@@ -236,6 +244,31 @@ mod tests {
         let relieved = later + 2 * RELIEF;
         let burst: Vec<_> = (0..100).filter_map(|_| queue.enter(relieved)).collect();
         assert_eq!(burst.len(), 100, "nothing was refused for a while");
+    }
+
+    #[test]
+    fn a_flood_is_over_when_nobody_has_waited_for_a_while() {
+        let (queue, start) = queue(2);
+        let _flood: Vec<_> = std::iter::from_fn(|| queue.enter(start)).collect();
+        let mut now = start + 2 * STANDING;
+        assert!(queue.enter(now).is_none());
+        drop(_flood);
+        // Bursts soon after each other, each made long before the next one comes.
+        for _ in 0..10 {
+            now += RELIEF / 2;
+            let burst: Vec<_> = (0..200).filter_map(|_| queue.enter(now)).collect();
+            assert_eq!(burst.len(), 200);
+            drop(burst);
+            queue.is_empty(now + STANDING / 2);
+        }
+        // In a flood it is empty for a moment, and that changes nothing.
+        let flood: Vec<_> = std::iter::from_fn(|| queue.enter(now)).collect();
+        now += 2 * STANDING;
+        assert!(queue.enter(now).is_none());
+        drop(flood);
+        queue.is_empty(now);
+        let few: Vec<_> = (0..200).filter_map(|_| queue.enter(now + STANDING / 2)).collect();
+        assert_eq!(few.len(), 2 * PER_THREAD);
     }
 
     #[test]

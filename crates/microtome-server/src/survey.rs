@@ -24,8 +24,8 @@ const GOOD_FOR_TIMES: u32 = 20;
 const WAIT_WITH: Duration = Duration::from_secs(2);
 const WAIT_WITHOUT: Duration = Duration::from_secs(20);
 
-/// Looks something up in the container at a path; `None` for one that cannot be opened.
-type Read<T> = dyn Fn(&Path, &SlideId) -> Option<T> + Send + Sync;
+/// Looks something up in the container at a path.
+type Read<T> = dyn Fn(&Path, &SlideId) -> Result<T, microtome_slide::Error> + Send + Sync;
 
 /// What was found in all containers, at some time.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
     /// Of all containers below `root`; `read` blocks.
     pub(crate) fn new(
         root: PathBuf,
-        read: impl Fn(&Path, &SlideId) -> Option<T> + Send + Sync + 'static,
+        read: impl Fn(&Path, &SlideId) -> Result<T, microtome_slide::Error> + Send + Sync + 'static,
     ) -> Self {
         Self { root, read: Arc::new(read), latest: Arc::default(), making: Arc::default() }
     }
@@ -133,7 +133,17 @@ fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
                 let begun = Instant::now();
                 let entry = read(&target, &id).map(Arc::new);
                 reading += begun.elapsed();
-                entry
+                match entry {
+                    Ok(entry) => Some(entry),
+                    Err(error) => {
+                        tracing::debug!(slide = %id, %error, "not found by what is in it");
+                        // What the system refused it may grant the next time. What is no container stays none.
+                        if error.is_of_system() {
+                            continue;
+                        }
+                        None
+                    }
+                }
             }
         };
         files.insert(id, (identity, entry));
@@ -145,7 +155,7 @@ fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
@@ -158,11 +168,19 @@ mod tests {
         write("a", b"2");
         write("b", b"1");
         write("c", b"");
-        let reads = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&reads);
+        let (reads, is_refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, refuses) = (Arc::clone(&reads), Arc::clone(&is_refused));
         let survey = Survey::new(folder.path().to_owned(), move |path, id| {
             counted.fetch_add(1, Ordering::Relaxed);
-            Some((*std::fs::read(path).ok()?.first()?, id.clone()))
+            let failed =
+                |cause| microtome_container::Error::Io { path: path.to_owned(), action: "open", cause };
+            if refuses.load(Ordering::Relaxed) {
+                return Err(failed(std::io::ErrorKind::Other.into()).into());
+            }
+            let bytes = std::fs::read(path).map_err(failed)?;
+            let (path, place, what) = (path.to_owned(), String::new(), String::new());
+            let first = bytes.first().ok_or(microtome_slide::Error::Invalid { path, place, what })?;
+            Ok((*first, id.clone()))
         });
         let known = async || {
             let known = survey.known().await.expect("a survey");
@@ -180,5 +198,12 @@ mod tests {
         outdate();
         assert_eq!(known().await, [(b'2', "a".to_owned()), (b'3', "b".to_owned())]);
         assert_eq!(reads.load(Ordering::Relaxed), 4);
+        is_refused.store(true, Ordering::Relaxed);
+        write("a", b"67");
+        outdate();
+        assert_eq!(known().await, [(b'3', "b".to_owned())], "the system refuses it");
+        is_refused.store(false, Ordering::Relaxed);
+        outdate();
+        assert_eq!(known().await, [(b'3', "b".to_owned()), (b'6', "a".to_owned())], "and no more");
     }
 }

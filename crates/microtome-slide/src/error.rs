@@ -36,6 +36,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the system refused an operation on the file: it may not the next time.
+    #[must_use]
+    pub fn is_of_system(&self) -> bool {
+        matches!(self, Self::Container(microtome_container::Error::Io { .. }))
+    }
+}
+
 impl From<microtome_container::Error> for Error {
     fn from(error: microtome_container::Error) -> Self {
         match error {

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use microtome_ingest::source::{called_by, is_source_folder, may_be_slide, several_in};
+use microtome_ingest::source::{called_by, is_source_folder, may_be_slide, series_in};
 use microtome_slide::Slide;
 
 use super::walk::walk;
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 
 /// A slide to be ingested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +41,17 @@ impl Job {
     }
 
     /// What was found below a folder that was named: mostly one slide, but a folder of several DICOM series is several, called
-    /// by their first files.
+    /// by their first files, and one of DICOM files that are no slides (a DICOMDIR, reports) is none.
     pub(super) fn found(folder: &Path, path: &Path) -> Vec<Self> {
-        let series = several_in(path);
-        if !series.is_empty() {
-            return series.iter().map(|file| Self::below(folder, file)).collect();
+        match series_in(path) {
+            Some(series) if series.len() > 1 => {
+                return series.iter().map(|file| Self::below(folder, file)).collect();
+            }
+            Some(series) if series.is_empty() => {
+                complain(&format!("{}: its DICOM files are no whole slides: left out", path.display()));
+                return vec![];
+            }
+            _ => {}
         }
         vec![if path == folder { Self::named(&text(path)) } else { Self::below(folder, path) }]
     }
@@ -119,15 +125,20 @@ fn without_wildcards(pattern: &Path) -> PathBuf {
 /// The slides in a folder; `base` is the folder that their places start from.
 fn in_folder(folder: &Path, base: &Path) -> Result<Vec<Job>, Failure> {
     let found = walk(folder)?;
-    if found.is_empty() {
-        let what = "no slide is in this folder, nor in those in it; name the slide's own file";
-        return Err(Failure::Usage(format!("{}: {what}", folder.display())));
-    }
-    if found.len() == 1 && is_source_folder(folder) && several_in(folder).is_empty() {
+    if found.len() == 1
+        && is_source_folder(folder)
+        && series_in(folder).is_none_or(|series| series.len() <= 1)
+    {
         let is_base = folder == base;
         return Ok(vec![if is_base { Job::named(&text(folder)) } else { Job::below(base, folder) }]);
     }
-    Ok(found.iter().flat_map(|path| Job::found(base, path)).collect())
+    let jobs: Vec<_> = found.iter().flat_map(|path| Job::found(base, path)).collect();
+    if jobs.is_empty() {
+        let what = "no slide is in this folder, nor in those in it; name the slide's own file (PNG and JPEG pictures are \
+                    taken by name or pattern alone)";
+        return Err(Failure::Usage(format!("{}: {what}", folder.display())));
+    }
+    Ok(jobs)
 }
 
 /// The slides of a manifest: on each line what SOURCE may be, and after a tab the target of that slide if it is to have one
@@ -285,15 +296,16 @@ mod tests {
     #[test]
     fn a_dicom_series_counts_beside_what_lies_in_its_folder() {
         let root = tempfile::tempdir().expect("a folder");
-        touch(root.path(), &["case/label.tif", "other/x.svs"]);
+        touch(root.path(), &["case/label.tif", "case/more/deep/y.svs", "other/x.svs"]);
         let dicom = [&[0; 128][..], b"DICM"].concat();
-        for name in ["case/level-0.dcm", "loose.dcm"] {
+        for name in ["case/level-0.dcm", "case/more/level-0.dcm", "loose.dcm"] {
             std::fs::write(root.path().join(name), &dicom).expect("a file");
         }
         let found = jobs(&[text(root.path())], None).expect("slides");
         let sources: Vec<_> =
             found.iter().map(|job| Path::new(&job.source).strip_prefix(root.path())).collect();
-        let expected = ["", "case", "case/label.tif", "other/x.svs"].map(|path| Ok(Path::new(path)));
+        let expected = ["", "case", "case/label.tif", "case/more", "case/more/deep/y.svs", "other/x.svs"]
+            .map(|path| Ok(Path::new(path)));
         assert_eq!(sources, expected);
         assert!(found.iter().all(|job| !job.place.as_os_str().is_empty()));
     }

@@ -12,18 +12,19 @@ use crate::failure::{Failure, complain};
 const MAX_DEPTH: usize = 32;
 
 /// Whatever may be a slide in a folder and those in it, in the order of names. Folders that are a slide themselves count as
-/// one, those that are called by their folder (DICOM, Zoomify, IIIF) count beside what else lies in it, and what belongs to a
-/// file is left alone (`slide` to `slide.mrxs`, `slide_files` to `slide.dzi`, `TileGroup0` to `ImageProperties.xml`).
+/// one, beside what lies in the folders in them, those that are called by their folder (DICOM, Zoomify, IIIF) beside what else
+/// lies in it, and what belongs to a file is left alone (`slide` to `slide.mrxs`, `slide_files` to `slide.dzi`, `TileGroup0` to `ImageProperties.xml`).
 ///
 /// # Errors
 /// [`Failure::Failed`] if a folder cannot be read, or lies too deep.
 pub(super) fn walk(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = vec![];
-    walk_into(folder, 0, &mut found)?;
+    walk_into(folder, 0, false, &mut found)?;
     Ok(found)
 }
 
-fn walk_into(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// `is_found` says that the folder is a slide that was found, files and all: then only the folders in it are left.
+fn walk_into(folder: &Path, depth: usize, is_found: bool, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::Failed(format!("{}: cannot be read: {e}", folder.display()));
     if depth > MAX_DEPTH {
         return Err(Failure::Failed(format!("{}: more than {MAX_DEPTH} folders deep", folder.display())));
@@ -34,7 +35,7 @@ fn walk_into(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
     }
     entries.sort();
     let is_slide = lends_its_name(folder);
-    if is_slide {
+    if is_slide && !is_found {
         found.push(folder.to_owned());
     }
     for path in &entries {
@@ -47,11 +48,12 @@ fn walk_into(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
                 path.display()
             ));
         } else if path.is_dir() {
-            match is_source_folder(path) {
-                true => found.push(path.clone()),
-                false => walk_into(path, depth + 1, found)?,
+            let is_one = is_source_folder(path);
+            if is_one {
+                found.push(path.clone());
             }
-        } else if may_be_slide(path) {
+            walk_into(path, depth + 1, is_one, found)?;
+        } else if may_be_slide(path) && !is_found {
             // A link that leads nowhere too: it fails when it is opened.
             found.push(path.clone());
         }

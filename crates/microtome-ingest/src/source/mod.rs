@@ -26,7 +26,7 @@ mod unread;
 pub mod zoomify;
 
 pub use files::companion_folder;
-pub use names::{called_by, is_source_folder, is_tile_folder, lends_its_name, may_be_slide, several_in};
+pub use names::{called_by, is_source_folder, is_tile_folder, lends_its_name, may_be_slide, series_in};
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

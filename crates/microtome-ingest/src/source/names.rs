@@ -39,13 +39,12 @@ pub fn lends_its_name(folder: &Path) -> bool {
         || descriptor_in(folder).is_ok_and(|found| found == folder)
 }
 
-/// The slides of a folder that [`open`](super::open) would refuse for being several: the first file of each DICOM series.
-/// Empty where the folder is one slide, or none, or cannot be read, which shows when it is opened.
+/// The slides of a folder of DICOM files: the first file of each series of whole slides. [`open`](super::open) refuses a folder
+/// with none or several. `None` where it is no such folder, or a file cannot be read, which shows when it is opened.
 #[must_use]
-pub fn several_in(folder: &Path) -> Vec<PathBuf> {
+pub fn series_in(folder: &Path) -> Option<Vec<PathBuf>> {
     let is_dicom = folder.is_dir() && descriptor_in(folder).is_ok_and(|found| found == folder);
-    let files = if is_dicom { dicom::first_files(folder).unwrap_or_default() } else { vec![] };
-    if files.len() > 1 { files } else { vec![] }
+    if is_dicom { dicom::first_files(folder).ok() } else { None }
 }
 
 /// What a slide is called by: the folder of a descriptor that is called alike in every folder, if it has a name here, else

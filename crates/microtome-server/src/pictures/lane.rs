@@ -1,20 +1,17 @@
-//! The memory that pictures share: who may make one, who waits, and what a picture holds until it is sent.
+//! The memory that pictures share: who may make one, and who waits.
+//!
+//! Not here: pictures that are made and not sent yet, which are answers like others (`activity`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-/// Megapixels of pictures that are made at the same time, or made and not sent yet.
+/// Megapixels of pictures that are made at the same time.
 pub(super) const MEGAPIXELS: u32 = 32;
 /// The same of those of at most one megapixel, which have a lane of their own: what a page shows does not wait behind what
 /// somebody exports.
 const MEGAPIXELS_OF_SMALL: u32 = 8;
-/// What a megapixel takes in the making.
-const BYTES_OF_A_MEGAPIXEL: usize = 10_000_000;
-/// Pictures of fewer bytes count only while they are made.
-const FEW_BYTES: usize = 1 << 20;
 /// Pictures of a lane that may wait for their memory.
 const MAX_WAITING: usize = 256;
 
@@ -69,46 +66,9 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The picture as a body that holds its share of the memory until it is sent, if it is one of those that matter.
-pub(super) fn on_its_way(mut picture: Vec<u8>, memory: Result<OwnedSemaphorePermit, AcquireError>) -> Bytes {
-    picture.shrink_to_fit();
-    let held = memory.ok().filter(|_| picture.len() > FEW_BYTES);
-    let held = held.and_then(|mut memory| memory.split(picture.len().div_ceil(BYTES_OF_A_MEGAPIXEL)));
-    Bytes::from_owner(OnItsWay { picture, _held: held })
-}
-
-/// The bytes of a picture and their share of the memory.
-struct OnItsWay {
-    picture: Vec<u8>,
-    _held: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for OnItsWay {
-    fn as_ref(&self) -> &[u8] {
-        &self.picture
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_large_picture_holds_its_share_of_the_memory_until_it_is_sent() {
-        for (bytes, held) in [(FEW_BYTES, 0), (FEW_BYTES + 1, 1), (BYTES_OF_A_MEGAPIXEL + 1, 2)] {
-            let memory = Arc::new(Semaphore::new(MEGAPIXELS as usize));
-            let permits = Arc::clone(&memory).try_acquire_many_owned(17);
-            let mut picture = Vec::with_capacity(3 * bytes);
-            picture.resize(bytes, 1_u8);
-            let body = on_its_way(picture, Ok(permits.expect("permits")));
-            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "{bytes}");
-            let part = body.slice(..10);
-            drop(body);
-            assert_eq!(MEGAPIXELS as usize - memory.available_permits(), held, "a part is still to be sent");
-            drop(part);
-            assert_eq!(memory.available_permits(), MEGAPIXELS as usize, "{bytes}");
-        }
-    }
 
     #[test]
     fn no_more_wait_than_there_are_places() {

@@ -58,11 +58,9 @@ pub(crate) fn index(root: PathBuf, with_labels: bool) -> Survey<Entry> {
     Survey::new(root, move |target, id| read(target, id, with_labels))
 }
 
-/// What a container says of its series; `None` for one that cannot be opened.
-fn read(target: &Path, id: &SlideId, with_labels: bool) -> Option<Entry> {
-    let slide = Slide::open(target)
-        .inspect_err(|error| tracing::debug!(slide = %id, %error, "not in the index of DICOM series"))
-        .ok()?;
+/// What a container says of its series.
+fn read(target: &Path, id: &SlideId, with_labels: bool) -> Result<Entry, microtome_slide::Error> {
+    let slide = Slide::open(target)?;
     let series = Series::of(&slide, QUALITY);
     let instances = series.instances.iter().filter(|instance| is_shown(&instance.kind, with_labels)).count();
     let mut summary = series.summary;
@@ -77,7 +75,7 @@ fn read(target: &Path, id: &SlideId, with_labels: bool) -> Option<Entry> {
     };
     let summary = summary.elements().filter_map(|(tag, element)| Some((tag, values(element)?))).collect();
     let (study, series) = (series.identity.study, series.identity.series);
-    Some(Entry { study, series, slide: id.clone(), instances: instances as u32, summary })
+    Ok(Entry { study, series, slide: id.clone(), instances: instances as u32, summary })
 }
 
 /// Whether an instance is given out.
