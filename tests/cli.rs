@@ -215,6 +215,17 @@ fn verify_goes_on_after_a_file_it_cannot_read() {
     assert!(out.contains("good.mtm: ok"), "{out}");
     assert!(fail(1, ["verify", path(&missing)]).contains("nosuch.mtm"));
     assert_eq!(verify(&[&bad]).0, 4);
+    // A folder is all containers in it.
+    std::fs::create_dir_all(folder.path().join("archive/2026")).unwrap();
+    std::fs::rename(&good, folder.path().join("archive/2026/good.mtm")).unwrap();
+    std::fs::write(folder.path().join("archive/notes.txt"), b"").unwrap();
+    let (code, out, err) = verify(&[&folder.path().join("archive")]);
+    assert!(code == 0 && out.contains("2026/good.mtm: ok"), "{err}");
+    std::fs::rename(&bad, folder.path().join("archive/bad.mtm")).unwrap();
+    let (code, out, err) = verify(&[&folder.path().join("archive")]);
+    assert!(code == 4 && out.contains("good.mtm: ok") && err.contains("1 of 2 files"), "{out}{err}");
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    assert!(fail(2, ["verify", path(&folder.path().join("empty"))]).contains("no .mtm file"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ const MAX_LINES: usize = 20;
 /// Check every checksum and decode every tile; with --source, compare with what it was made from.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The containers.
+    /// The containers, or folders of them: then all .mtm files in a folder and those in it.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The source: each of its JPEG tiles must be in the container byte for byte (of an NDPI:
@@ -30,13 +30,20 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.source.is_some() && arguments.files.len() > 1 {
+    let mut files = vec![];
+    for file in &arguments.files {
+        match file.is_dir() {
+            true => files.extend(containers_in(file)?),
+            false => files.push(file.clone()),
+        }
+    }
+    let all = files.len();
+    if arguments.source.is_some() && all > 1 {
         return Err(Failure::Usage("--source goes with one FILE".to_owned()));
     }
     arguments.openslide.apply();
-    let all = arguments.files.len();
     let (mut failed, mut unread) = (0, 0);
-    for file in &arguments.files {
+    for file in &files {
         match one(file, arguments.source.as_deref()) {
             Ok(true) => {}
             Ok(false) => failed += 1,
@@ -57,11 +64,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// All containers in a folder and those in it, in the order of names. Links to folders are not followed.
+fn containers_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let (mut found, mut folders) = (vec![], vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let failed =
+            |e: std::io::Error| Failure::Failed(format!("{}: cannot be read: {e}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "mtm") && !path.is_dir() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        let what = "no .mtm file is in this folder, nor in those in it";
+        return Err(Failure::Usage(format!("{}: {what}", folder.display())));
+    }
+    Ok(found)
+}
+
 /// Whether the file is as it should be; says what is not. A file that cannot be read is a failure, not a finding.
 fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
     let slide = match Slide::open(file) {
         Ok(slide) => slide,
-        Err(error) if is_unreadable(&error) => return Err(error.into()),
+        // Which says nothing about the file.
+        Err(error) if error.is_of_system() => return Err(error.into()),
         Err(error) => {
             complain(&error.to_string());
             return Ok(false);
@@ -109,16 +140,6 @@ fn compared_with(source: &str, comparison: &Comparison) -> String {
         (false, _) => format!(
             "; {source} is its source (SHA-256); its pixels were quantised, so no tile is to be found there"
         ),
-    }
-}
-
-/// Whether the system would not let us read, which says nothing about the file. A file that ends early is damaged.
-fn is_unreadable(error: &microtome_slide::Error) -> bool {
-    match error {
-        microtome_slide::Error::Container(microtome_container::Error::Io { cause, .. }) => {
-            cause.kind() != std::io::ErrorKind::UnexpectedEof
-        }
-        _ => false,
     }
 }
 

@@ -137,6 +137,7 @@ impl App {
         Gauges {
             cache: tiles.size(),
             tiles_waiting: queue.waiting() as u64,
+            tiles_at_storage: queue.at_storage() as u64,
             families_in_flight: prefetcher.running() as u64,
             open_slides: self.catalog.open_slides().await,
             decoders: self.pipeline.decoders.current_num_threads() as u64,

@@ -39,6 +39,24 @@ fn limit_of(mount: &Path, line: &str) -> Option<u64> {
     group.ancestors().filter_map(read).min()
 }
 
+/// Files that the process should be able to open: connections and slides are one each, and the usual limit is 1,024.
+#[cfg(unix)]
+const FILES: u64 = 16_384;
+
+/// Raises the limit of open files as far as the system lets it, which most do far.
+pub(crate) fn allow_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let wanted = maximum.map_or(FILES, |maximum| maximum.min(FILES));
+        if current.is_some_and(|current| current < wanted) {
+            // Where it is refused the limit is what it was.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -189,13 +189,17 @@ struct Job {
 impl Job {
     /// Makes the tile of what is in memory; only if that is not enough, it has it read first.
     fn begin(self) {
-        let Some(job) = self.if_useful() else { return };
+        let Some(mut job) = self.if_useful() else { return };
         let begun = Instant::now();
         match job.open.slide.fetch_at_once(job.landing.key.tile) {
             Ok(Some(fetched)) => {
                 let read = Instant::now();
                 let stages = Stages { queue: begun - job.asked, fetch: read - begun, ..Stages::default() };
                 job.decode(&fetched, stages, read);
+            }
+            Ok(None) if !job.place.go_to_storage() => {
+                job.landing.pipeline.metrics.dropped(Dropped::Full);
+                job.landing.land(Err(Error::Overloaded.into()));
             }
             Ok(None) => {
                 let readers = Arc::clone(&job.landing.pipeline.readers);
@@ -261,15 +265,15 @@ impl Job {
 
     fn unless_late(self, is_late: bool) -> Option<Self> {
         let metrics = Arc::clone(&self.landing.pipeline.metrics);
-        if is_late {
-            metrics.dropped(Dropped::Late);
-            self.landing.land(Err(Error::Overloaded.into()));
-            return None;
-        }
         let Some(landing) = self.landing.if_awaited() else {
             metrics.dropped(Dropped::Unwanted);
             return None;
         };
+        if is_late {
+            metrics.dropped(Dropped::Late);
+            landing.land(Err(Error::Overloaded.into()));
+            return None;
+        }
         Some(Self { landing, ..self })
     }
 

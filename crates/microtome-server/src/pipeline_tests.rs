@@ -77,7 +77,8 @@ impl Fixture {
     async fn ask(&self, tile: TileId) -> tokio::task::JoinHandle<bool> {
         let (pipeline, open) = (Arc::clone(self.pipeline()), Arc::clone(&self.open));
         let task = tokio::spawn(async move { pipeline.tile(&open, tile).await.is_ok() });
-        until(|| self.pipeline().queue.waiting() > 0).await;
+        let queue = &self.pipeline().queue;
+        until(|| queue.waiting() + queue.at_storage() > 0).await;
         task
     }
 
@@ -206,9 +207,12 @@ async fn reading_waits_for_a_reader_and_leaves_threads_to_the_catalogue() {
     let mut waiting = fixture.ask(TILE).await;
     let answer = tokio::time::timeout(Duration::from_millis(100), &mut waiting);
     assert!(answer.await.is_err(), "read by nobody");
+    let queue = &fixture.pipeline().queue;
+    assert_eq!((queue.waiting(), queue.at_storage()), (0, 1), "in nobody's way");
     drop(hanging);
     assert!(waiting.await.expect("no panic"), "read when there is a reader again");
     until(|| readers.available_permits() == 3).await;
+    assert_eq!((queue.waiting(), queue.at_storage()), (0, 0));
 }
 
 #[cfg(target_os = "linux")]

@@ -6,6 +6,9 @@
 //! that stands: a queue that is kept short is empty now and then, and if each such moment let in a burst, all would wait
 //! for one burst after the other.
 //!
+//! Tiles that wait for storage are no part of it: no decoding thread could take them. They are counted apart, so that storage
+//! that hangs keeps nobody from what is in memory.
+//!
 //! A queue may stand and not grow: viewers ask for the next tile when they have the last. Where far more is asked for
 //! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy.
 
@@ -15,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Tiles that may wait in a burst: a screenful for each of twenty viewers.
 const BURST: usize = 1024;
+/// Tiles that may wait for storage.
+const AT_STORAGE: usize = 1024;
 /// Longest wait in a burst; a viewer has moved on by then.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A queue that has not been empty for so long is no burst: it stands.
@@ -33,6 +38,7 @@ const SMOOTHING: u64 = 16;
 /// The tiles that wait, as a number.
 pub(crate) struct Queue {
     waiting: AtomicUsize,
+    at_storage: AtomicUsize,
     /// When the queue was empty last, in microseconds since `started`. (All methods are told what time it is.)
     empty_us: AtomicU64,
     /// When a tile was refused last because the queue stood, likewise; 0 for never.
@@ -59,9 +65,10 @@ struct Flow {
     is_flooded: AtomicBool,
 }
 
-/// A place in the queue, given up when it is dropped.
+/// A place in the queue or at storage, given up when it is dropped.
 pub(crate) struct Place {
     queue: Arc<Queue>,
+    is_at_storage: bool,
     since: Instant,
     /// Whether it was taken in a burst: then it may be held as long as the burst takes, though others find that the queue
     /// stands.
@@ -73,6 +80,7 @@ impl Queue {
     pub(crate) fn new(threads: usize, now: Instant) -> Self {
         Self {
             waiting: AtomicUsize::new(0),
+            at_storage: AtomicUsize::new(0),
             empty_us: AtomicU64::new(0),
             refused_us: AtomicU64::new(0),
             decoding_us: AtomicU64::new(0),
@@ -82,9 +90,14 @@ impl Queue {
         }
     }
 
-    /// Tiles that wait.
+    /// Tiles that wait for a decoding thread.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Tiles that wait for storage.
+    pub(crate) fn at_storage(&self) -> usize {
+        self.at_storage.load(Ordering::Relaxed)
     }
 
     /// A place, unless the queue is full.
@@ -92,7 +105,8 @@ impl Queue {
         let is_flooded = self.flow.asked(micros(now - self.started), self.threads);
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         // From here on dropping it leaves the queue.
-        let mut place = Place { queue: Arc::clone(self), since: now, is_of_burst: false };
+        let mut place =
+            Place { queue: Arc::clone(self), is_at_storage: false, since: now, is_of_burst: false };
         if before == 0 {
             if self.since(&self.empty_us, now) > micros(STANDING) {
                 self.refused_us.store(0, Ordering::Relaxed);
@@ -179,9 +193,30 @@ impl Place {
         now - self.since > PATIENCE
     }
 
-    /// Begins the wait for a decoding thread anew: what went before was a wait for storage, which no refusal shortens.
+    /// Leaves the queue until storage has answered; whether that many may wait there.
+    pub(crate) fn go_to_storage(&mut self) -> bool {
+        self.leave();
+        self.is_at_storage = true;
+        self.queue.at_storage.fetch_add(1, Ordering::Relaxed) < AT_STORAGE
+    }
+
+    /// Begins the wait for a decoding thread, behind those who wait already: what went before was a wait for storage, which no
+    /// refusal shortens.
     pub(crate) fn renew(&mut self, now: Instant) {
+        self.leave();
+        self.is_at_storage = false;
         self.since = now;
+        if self.queue.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.queue.is_empty(now);
+        }
+    }
+
+    fn leave(&self) {
+        if self.is_at_storage {
+            self.queue.at_storage.fetch_sub(1, Ordering::Relaxed);
+        } else if self.queue.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.queue.is_empty(Instant::now());
+        }
     }
 
     /// Whether it was held too long to be of use: then the answer is a refusal.
@@ -199,9 +234,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.queue.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.queue.is_empty(Instant::now());
-        }
+        self.leave();
     }
 }
 
@@ -277,11 +310,27 @@ mod tests {
         let _other = queue.enter(now).expect("an empty queue");
         let now = now + 2 * STANDING;
         let mut place = queue.enter(now).expect("room for 64");
+        assert!(place.go_to_storage());
+        assert_eq!((queue.waiting(), queue.at_storage()), (1, 1));
         let read = now + 2 * STANDING;
         assert!(queue.stands(read) && !place.is_outdated(read));
         place.renew(read);
+        assert_eq!((queue.waiting(), queue.at_storage()), (2, 0));
         assert!(!place.is_late(read), "it did not wait for a decoding thread so far");
         assert!(place.is_late(read + 2 * STANDING) && place.is_outdated(read + 2 * PATIENCE));
+        drop(place);
+        assert_eq!((queue.waiting(), queue.at_storage()), (1, 0));
+    }
+
+    #[test]
+    fn storage_that_hangs_keeps_no_place_in_the_queue() {
+        let (queue, now) = queue(1);
+        let mut places: Vec<_> = (0..AT_STORAGE).filter_map(|_| queue.enter(now)).collect();
+        assert!(places.iter_mut().all(Place::go_to_storage));
+        let mut next = queue.enter(now + 2 * STANDING).expect("nobody waits for a thread");
+        assert!(!next.go_to_storage(), "as many wait for storage as may");
+        drop((places, next));
+        assert_eq!((queue.waiting(), queue.at_storage()), (0, 0));
     }
 
     /// Tiles that find room in a queue that stands, after a time in which so many were asked for and so many made by two

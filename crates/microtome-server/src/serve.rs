@@ -17,6 +17,7 @@ use crate::config::ServerConfig;
 use crate::connection::Connector;
 use crate::error::Chain;
 use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
+use crate::machine;
 use crate::routes;
 use crate::tls::{self, TlsError};
 
@@ -70,6 +71,7 @@ pub enum ServerError {
 /// file, can't be used. A missing slides root is none: slides appear
 /// when it does.
 pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    machine::allow_files();
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.tokio_workers.max(1))

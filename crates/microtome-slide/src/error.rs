@@ -37,10 +37,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the system refused an operation on the file: it may not the next time.
+    /// Whether the system refused an operation on the file: it may not the next time. A file that ends early is damaged.
     #[must_use]
     pub fn is_of_system(&self) -> bool {
-        matches!(self, Self::Container(microtome_container::Error::Io { .. }))
+        match self {
+            Self::Container(microtome_container::Error::Io { cause, .. }) => {
+                cause.kind() != std::io::ErrorKind::UnexpectedEof
+            }
+            _ => false,
+        }
     }
 }
 

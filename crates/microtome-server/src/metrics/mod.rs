@@ -96,6 +96,7 @@ impl Source {
 pub(crate) struct Gauges {
     pub(crate) cache: CacheSize,
     pub(crate) tiles_waiting: u64,
+    pub(crate) tiles_at_storage: u64,
     pub(crate) families_in_flight: u64,
     pub(crate) open_slides: u64,
     pub(crate) decoders: u64,

@@ -123,6 +123,7 @@ fn quantities(text: &mut Text, gauges: Gauges) {
         ("cache_entries", "Tiles in the tile cache", cache.entries),
         ("cache_bytes", "Bytes the tile cache is charged for", cache.bytes),
         ("tiles_waiting", "Tiles that wait for their decoding", gauges.tiles_waiting),
+        ("tiles_at_storage", "Tiles whose records are read, or wait for that", gauges.tiles_at_storage),
         ("families_in_flight", "Turns under way in the background", gauges.families_in_flight),
         ("open_slides", "Slides kept open", gauges.open_slides),
         ("decode_threads", "Threads that decode", gauges.decoders),
