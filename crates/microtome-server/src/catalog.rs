@@ -1,8 +1,10 @@
 //! The slides below the root, opened when first asked for and kept open while their file stays the same.
 //!
-//! Not here: tiles, and the list of all slides, which opens none.
+//! Storage may hang. Then it keeps one thread for each slide, and those who wait for it no longer than they are told to; slides
+//! that are open are served as they were opened. Not here: tiles, and the list of all slides, which opens none.
 
 use std::fs::Metadata;
+use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use microtome_slide::{Caches, Slide};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Failure};
 use crate::pseudonym::Pseudonym;
@@ -23,6 +26,13 @@ const MAX_OPEN_SLIDES: u64 = 256;
 
 /// How long a slide's file is trusted to be the one that was opened.
 const RECHECK: Duration = Duration::from_secs(1);
+
+/// Longest wait for a look at that file: then it is trusted until there is an answer.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// Longest wait for a slide to be opened.
+const LONGEST_OPENING: Duration = Duration::from_secs(20);
+/// Slides that are opened at the same time, at most; which of them wait for each other is by chance.
+const TURNS: usize = 64;
 
 /// Number of the next slide opened by this process.
 static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(0);
@@ -40,6 +50,8 @@ pub(crate) struct OpenSlide {
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
+    /// The permit to look at the file.
+    look: Arc<Semaphore>,
 }
 
 /// All slides below a folder.
@@ -49,6 +61,10 @@ pub(crate) struct Catalog {
     times: bool,
     caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
+    /// Whose turn it is to open, for each group of slides: who gives up waiting leaves the opening behind, and the next one is
+    /// not to begin another.
+    turns: [Arc<Mutex<()>>; TURNS],
+    hasher: RandomState,
     started: Instant,
 }
 
@@ -57,13 +73,25 @@ impl Catalog {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
-        Self { root, times, caches: Caches::default(), open, started: Instant::now() }
+        Self {
+            root,
+            times,
+            caches: Caches::default(),
+            open,
+            turns: std::array::from_fn(|_| Arc::default()),
+            hasher: RandomState::new(),
+            started: Instant::now(),
+        }
     }
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
     pub(crate) async fn slide(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
         if let Some(open) = self.open.get(id).await {
-            if !open.claim_check(self.now_ms()) || still_same(&open).await? {
+            let is_same = match open.claim_check(self.now_ms()) {
+                Some(look) => still_same(&open, look).await?,
+                None => true,
+            };
+            if is_same {
                 return Ok(open);
             }
             self.open.invalidate(id).await;
@@ -81,8 +109,20 @@ impl Catalog {
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
         let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
         let now_ms = self.now_ms();
-        let opening = tokio::task::spawn_blocking(move || open(&root, id, &caches, times, now_ms));
-        opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
+        let turn = Arc::clone(self.turn(&id)).lock_owned();
+        let opened = async {
+            let turn = turn.await;
+            let opening = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                open(&root, id, &caches, times, now_ms)
+            });
+            opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
+        };
+        tokio::time::timeout(LONGEST_OPENING, opened).await.unwrap_or(Err(Error::Overloaded))
+    }
+
+    fn turn(&self, id: &SlideId) -> &Arc<Mutex<()>> {
+        &self.turns[self.hasher.hash_one(id) as usize % TURNS]
     }
 
     fn now_ms(&self) -> u64 {
@@ -91,11 +131,15 @@ impl Catalog {
 }
 
 impl OpenSlide {
-    /// Whether the file's identity is due to be looked at, by the caller alone.
-    fn claim_check(&self, now_ms: u64) -> bool {
+    /// The permit to look at the file's identity, if that is due and nobody does.
+    fn claim_check(&self, now_ms: u64) -> Option<OwnedSemaphorePermit> {
         let checked = self.checked_ms.load(Ordering::Relaxed);
-        u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
-            && self.checked_ms.compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let is_due = u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
+            && self
+                .checked_ms
+                .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
     }
 }
 
@@ -130,12 +174,16 @@ impl FileIdentity {
     }
 }
 
-async fn still_same(open: &Arc<OpenSlide>) -> Result<bool, Error> {
+async fn still_same(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<bool, Error> {
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
+        let _look = look;
         std::fs::metadata(&looked_at.file).is_ok_and(|now| FileIdentity::of(&now) == looked_at.identity)
     });
-    check.await.map_err(|_lost| Error::WorkerLost("look at a slide's file"))
+    match tokio::time::timeout(LONGEST_LOOK, check).await {
+        Ok(same) => same.map_err(|_lost| Error::WorkerLost("look at a slide's file")),
+        Err(_elapsed) => Ok(true),
+    }
 }
 
 fn open(
@@ -164,6 +212,7 @@ fn open(
                 file,
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
+                look: Arc::new(Semaphore::new(1)),
             }))
         }
         // Deleted after it was located.
@@ -273,6 +322,38 @@ mod tests {
         let after = file.metadata().expect("metadata");
         assert_eq!((after.len(), after.modified().expect("a time")), (before.len(), modified));
         assert_ne!(FileIdentity::of(&before), FileIdentity::of(&after));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_looked_at_by_one_at_a_time_and_an_open_slide_is_served_meanwhile() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
+        let id = SlideId::from_path("a").expect("a valid id");
+        let open = open(folder.path(), id, &Caches::default(), false, 0).expect("a slide");
+        let recheck = RECHECK.as_millis() as u64;
+        assert!(open.claim_check(recheck - 1).is_none());
+        let look = open.claim_check(recheck).expect("it is due");
+        assert!(open.claim_check(recheck).is_none() && open.claim_check(10 * recheck).is_none(), "it hangs");
+        assert!(still_same(&open, look).await.expect("an answer"));
+        let look = open.claim_check(20 * recheck).expect("it is due again");
+        std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
+        assert!(!still_same(&open, look).await.expect("an answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_opening_that_hangs_is_the_only_one_and_nobody_waits_for_ever() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
+        let catalog = Catalog::new(folder.path().to_owned(), false);
+        let id = SlideId::from_path("a").expect("a valid id");
+        // As if somebody had begun to open it and had gone.
+        let hanging = Arc::clone(catalog.turn(&id)).lock_owned().await;
+        let begun = tokio::time::Instant::now();
+        let refused = catalog.slide(&id).await.err().expect("refused").into_response();
+        assert_eq!(refused.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(begun.elapsed().as_secs(), LONGEST_OPENING.as_secs());
+        drop(hanging);
+        assert!(catalog.slide(&id).await.is_ok());
     }
 
     #[test]
