@@ -82,27 +82,32 @@ struct Unsent {
 
 impl Unsent {
     fn new(activity: &Arc<Activity>, bytes: usize) -> Self {
-        activity.unsent.fetch_add(1, Relaxed);
-        let mut unsent = Self { activity: Arc::clone(activity), bytes: 0 };
+        let mut unsent = Self::counted(activity, 0);
         unsent.add(bytes);
         unsent
     }
 
+    /// Of bytes that are counted already.
+    fn counted(activity: &Arc<Activity>, bytes: usize) -> Self {
+        activity.unsent.fetch_add(1, Relaxed);
+        Self { activity: Arc::clone(activity), bytes }
+    }
+
+    /// All connections write to one number: a tile twice, when it comes and when it is gone.
     fn add(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        self.activity.unsent_bytes.fetch_add(bytes, Relaxed);
-        self.activity.all_unsent_bytes.fetch_add(bytes, Relaxed);
+        if bytes > 0 {
+            self.bytes += bytes;
+            self.activity.unsent_bytes.fetch_add(bytes, Relaxed);
+            self.activity.all_unsent_bytes.fetch_add(bytes, Relaxed);
+        }
     }
 
     /// A piece that comes out of this, whose bytes were counted with the whole, or come now.
     fn piece(&mut self, bytes: usize) -> Self {
         let counted = bytes.min(self.bytes);
-        let mut piece = Self::new(&self.activity, 0);
+        let mut piece = Self::counted(&self.activity, counted);
         self.bytes -= counted;
-        piece.bytes = counted;
-        if bytes > counted {
-            piece.add(bytes - counted);
-        }
+        piece.add(bytes - counted);
         piece
     }
 }
@@ -110,8 +115,10 @@ impl Unsent {
 impl Drop for Unsent {
     fn drop(&mut self) {
         self.activity.unsent.fetch_sub(1, Relaxed);
-        self.activity.unsent_bytes.fetch_sub(self.bytes, Relaxed);
-        self.activity.all_unsent_bytes.fetch_sub(self.bytes, Relaxed);
+        if self.bytes > 0 {
+            self.activity.unsent_bytes.fetch_sub(self.bytes, Relaxed);
+            self.activity.all_unsent_bytes.fetch_sub(self.bytes, Relaxed);
+        }
     }
 }
 
