@@ -61,6 +61,18 @@ pub(crate) fn allow_files() {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn as_many_files_are_allowed_as_the_system_lets_us() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Few for a moment, and yet enough for the tests beside this one.
+        setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum }).expect("less is always allowed");
+        allow_files();
+        let allowed = getrlimit(Resource::Nofile).current.unwrap_or(FILES);
+        assert_eq!(allowed, maximum.map_or(FILES, |maximum| maximum.min(FILES)));
+    }
+
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {

@@ -282,10 +282,10 @@ mod tests {
     #[test]
     fn a_flood_is_over_when_nobody_has_waited_for_a_while() {
         let (queue, start) = queue(2);
-        let _flood: Vec<_> = std::iter::from_fn(|| queue.enter(start)).collect();
+        let flood: Vec<_> = std::iter::from_fn(|| queue.enter(start)).collect();
         let mut now = start + 2 * STANDING;
         assert!(queue.enter(now).is_none());
-        drop(_flood);
+        drop(flood);
         // Bursts soon after each other, each made long before the next one comes.
         for _ in 0..10 {
             now += RELIEF / 2;
