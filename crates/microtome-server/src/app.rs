@@ -53,7 +53,7 @@ impl App {
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
             unsent_bytes: Arc::default(),
-            pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20))),
+            pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20), config.rayon_threads)),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
             sources: Sources::new(config.source_root.clone()),

@@ -2,8 +2,8 @@
 //!
 //! Each has its memory, while it is made, from a budget that all share, so that no mixture of sizes takes more than that; who
 //! finds it taken waits, and if too many wait already is refused. Small ones have a lane of their own. A thread that may wait
-//! reads rows of tiles by turns with the decode pool, which decodes them, makes them smaller and encodes the picture. Not
-//! here: addresses, tiles as they are.
+//! reads rows of tiles by turns with the decode pool, which decodes them and makes them smaller, and encodes the picture
+//! itself: that may take a second, for which no tile is to wait. Not here: addresses, tiles as they are.
 
 mod lane;
 
@@ -17,7 +17,8 @@ use microtome_render::{Drawing, Format, Kept, View};
 use microtome_slide::TileId;
 use microtome_slide::colour::ToSrgb;
 use moka::sync::Cache;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
@@ -114,6 +115,8 @@ impl Limits {
 /// What all pictures share.
 pub(crate) struct Pictures {
     lanes: Lanes,
+    /// As many as are encoded at the same time: then at least half of the machine is left for tiles.
+    encoders: Semaphore,
     /// By the number of the slide's opening.
     to_srgb: Cache<u64, Option<ToSrgb>>,
     /// Pixels of tiles that pictures were made of.
@@ -121,10 +124,11 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// With `cache_bytes` of tiles beside them.
-    pub(crate) fn new(cache_bytes: u64) -> Self {
+    /// With `cache_bytes` of tiles beside them, and `threads` that decode.
+    pub(crate) fn new(cache_bytes: u64, threads: usize) -> Self {
         Self {
             lanes: Lanes::new(),
+            encoders: Semaphore::new(threads.max(1)),
             to_srgb: Cache::new(MAX_PROFILES),
             pixels: Cache::builder()
                 .max_capacity(cache_bytes / PIXELS_SHARE)
@@ -177,8 +181,8 @@ impl Pictures {
         self.work(pipeline, open, view, size, move |draw| draw(&mut |pixels| Ok(finish(pixels)))).await
     }
 
-    /// Has `work` done by a thread that may wait, once there is memory for a picture of `size`. What it is handed draws the view,
-    /// and finishes it, on decoding threads.
+    /// Has `work` done by a thread that may wait, once there is memory for a picture of `size`. What it is handed draws the view
+    /// on decoding threads, and finishes it.
     async fn work(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
@@ -199,10 +203,10 @@ impl Pictures {
             let memory = Arc::clone(&lane.memory).acquire_many_owned(permits).await;
             let reader = Arc::clone(&pipeline.readers).acquire_owned().await;
             let (sender, made) = oneshot::channel();
-            let (pipeline, open, pixels) = (Arc::clone(pipeline), Arc::clone(open), self.pixels.clone());
+            let (pictures, pipeline, open) = (Arc::clone(self), Arc::clone(pipeline), Arc::clone(open));
             tokio::task::spawn_blocking(move || {
                 let made =
-                    work(&|finish| draw(&pipeline, &pixels, &open, view, finish, || sender.is_closed()));
+                    work(&|finish| pictures.drawn(&pipeline, &open, view, finish, || sender.is_closed()));
                 drop((reader, memory));
                 let _ = sender.send(made.map(|mut made| {
                     // It may take a while until it is read.
@@ -217,6 +221,34 @@ impl Pictures {
             Ok(Err(_lost)) => Err(Error::WorkerLost("making of a picture").into()),
             Err(_elapsed) => Err(Error::Overloaded.into()),
         }
+    }
+
+    /// Reads and finishes here; decodes and draws on decoding threads.
+    fn drawn(
+        &self,
+        pipeline: &Pipeline,
+        open: &OpenSlide,
+        view: View,
+        finish: Finish<'_>,
+        is_unwanted: impl Fn() -> bool + Sync,
+    ) -> Result<Vec<u8>, Error> {
+        let failed = |source| render_error(open, source);
+        let unwanted = || {
+            pipeline.metrics.dropped(Dropped::Unwanted);
+            Err(Error::Overloaded)
+        };
+        let kept = KeptTiles { tiles: &pipeline.tiles, pixels: &self.pixels, instance: open.instance };
+        let mut drawing = Drawing::new(&open.slide, view);
+        while drawing.fetch(&kept).map_err(failed)? {
+            pipeline.metrics.read(drawing.bytes_read());
+            // Asked when its turn has come: it may have waited for others.
+            let advanced = pipeline.on_decoder_now(|| (!is_unwanted()).then(|| drawing.advance(&kept)));
+            let Some(advanced) = advanced else { return unwanted() };
+            advanced.map_err(failed)?;
+        }
+        // Never closed.
+        let _turn = Handle::current().block_on(self.encoders.acquire());
+        if is_unwanted() { unwanted() } else { finish(drawing.finish()) }
     }
 
     /// From the slide's colours to sRGB; `None` for one without a profile, which is sRGB for want of a better word.
@@ -271,31 +303,6 @@ impl Kept for KeptTiles<'_> {
 /// Turns pixels into what is wanted of them.
 type Finish<'a> = &'a mut (dyn FnMut(Rgb) -> Result<Vec<u8>, Error> + Send);
 
-/// Reads here, and decodes, draws and finishes on decoding threads.
-fn draw(
-    pipeline: &Pipeline,
-    pixels: &Cache<TileKey, Arc<Rgb>>,
-    open: &OpenSlide,
-    view: View,
-    finish: Finish<'_>,
-    is_unwanted: impl Fn() -> bool + Sync,
-) -> Result<Vec<u8>, Error> {
-    let failed = |source| render_error(open, source);
-    let kept = KeptTiles { tiles: &pipeline.tiles, pixels, instance: open.instance };
-    let mut drawing = Drawing::new(&open.slide, view);
-    while drawing.fetch(&kept).map_err(failed)? {
-        pipeline.metrics.read(drawing.bytes_read());
-        // Asked when its turn has come: it may have waited for others.
-        let advanced = pipeline.on_decoder_now(|| (!is_unwanted()).then(|| drawing.advance(&kept)));
-        let Some(advanced) = advanced else {
-            pipeline.metrics.dropped(Dropped::Unwanted);
-            return Err(Error::Overloaded);
-        };
-        advanced.map_err(failed)?;
-    }
-    pipeline.on_decoder_now(|| finish(drawing.finish()))
-}
-
 /// A square with a picture in its upper left corner, and white beyond.
 fn padded(pixels: &Rgb, side: u32) -> Rgb {
     let mut square = Rgb::filled(side, side, [255; 3]);
@@ -341,18 +348,51 @@ mod tests {
         assert_eq!(limits.fit(u32::MAX, 1), [1000, 1]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_small_picture_does_not_wait_behind_large_ones() {
+    /// A server with one slide of 1500 x 1100 px and one decoding thread.
+    async fn served() -> (tempfile::TempDir, App, Arc<OpenSlide>) {
         let root = tempfile::tempdir().expect("a folder");
         crate::http_tests::ingest("synthetic:1500x1100,seed=3", &root.path().join("a.mtm"));
-        let config = ServerConfig { slides_root: root.path().to_owned(), ..ServerConfig::default() };
+        let config =
+            ServerConfig { slides_root: root.path().to_owned(), rayon_threads: 1, ..ServerConfig::default() };
         let app = App::new(&config).expect("threads");
         let (request, ()) = http::Request::new(()).into_parts();
         let open = app.slide(&request, &SlideId::from_path("a").expect("an id")).await.expect("a slide");
+        (root, app, open)
+    }
+
+    const WHOLE: Rect = Rect { x: 0, y: 0, width: 1500, height: 1100 };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_tile_is_made_while_a_picture_is_encoded() {
+        let (_root, app, open) = served().await;
+        let (begun, has_begun) = oneshot::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let once = std::sync::Mutex::new(Some((begun, ends)));
+        let (pictures, pipeline, slide) =
+            (Arc::clone(&app.pictures), Arc::clone(&app.pipeline), Arc::clone(&open));
+        let picture = tokio::spawn(async move {
+            let encode = move |_| {
+                let (begun, ends) = once.lock().expect("unharmed").take().expect("one picture");
+                begun.send(()).expect("somebody listens");
+                ends.recv().expect("a word");
+                vec![1]
+            };
+            pictures.draw(&pipeline, &slide, View::scaled(WHOLE, 300, 220), encode).await.ok()
+        });
+        has_begun.await.expect("the picture is drawn");
+        let tile = app.pipeline.tile(&open, TileId { level: 0, column: 1, row: 1 });
+        let tile = tokio::time::timeout(Duration::from_secs(10), tile).await;
+        assert!(tile.expect("it does not wait for the picture").is_ok());
+        end.send(()).expect("the encoder listens");
+        assert_eq!(picture.await.expect("a task").as_deref(), Some(&[1][..]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_small_picture_does_not_wait_behind_large_ones() {
+        let (_root, app, open) = served().await;
         let _taken = app.pictures.lanes.large.memory.try_acquire_many(MEGAPIXELS).expect("all of it");
-        let whole = Rect { x: 0, y: 0, width: 1500, height: 1100 };
         let draw = |[width, height]: [u32; 2]| {
-            let view = View::scaled(whole, width, height);
+            let view = View::scaled(WHOLE, width, height);
             app.pictures.draw(&app.pipeline, &open, view, |pixels| pixels.data().to_vec())
         };
         assert_eq!(draw([1000, 1000]).await.map(|pixels| pixels.len()).ok(), Some(3_000_000));
