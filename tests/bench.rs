@@ -114,6 +114,7 @@ fn tiles_that_are_there_are_the_baseline() {
     let files = walk(&folder.path().join("slide_files"));
     assert_eq!(number(pyramid, "/as_found_bytes"), files as f64);
     assert!(number(pyramid, "/bytes") <= files as f64);
+    assert!(number(pyramid, "/standard_tables_bytes") > number(pyramid, "/bytes"));
     assert!(fail(2, ["bench", "rd", path(&slide), "--crop", "100"]).contains("--crop"));
 }
 

@@ -1,4 +1,4 @@
-//! The baseline of a slide that has JPEG tiles: these tiles, as they are and with optimised Huffman tables.
+//! The baseline of a slide that has JPEG tiles: these tiles, as they are, with optimised Huffman tables and with the standard's.
 
 use microtome_codec::jpeg;
 use microtome_ingest::source::{TileLevel, Tiles};
@@ -14,6 +14,8 @@ use crate::failure::Failure;
 pub(super) struct Found {
     /// Its own bytes, tables shared by a level's tiles counted once.
     pub(super) as_found: u64,
+    /// With the standard's Huffman tables.
+    pub(super) standard_tables: u64,
     /// Bytes per level with optimised Huffman tables; 0 for levels that the source does not have.
     pub(super) level_bytes: Vec<u64>,
     /// Lepton's bytes.
@@ -24,6 +26,7 @@ pub(super) struct Found {
 #[derive(Default)]
 struct Sums {
     found: u64,
+    standard_tables: u64,
     optimised: u64,
     sample: lepton::Sample,
 }
@@ -32,6 +35,7 @@ impl Sums {
     fn add(self, other: Self) -> Self {
         Self {
             found: self.found + other.found,
+            standard_tables: self.standard_tables + other.standard_tables,
             optimised: self.optimised + other.optimised,
             sample: self.sample.add(other.sample),
         }
@@ -44,6 +48,7 @@ pub(super) fn measure(tiles: &dyn Tiles) -> Result<Found, Failure> {
     for (index, level) in tiles.levels().iter().enumerate() {
         let sums = level_sums(tiles, index, level)?;
         found.as_found += sums.found + level.tables.len() as u64;
+        found.standard_tables += sums.standard_tables;
         found.lepton += sums.sample.scaled_to(sums.optimised);
         let place = usize::from(level.level);
         found.level_bytes.resize(found.level_bytes.len().max(place + 1), 0);
@@ -62,9 +67,11 @@ fn level_sums(tiles: &dyn Tiles, index: usize, level: &TileLevel) -> Result<Sums
         let found = stored.len() as u64;
         let complete = jpeg::complete(tables, colour, &stored)
             .map_err(|error| Failure::Failed(format!("{}: {error}", tiles.place(index, column, row))))?;
+        let standard_tables = standard::length_with_standard_tables(&complete) as u64;
         let optimised = standard::optimised(complete);
         let sampled = number.is_multiple_of(step).then(|| lepton::Sample::of(&optimised));
-        Ok(Sums { found, optimised: optimised.len() as u64, sample: sampled.unwrap_or_default() })
+        let (optimised, sample) = (optimised.len() as u64, sampled.unwrap_or_default());
+        Ok(Sums { found, standard_tables, optimised, sample })
     };
     (0..grid.tiles()).into_par_iter().map(one).try_reduce(Sums::default, |a, b| Ok(a.add(b)))
 }

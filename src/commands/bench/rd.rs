@@ -123,7 +123,7 @@ fn pyramid(levels: &Levels, quality: u8, done: &dyn Fn(u64)) -> Result<Pyramid, 
     go_on()?;
     let jpeg = levels.encode(quality)?;
     let level_bytes = jpeg.level_bytes();
-    let standard_tables_bytes = Some(levels.standard_bytes(quality)?);
+    let standard_tables_bytes = levels.standard_bytes(quality)?;
     let lepton_bytes = jpeg.lepton_bytes();
     done(jpeg.bytes());
     let folder = containers::temporary_folder()?;
@@ -144,7 +144,7 @@ fn pyramid(levels: &Levels, quality: u8, done: &dyn Fn(u64)) -> Result<Pyramid, 
 
 /// The pyramid that a source has, and the containers made of it.
 fn tiles_found(source: &str, tiles: &dyn Tiles, done: &dyn Fn(u64)) -> Result<Pyramid, Failure> {
-    let Found { as_found, level_bytes, lepton } = found::measure(tiles)?;
+    let Found { as_found, standard_tables, level_bytes, lepton } = found::measure(tiles)?;
     let bytes = level_bytes.iter().sum();
     done(bytes);
     Ok(Pyramid {
@@ -152,7 +152,7 @@ fn tiles_found(source: &str, tiles: &dyn Tiles, done: &dyn Fn(u64)) -> Result<Py
         bytes,
         even_levels_bytes: even_levels(&level_bytes),
         level_bytes,
-        standard_tables_bytes: None,
+        standard_tables_bytes: standard_tables,
         as_found_bytes: Some(as_found),
         lepton_bytes: lepton,
         exact: container(source, DerivedLevels::Exact, done)?,

@@ -21,7 +21,7 @@ pub(super) struct Pyramid {
     /// The same, level by level.
     pub(super) level_bytes: Vec<u64>,
     /// With the standard's Huffman tables.
-    pub(super) standard_tables_bytes: Option<u64>,
+    pub(super) standard_tables_bytes: u64,
     /// As the source has it.
     pub(super) as_found_bytes: Option<u64>,
     /// Levels 0, 2, 4, ... only, with optimised tables.
@@ -131,7 +131,7 @@ impl Report {
             row("bits per level 0 pixel", &|p| Some(format!("{:.3}", 8.0 * p.bytes as f64 / pixels))),
             row("of it level 0", &|p| ratio(p, p.level_bytes[0])),
             row("as found", &|p| ratio(p, p.as_found_bytes?)),
-            row("with standard tables", &|p| ratio(p, p.standard_tables_bytes?)),
+            row("with standard tables", &|p| ratio(p, p.standard_tables_bytes)),
             row("levels 0, 2, 4, ... only", &|p| ratio(p, p.even_levels_bytes)),
             row("Lepton of each tile", &|p| ratio(p, p.lepton_bytes)),
             row("exact container", &|p| ratio(p, p.exact.bytes)),

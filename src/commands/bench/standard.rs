@@ -25,12 +25,18 @@ pub(super) fn encode(tile: &Rgb, quality: u8) -> Result<Vec<u8>, Failure> {
 
 /// The stream with optimised Huffman tables and the same coefficients; itself if libjpeg cannot take it.
 pub(super) fn optimised(jpeg: Vec<u8>) -> Vec<u8> {
+    rewritten(&jpeg, true).unwrap_or(jpeg)
+}
+
+/// Bytes of the stream with the standard's Huffman tables and the same coefficients; its own if libjpeg cannot take it.
+pub(super) fn length_with_standard_tables(jpeg: &[u8]) -> usize {
+    rewritten(jpeg, false).map_or(jpeg.len(), |rewritten| rewritten.len())
+}
+
+fn rewritten(jpeg: &[u8], optimize: bool) -> Option<Vec<u8>> {
     let mut transform = Transform::default();
-    transform.optimize = true;
-    match Transformer::new().and_then(|mut t| t.transform_to_vec(&transform, &jpeg)) {
-        Ok(optimised) => optimised,
-        Err(_) => jpeg,
-    }
+    transform.optimize = optimize;
+    Transformer::new().and_then(|mut t| t.transform_to_vec(&transform, jpeg)).ok()
 }
 
 #[cfg(test)]
@@ -46,7 +52,9 @@ mod tests {
         let standard = encode(&pixels, 80).expect("encodes");
         let baseline = turbo::encode(&pixels, 80, Subsampling::Chroma420).expect("encodes");
         assert!(standard.len() > baseline.len());
+        assert_eq!(length_with_standard_tables(&baseline), standard.len());
         assert_eq!(optimised(standard), baseline);
+        assert_eq!(length_with_standard_tables(b"not a JPEG"), 10);
         assert_eq!(optimised(b"not a JPEG".to_vec()), b"not a JPEG");
     }
 }

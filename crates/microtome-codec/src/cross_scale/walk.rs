@@ -277,8 +277,6 @@ impl Block {
         // A decoder would have to know before it goes on.
         if C::DECODES {
             self.coded.residuals[k] = value;
-        } else if value == 0 {
-            return;
         }
         self.found[k] = magnitude;
         self.expected.learn(model, i, k, magnitude);
