@@ -16,7 +16,9 @@ use microtome_container::geometry::{coarsest_level, level_length};
 use microtome_container::header::{Level, SectionKind, SlideId};
 use microtome_container::{NewSection, Writer};
 use microtome_slide::{Metadata, Rect, Slide, TileId};
-use support::{SmallDisk, command, fail, folder, microtome, names, path, picture, succeed, write_png};
+use support::{
+    SmallDisk, command, fail, folder, microtome, names, path, picture, succeed, write_deep_zoom, write_png,
+};
 
 /// A small container.
 fn make(folder: &Path, name: &str) -> PathBuf {
@@ -247,6 +249,35 @@ fn nothing_printed_commands_the_terminal() {
     assert_eq!(json["metadata"]["source"]["name"], evil);
     let line = fail(1, ["info", &format!("nosuch{evil}.mtm")]);
     assert!(!line.trim_end().contains(char::is_control), "{line:?}");
+}
+
+#[test]
+fn a_slide_that_is_in_no_container_is_described_as_it_would_go_in() {
+    let folder = folder();
+    let slide = write_deep_zoom(folder.path(), &picture(300, 200), 254, 1, "jpeg");
+    for spec in [path(&slide), path(folder.path())] {
+        let json: serde_json::Value = serde_json::from_str(&succeed(["info", "--json", spec])).unwrap();
+        assert_eq!((&json["format"], &json["width"]), (&"deep-zoom".into(), &300.into()));
+        assert_eq!(
+            (&json["jpeg_tiles"]["tile_size"], &json["jpeg_tiles"]["overlap"]),
+            (&254.into(), &1.into())
+        );
+        assert_eq!(json["jpeg_tiles"]["levels"][1]["width"], 150);
+    }
+    let text = succeed(["info", path(&slide)]);
+    assert!(text.contains("byte for byte; 254 px, overlap 1") && text.contains("300 x 200 px"), "{text}");
+    let text = succeed(["info", "synthetic:640x480"]);
+    assert!(text.contains("640 x 480 px") && text.contains("quantised at quality 80"), "{text}");
+    // What a file is called does not make it one.
+    let container = folder.path().join("a.mtm");
+    succeed(["ingest", "synthetic:64x64", "-o", path(&container)]);
+    let renamed = folder.path().join("a.svs");
+    std::fs::copy(&container, &renamed).unwrap();
+    assert!(succeed(["info", path(&renamed)]).contains("content id"));
+    std::fs::write(&renamed, "no slide").unwrap();
+    assert!(fail(1, ["info", path(&renamed)]).contains("a.svs"));
+    std::fs::write(&container, "no slide").unwrap();
+    assert!(fail(1, ["info", path(&container)]).contains("not a container"));
 }
 
 #[test]

@@ -1,8 +1,13 @@
-//! `microtome info`: what a container holds.
+//! `microtome info`: what a container holds, or what a slide is that is in none yet.
 
-use std::path::PathBuf;
+mod source;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use microtome_container::SectionKind;
+use microtome_container::header::MAGIC;
 use microtome_slide::{LevelUsage, Slide};
 use serde_json::json;
 
@@ -10,18 +15,21 @@ use crate::failure::Failure;
 use crate::output::{print, print_document};
 use crate::table;
 
-/// Say what is in a container: sizes, levels, properties, losses.
+/// Say what is in a container: sizes, levels, properties, losses. Of a slide that is in none, what `ingest` would find.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The container.
-    file: PathBuf,
+    /// The container; or a slide or an image, as `ingest` takes it.
+    file: String,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let slide = Slide::open(&arguments.file)?;
+    if is_source(&arguments.file) {
+        return source::run(&arguments.file, arguments.json);
+    }
+    let slide = Slide::open(Path::new(&arguments.file))?;
     if arguments.json {
         return print_document(
             &serde_json::to_string_pretty(&document(&slide)?).map_err(std::io::Error::other)?,
@@ -31,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let grid = slide.levels()[0];
     let source = &metadata.source;
     let mut rows = [
-        ["file", &arguments.file.display().to_string()],
+        ["file", &arguments.file],
         ["content id", &slide.content_id().to_string()],
         ["size", &format!("{} x {} px", table::count(grid.width.into()), table::count(grid.height.into()))],
         ["tiles", &format!("{} px, overlap {}", grid.tile_size, grid.overlap)],
@@ -67,12 +75,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     rows.extend(metadata.notices.iter().map(|notice| vec!["note".to_owned(), notice.clone()]));
     rows.extend(metadata.properties.iter().map(|(k, v)| vec![k.clone(), v.clone()]));
+    print_rows(&rows)?;
+    print("")?;
+    print_sizes(&slide)
+}
+
+/// Whether it is something else than a container: by its name, else by its first bytes.
+fn is_source(spec: &str) -> bool {
+    let path = Path::new(spec);
+    if spec.starts_with("synthetic:") || path.is_dir() {
+        return true;
+    }
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mtm")) {
+        return false;
+    }
+    let mut first = [0; MAGIC.len()];
+    // What cannot be read is said so when it is opened.
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_err() || first != MAGIC)
+}
+
+/// Names and values, one below the other.
+fn print_rows(rows: &[Vec<String>]) -> Result<(), Failure> {
     let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
     for row in rows {
         print(format!("{:width$}  {}", row[0], row[1]).trim_end())?;
     }
-    print("")?;
-    print_sizes(&slide)
+    Ok(())
 }
 
 /// A time in seconds since 1970, as RFC 3339 writes it.

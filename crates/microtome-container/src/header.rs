@@ -25,7 +25,8 @@ pub const MAX_SIDE: u32 = 1 << 24;
 /// Sections start at multiples of this many bytes.
 pub(crate) const ALIGNMENT: u64 = 16;
 
-const MAGIC: [u8; 8] = *b"\x89MTM\r\n\x1a\n";
+/// What a container begins with.
+pub const MAGIC: [u8; 8] = *b"\x89MTM\r\n\x1a\n";
 const LEVELS_AT: usize = 128;
 const LEVEL_LENGTH: usize = 16;
 const SECTION_LENGTH: usize = 64;
