@@ -51,11 +51,7 @@ impl Fixture {
     }
 
     pub(crate) async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(address);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::empty()).expect("a request");
+        let request = request(method, address, headers);
         let (head, body) = routes::answer(&self.app, request, &Activity::default()).await.into_parts();
         (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
     }
@@ -67,6 +63,18 @@ impl Fixture {
     pub(crate) fn slide(&self) -> Slide {
         Slide::open(&self.root.path().join("case 1/a.mtm")).expect("a slide")
     }
+}
+
+/// A request as clients make it, who say which host they ask unless `headers` do.
+pub(crate) fn request(method: &str, address: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(address);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "tiles.example");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).expect("a request")
 }
 
 pub(crate) fn ingest(source: &str, target: &Path) {
@@ -327,4 +335,22 @@ async fn failures_are_pages_where_a_browser_asks_for_one() {
             assert!(!body.starts_with(b"<"), "{address}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_names_its_host_once() {
+    let fixture = Fixture::new();
+    let status = async |version: http::Version, hosts: usize| {
+        let mut request = Request::builder().version(version).uri("/healthz");
+        for _ in 0..hosts {
+            request = request.header("host", "tiles.example");
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        routes::answer(&fixture.app, request, &Activity::default()).await.status()
+    };
+    assert_eq!(status(http::Version::HTTP_11, 1).await, StatusCode::OK);
+    assert_eq!(status(http::Version::HTTP_11, 0).await, StatusCode::BAD_REQUEST);
+    assert_eq!(status(http::Version::HTTP_11, 2).await, StatusCode::BAD_REQUEST);
+    assert_eq!(status(http::Version::HTTP_10, 0).await, StatusCode::OK);
+    assert_eq!(status(http::Version::HTTP_2, 0).await, StatusCode::OK);
 }

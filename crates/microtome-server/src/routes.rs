@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::Body as HttpBody;
 
 use crate::activity::Activity;
@@ -184,6 +184,9 @@ async fn without_headers<B: HttpBody<Data = Bytes> + Unpin>(
         add(&mut response, PREFLIGHT);
         return response;
     }
+    if !names_its_host(request) {
+        return Failure::from(Error::Malformed("an HTTP/1.1 request has one Host header")).into_response();
+    }
     if let Err(response) = app.admit(request).await {
         return response;
     }
@@ -196,6 +199,11 @@ async fn without_headers<B: HttpBody<Data = Bytes> + Unpin>(
         pages::explain(&app.base_path(request), &mut response);
     }
     response
+}
+
+/// Whether it says which host it is for, once, as HTTP/1.1 has it (RFC 9112, 3.2).
+fn names_its_host(request: &Parts) -> bool {
+    request.version != Version::HTTP_11 || request.headers.get_all(header::HOST).iter().count() == 1
 }
 
 async fn page(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {

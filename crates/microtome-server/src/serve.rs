@@ -35,7 +35,7 @@ pub enum ServerError {
     #[error("port {} of {} is in use: stop the program that uses it, or choose another port with --port", .0.port(), .0.ip())]
     PortInUse(SocketAddr),
     /// The address can't be listened on for another reason.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}{}", remedy(source.kind()))]
     Bind {
         /// The address asked for.
         address: SocketAddr,
@@ -152,6 +152,19 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
     }
 }
 
+/// What to do where an address cannot be listened on.
+fn remedy(kind: std::io::ErrorKind) -> &'static str {
+    match kind {
+        std::io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 are the system's: choose a --port from 1024 on, or allow this program lower ones)"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            " (no interface of this machine has it: choose a --host of its own, or 0.0.0.0 for all)"
+        }
+        _ => "",
+    }
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => ServerError::PortInUse(address),
@@ -250,5 +263,23 @@ impl Signals {
             tracing::error!(%error, "cannot receive Ctrl-C");
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_had_says_what_to_do() {
+        // For documentation: RFC 5737.
+        let strange = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 0));
+        let message = bind(strange).await.expect_err("nobody has it").to_string();
+        assert!(message.contains("192.0.2.1:0") && message.contains("--host"), "{message}");
+        let taken = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("some port");
+        let error = bind(taken.local_addr().expect("an address")).await.expect_err("it is taken");
+        assert!(matches!(error, ServerError::PortInUse(_)));
     }
 }

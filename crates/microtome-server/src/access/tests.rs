@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use crate::access::{AccessConfig, Scope, Secret, SigningKey, is_open, make_private, now};
 use crate::activity::Activity;
 use crate::app::App;
-use crate::body::Body;
 use crate::config::ServerConfig;
 use crate::http_tests::ingest;
 use crate::routes::{self, ADDRESSES};
@@ -78,11 +77,7 @@ impl Guarded {
     }
 
     pub(super) async fn ask(&self, method: &str, address: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(address);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::empty()).expect("a request");
+        let request = crate::http_tests::request(method, address, headers);
         let (mut head, body) = routes::answer(&self.app, request, &Activity::default()).await.into_parts();
         head.headers.remove("x-request-id").expect("an id");
         (head.status, head.headers, body.collect().await.expect("a body").to_bytes())
