@@ -6,6 +6,7 @@ mod support;
 
 use microtome_codec::turbo;
 use microtome_slide::{Rect, Slide, TileId};
+use std::path::{Path, PathBuf};
 use support::{folder, names, path, picture, succeed, write_deep_zoom, write_png};
 
 #[test]
@@ -228,6 +229,47 @@ fn verify_against_another_source_says_what_differs() {
     let output = support::microtome(["verify", path(&container), "--source", path(&other)]);
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("level 1 is not in the source"), "a kept level is missing there: {complaint}");
+}
+
+/// The containers in a folder and those in it.
+fn containers(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { containers(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn an_archive_is_verified_against_the_folder_that_it_was_made_from() {
+    let folder = folder();
+    let (sources, archive) = (folder.path().join("sources"), folder.path().join("archive"));
+    for (name, side) in [("one", 300), ("two", 400)] {
+        std::fs::create_dir_all(sources.join(name)).unwrap();
+        write_deep_zoom(&sources.join(name), &picture(side, 200), 254, 1, "jpg");
+    }
+    succeed(["ingest", path(&sources), "-o", path(&archive)]);
+    let verify = || {
+        let output = support::microtome(["verify", path(&archive), "--source", path(&sources)]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, err) = verify();
+    assert_eq!((code, out.matches("tiles are those of").count()), (0, 2), "{out}{err}");
+    // One that has no source, and one that is another's.
+    let two = containers(&archive).into_iter().find(|file| path(file).contains("two")).unwrap();
+    std::fs::copy(&two, archive.join("stray.mtm")).unwrap();
+    let (code, out, err) = verify();
+    assert_eq!((code, out.lines().count()), (4, 3), "{out}");
+    assert!(err.contains("stray.mtm: no slide in") && err.contains("1 of 3 files"), "{err}");
+    std::fs::remove_file(archive.join("stray.mtm")).unwrap();
+    let one = containers(&archive).into_iter().find(|file| path(file).contains("one")).unwrap();
+    std::fs::copy(&two, &one).unwrap();
+    assert!(verify().2.contains("differs"), "{}", verify().2);
+    // A slide that never went in.
+    std::fs::remove_file(&one).unwrap();
+    let (code, out, err) = verify();
+    assert_eq!((code, out.lines().count()), (4, 1), "{out}");
+    assert!(err.contains("missing") && err.contains(path(&one)) && err.contains("1 of 2 files"), "{err}");
+    let both = support::fail(2, ["verify", path(&archive), path(&two), "--source", path(&sources)]);
+    assert!(both.contains("one folder"), "{both}");
 }
 
 #[test]

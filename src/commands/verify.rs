@@ -1,11 +1,13 @@
 //! `microtome verify`: proof that nothing was lost.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use microtome_ingest::verify::{self, Comparison};
 use microtome_slide::Slide;
 
+use crate::commands::ingest::sources;
 use crate::commands::openslide;
 use crate::failure::{Failure, complain};
 use crate::output::print;
@@ -22,7 +24,8 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The source: each of its JPEG tiles must be in the container byte for byte (of an NDPI:
-    /// each tile cut from its coefficients).
+    /// each tile cut from its coefficients). Of a folder of containers, the folder that they were made from: each slide
+    /// in it must have its container.
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     #[command(flatten)]
@@ -30,21 +33,24 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut files = vec![];
-    for file in &arguments.files {
-        match file.is_dir() {
-            true => files.extend(containers_in(file)?),
-            false => files.push(file.clone()),
-        }
-    }
-    let all = files.len();
-    if arguments.source.is_some() && all > 1 {
-        return Err(Failure::Usage("--source goes with one FILE".to_owned()));
-    }
     arguments.openslide.apply();
+    let checks = match (&arguments.source, arguments.files.as_slice()) {
+        (Some(source), [folder]) if folder.is_dir() => archive(folder, source)?,
+        (Some(source), [file]) => vec![Check { file: file.clone(), source: Of::This(source.clone()) }],
+        (Some(_), _) => return Err(Failure::Usage("--source goes with one FILE, or one folder".to_owned())),
+        (None, files) => {
+            let mut checks = vec![];
+            for file in files {
+                let files = if file.is_dir() { containers_in(file)? } else { vec![file.clone()] };
+                checks.extend(files.into_iter().map(|file| Check { file, source: Of::Any }));
+            }
+            checks
+        }
+    };
+    let all = checks.len();
     let (mut failed, mut unread) = (0, 0);
-    for file in &files {
-        match one(file, arguments.source.as_deref()) {
+    for check in &checks {
+        match check.run() {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(Failure::Failed(what)) if all > 1 && !stop_on_signals().load(Ordering::Relaxed) => {
@@ -62,6 +68,56 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "verification failed: {failed} of {all} files, and {unread} could not be read"
         ))),
     }
+}
+
+/// A container to be looked at.
+struct Check {
+    file: PathBuf,
+    source: Of,
+}
+
+/// What a container is to be compared with.
+enum Of {
+    /// Nothing.
+    Any,
+    /// This source.
+    This(String),
+    /// A source that is not where its like are.
+    Missing(String),
+}
+
+impl Check {
+    /// Whether it is as it should be; says what is not.
+    fn run(&self) -> Result<bool, Failure> {
+        let file = self.file.display();
+        match &self.source {
+            Of::This(source) if !self.file.exists() => {
+                complain(&format!("{file}: missing; {source} would have gone there: ingest it"));
+                Ok(false)
+            }
+            Of::This(source) => one(&self.file, Some(source)),
+            Of::Any => one(&self.file, None),
+            Of::Missing(folder) => {
+                one(&self.file, None)?;
+                complain(&format!(
+                    "{file}: no slide in {folder} goes there: what it was made from is missing"
+                ));
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The containers in a folder, each with its source, and those that slides in `sources` should have there.
+fn archive(folder: &Path, sources: &str) -> Result<Vec<Check>, Failure> {
+    let jobs = sources::jobs(&[sources.to_owned()], None)?;
+    let targets = sources::files_in(folder, &jobs)?;
+    let mut checks: BTreeMap<_, _> =
+        targets.into_iter().zip(jobs).map(|(file, job)| (file, Of::This(job.source))).collect();
+    for file in containers_in(folder)? {
+        checks.entry(file).or_insert_with(|| Of::Missing(sources.to_owned()));
+    }
+    Ok(checks.into_iter().map(|(file, source)| Check { file, source }).collect())
 }
 
 /// All containers in a folder and those in it, in the order of names. Links to folders are not followed.
