@@ -72,6 +72,8 @@ impl Error {
 
     fn status(&self) -> StatusCode {
         match self {
+            // Files are closed again when others are answered.
+            _ if self.is_for_want_of_files() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Malformed(_) | Self::TooLarge { .. } | Self::Unencodable(_) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoSuchPage
@@ -95,8 +97,22 @@ impl Error {
         }
     }
 
+    /// Whether the system had no more open files to give: what failed is not the slide.
+    fn is_for_want_of_files(&self) -> bool {
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+            if code.is_some_and(|code| WANT_OF_FILES.contains(&code)) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+
     fn public_message(&self) -> String {
         match self {
+            _ if self.is_for_want_of_files() => Self::Overloaded.public_message(),
             Self::Unopenable { .. } | Self::Unreachable { .. } => {
                 "the slide cannot be opened; the server's log says why".to_owned()
             }
@@ -129,6 +145,9 @@ impl Error {
     }
 }
 
+/// ENFILE and EMFILE: the system's or the process's open files are used up.
+const WANT_OF_FILES: [i32; 2] = [23, 24];
+
 /// An [`Error`] on its way out. Shared, because all who waited for one tile get the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure(Arc<Error>);
@@ -149,6 +168,11 @@ impl Failure {
     /// What the client may know, in one line.
     pub(crate) fn public_message(&self) -> String {
         self.0.public_message()
+    }
+
+    /// Whether the operator is to hear of it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || self.0.is_for_want_of_files()
     }
 
     /// What the client is told.
@@ -207,6 +231,22 @@ mod tests {
         assert!(Chain(&error).to_string().contains("/srv/slides/a.mtm"));
         assert!(!error.public_message().contains("/srv"));
         assert_eq!(Failure::from(error).into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn a_slide_that_there_are_no_open_files_for_is_not_damaged() {
+        let unreachable = |code| Error::Unreachable {
+            slide: SlideId::from_raw_path("a").expect("a valid id"),
+            source: std::io::Error::from_raw_os_error(code),
+        };
+        for (code, status) in [(24, 503), (23, 503), (5, 500)] {
+            let failure = Failure::from(unreachable(code));
+            assert!(failure.is_ours());
+            let response = failure.into_response();
+            assert_eq!(response.status(), status, "{code}");
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
+        }
+        assert!(!Failure::from(Error::Overloaded).is_ours());
     }
 
     #[test]

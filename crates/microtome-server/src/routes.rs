@@ -235,9 +235,8 @@ fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
 fn log(id: &RequestId, request: &Parts, response: &Response, start: Instant) {
     let (request_id, path, status) = (id.as_str(), request.uri.path(), response.status());
     let method = &request.method;
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        let error = response.extensions().get::<Failure>().map(tracing::field::display);
-        tracing::error!(request_id, %method, path, error, "not answered");
+    if let Some(failure) = response.extensions().get::<Failure>().filter(|failure| failure.is_ours()) {
+        tracing::error!(request_id, %method, path, error = %failure, "not answered");
     }
     // Looked at where the line is written only.
     let ms = || start.elapsed().as_secs_f64() * 1e3;
