@@ -285,6 +285,9 @@ fn the_target_of_an_ingest_is_a_container_or_a_folder() {
     let folder = folder();
     let at = |name: &str| format!("{}/{name}", path(folder.path()));
     let one = "synthetic:64x64";
+    let many = microtome(["ingest", one, "-o", &at("a.mtm"), "--jobs", "99999"]);
+    assert_eq!(many.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&many.stderr).contains("from 0 to 1024"));
     assert!(fail(2, ["ingest", one, "-o", &at("out.mtn")]).contains("OUT is to end in .mtm or be a folder"));
     assert!(names(folder.path()).is_empty());
     succeed(["ingest", one, "-o", &at("UP.MTM")]);

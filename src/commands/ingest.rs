@@ -14,6 +14,7 @@ use microtome_ingest::{BadTiles, DerivedLevels, Mode, Options, Report};
 use crate::commands::openslide;
 use crate::failure::Failure;
 use crate::progress::{Display, Style, stop_on_signals};
+use crate::settings::whole_number;
 use crate::table;
 use crate::targets::Targets;
 use batch::Batch;
@@ -74,7 +75,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "stop")]
     on_bad_tile: OnBadTile,
     /// Threads, 0 for one per core [default: 0].
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(value_parser = whole_number::<usize>(0..=1024))]
     jobs: usize,
     #[command(flatten)]
     openslide: openslide::Arguments,
