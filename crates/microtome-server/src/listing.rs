@@ -3,7 +3,7 @@
 use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -28,13 +28,16 @@ const MAX_SEARCH: usize = 200;
 
 /// Pages that are chosen at a time.
 const CHOOSING: usize = 1;
-/// Longest wait for that.
+/// Longest wait for that, and for the first list.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for a newer list than the last one: one file that hangs holds up the walk, and not who asks for others.
+const WAIT_FOR_NEWER: Duration = Duration::from_secs(2);
 
-/// What a folder tree holds, at most a second old.
+/// What a folder tree holds: at most a second old, or older while storage hangs.
 pub(crate) struct Listing {
     root: PathBuf,
-    latest: Arc<Mutex<Option<(Instant, Found)>>>,
+    latest: Arc<RwLock<Option<(Instant, Found)>>>,
+    walking: Arc<Mutex<()>>,
     /// One permit for each page that may be chosen at a time: files wait for the same threads.
     choosing: Arc<Semaphore>,
 }
@@ -108,7 +111,12 @@ struct Entry {
 
 impl Listing {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, latest: Arc::default(), choosing: Arc::new(Semaphore::new(CHOOSING)) }
+        Self {
+            root,
+            latest: Arc::default(),
+            walking: Arc::default(),
+            choosing: Arc::new(Semaphore::new(CHOOSING)),
+        }
     }
 
     /// A page of what may be seen as JSON, sorted by identifier; without a grant, of all.
@@ -140,17 +148,40 @@ impl Listing {
 
     /// What there is. Requests that come during a walk wait for it, even if who began it has gone: there is one walk at a time.
     async fn found(&self) -> Result<Found, Error> {
-        let mut latest = Arc::clone(&self.latest).lock_owned().await;
-        if let Some((made, found)) = latest.as_ref()
-            && made.elapsed() < MAX_AGE
-        {
-            return Ok(found.clone());
+        let (found, is_new) = self.latest();
+        match found {
+            Some(found) if is_new => Ok(found),
+            None => {
+                let walked = tokio::time::timeout(LONGEST_WAIT, self.walk()).await;
+                walked.unwrap_or(Err(Error::Overloaded))
+            }
+            Some(older) => {
+                let walked = tokio::time::timeout(WAIT_FOR_NEWER, self.walk()).await;
+                walked.unwrap_or(Ok(older))
+            }
         }
-        let root = self.root.clone();
+    }
+
+    /// What was found last, if anything was, and whether that still holds.
+    fn latest(&self) -> (Option<Found>, bool) {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let is_new = latest.as_ref().is_some_and(|(made, _)| made.elapsed() < MAX_AGE);
+        (latest.as_ref().map(|(_, found)| found.clone()), is_new)
+    }
+
+    /// Walks the folders, unless somebody just did.
+    async fn walk(&self) -> Result<Found, Error> {
+        let walking = Arc::clone(&self.walking).lock_owned().await;
+        if let (Some(found), true) = self.latest() {
+            return Ok(found);
+        }
+        let (root, latest) = (self.root.clone(), Arc::clone(&self.latest));
         let walk = tokio::task::spawn_blocking(move || {
+            // Until it ends, also where nobody waits for it any more.
+            let _walking = walking;
             let slides = list(&root)?;
             let found = Found { json: to_json(slides.iter(), &Page::default())?, slides: slides.into() };
-            *latest = Some((Instant::now(), found.clone()));
+            *latest.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found.clone()));
             Ok(found)
         });
         walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))?
@@ -259,131 +290,4 @@ fn file_bytes(root: &Path, item: &DirEntry, is_link: bool) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ids(root: &Path) -> Vec<String> {
-        list(root).expect("a list").iter().map(|(id, _)| id.to_string()).collect()
-    }
-
-    #[test]
-    fn lists_containers_of_all_folders_in_order() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = folder.path();
-        std::fs::create_dir_all(root.join("b/c")).expect("folders");
-        std::fs::create_dir_all(root.join(".git")).expect("folders");
-        std::fs::create_dir_all(root.join("folder.mtm")).expect("folders");
-        for name in
-            ["z.mtm", "b/c/a b.mtm", "b/x.mtm", ".hidden.mtm", ".git/a.mtm", "a.mtm.part", "mtm", ".mtm"]
-        {
-            std::fs::write(root.join(name), b"12345").expect("a file");
-        }
-        assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
-        let json = to_json(list(root).expect("a list").iter(), &Page::default()).expect("JSON");
-        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-        let expected = serde_json::json!({
-            "id": "b/c/a b",
-            "bytes": 5,
-            "viewer": "/viewer/b/c/a%20b",
-            "dzi": "/dzi/b/c/a%20b.dzi",
-            "thumbnail": "/thumbnail/b/c/a%20b.jpg",
-        });
-        assert_eq!((&json["slides"][0], &json["total"]), (&expected, &3.into()));
-    }
-
-    #[tokio::test]
-    async fn pages_are_parts_of_what_was_searched_for() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "Muller_Hans_1950.mtm"] {
-            std::fs::write(folder.path().join(name), b"12345").expect("a file");
-        }
-        let listing = Listing::new(folder.path().to_owned());
-        for (query, expected, total) in [
-            ("search=a&limit=2", &["Ax", "Az"][..], 4),
-            ("search=A&limit=2&offset=3", &["ay"], 4),
-            ("offset=9", &[], 4),
-            ("search=", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
-            ("search=+", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
-            ("search=hans+1950", &["Muller_Hans_1950"], 1),
-            ("search=1950++HANS+mull", &["Muller_Hans_1950"], 1),
-            ("search=hans+1951", &[], 0),
-        ] {
-            let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
-            let json = listing.json(None, &page).await.expect("a list");
-            let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-            let ids = json["slides"].as_array().expect("slides").iter().map(|slide| slide["id"].as_str());
-            assert_eq!(ids.flatten().collect::<Vec<_>>(), expected, "{query}");
-            assert_eq!(json["total"], total, "{query}");
-        }
-        // Whatever stands between words, in any order, however an accent is written.
-        std::fs::write(folder.path().join("Case_12-Ju\u{308}rgen.mtm"), b"12345").expect("a file");
-        let listing = Listing::new(folder.path().to_owned());
-        for (query, total) in [
-            ("search=case+12", 1),
-            ("search=12.case", 1),
-            ("search=J%C3%9CRGEN", 1),
-            ("search=ju%CC%88rgen%2F12", 1),
-            ("search=case+13", 0),
-            ("search=_", 5),
-        ] {
-            let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
-            let json = listing.json(None, &page).await.expect("a list");
-            let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-            assert_eq!(json["total"], total, "{query}");
-        }
-        for query in ["limit=0", "limit=10001", "limit=x", "offset=-1", "limit=1.5"] {
-            assert!(Page::read(&Query::read(Some(query)).expect("a query")).is_err(), "{query}");
-        }
-    }
-
-    #[test]
-    fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let listing = Listing::new(folder.path().to_owned());
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.max_blocking_threads(1).enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let (busy, free) = std::sync::mpsc::channel::<()>();
-            tokio::task::spawn_blocking(move || free.recv());
-            let gone =
-                tokio::time::timeout(Duration::from_millis(10), listing.json(None, &Page::default())).await;
-            assert!(gone.is_err(), "all threads are busy");
-            assert!(listing.latest.try_lock().is_err(), "its walk is still to come");
-            drop(busy);
-            assert!(listing.json(None, &Page::default()).await.is_ok());
-        });
-    }
-
-    #[test]
-    fn a_root_that_does_not_exist_is_empty() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        assert!(ids(&folder.path().join("absent")).is_empty());
-    }
-
-    #[test]
-    fn an_entry_that_vanishes_takes_no_other_with_it() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = folder.path();
-        std::fs::write(root.join("a.mtm"), b"12345").expect("a file");
-        let gone = || std::iter::once(Err(ErrorKind::NotFound.into()));
-        let items = gone().chain(std::fs::read_dir(root).expect("a folder")).chain(gone());
-        let mut found = Vec::new();
-        add(root, items, "", 0, &mut found);
-        assert_eq!(found, [(SlideId::from_path("a").expect("a valid id"), 5)]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn follows_links_to_files_inside_only() {
-        use std::os::unix::fs::symlink;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = folder.path().join("slides");
-        std::fs::create_dir(&root).expect("a folder");
-        std::fs::write(root.join("a.mtm"), b"a").expect("a file");
-        std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
-        symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
-        symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
-        symlink(&root, root.join("again")).expect("a link");
-        assert_eq!(ids(&root), ["a", "inside"]);
-    }
-}
+mod tests;

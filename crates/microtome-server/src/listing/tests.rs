@@ -1,0 +1,144 @@
+use super::*;
+
+fn ids(root: &Path) -> Vec<String> {
+    list(root).expect("a list").iter().map(|(id, _)| id.to_string()).collect()
+}
+
+#[test]
+fn lists_containers_of_all_folders_in_order() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    std::fs::create_dir_all(root.join("b/c")).expect("folders");
+    std::fs::create_dir_all(root.join(".git")).expect("folders");
+    std::fs::create_dir_all(root.join("folder.mtm")).expect("folders");
+    for name in ["z.mtm", "b/c/a b.mtm", "b/x.mtm", ".hidden.mtm", ".git/a.mtm", "a.mtm.part", "mtm", ".mtm"]
+    {
+        std::fs::write(root.join(name), b"12345").expect("a file");
+    }
+    assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
+    let json = to_json(list(root).expect("a list").iter(), &Page::default()).expect("JSON");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let expected = serde_json::json!({
+        "id": "b/c/a b",
+        "bytes": 5,
+        "viewer": "/viewer/b/c/a%20b",
+        "dzi": "/dzi/b/c/a%20b.dzi",
+        "thumbnail": "/thumbnail/b/c/a%20b.jpg",
+    });
+    assert_eq!((&json["slides"][0], &json["total"]), (&expected, &3.into()));
+}
+
+#[tokio::test]
+async fn pages_are_parts_of_what_was_searched_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "Muller_Hans_1950.mtm"] {
+        std::fs::write(folder.path().join(name), b"12345").expect("a file");
+    }
+    let listing = Listing::new(folder.path().to_owned());
+    for (query, expected, total) in [
+        ("search=a&limit=2", &["Ax", "Az"][..], 4),
+        ("search=A&limit=2&offset=3", &["ay"], 4),
+        ("offset=9", &[], 4),
+        ("search=", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
+        ("search=+", &["Ax", "Az", "Muller_Hans_1950", "ay"], 4),
+        ("search=hans+1950", &["Muller_Hans_1950"], 1),
+        ("search=1950++HANS+mull", &["Muller_Hans_1950"], 1),
+        ("search=hans+1951", &[], 0),
+    ] {
+        let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
+        let json = listing.json(None, &page).await.expect("a list");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let ids = json["slides"].as_array().expect("slides").iter().map(|slide| slide["id"].as_str());
+        assert_eq!(ids.flatten().collect::<Vec<_>>(), expected, "{query}");
+        assert_eq!(json["total"], total, "{query}");
+    }
+    // Whatever stands between words, in any order, however an accent is written.
+    std::fs::write(folder.path().join("Case_12-Ju\u{308}rgen.mtm"), b"12345").expect("a file");
+    let listing = Listing::new(folder.path().to_owned());
+    for (query, total) in [
+        ("search=case+12", 1),
+        ("search=12.case", 1),
+        ("search=J%C3%9CRGEN", 1),
+        ("search=ju%CC%88rgen%2F12", 1),
+        ("search=case+13", 0),
+        ("search=_", 5),
+    ] {
+        let page = Page::read(&Query::read(Some(query)).expect("a query")).expect("a page");
+        let json = listing.json(None, &page).await.expect("a list");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(json["total"], total, "{query}");
+    }
+    for query in ["limit=0", "limit=10001", "limit=x", "offset=-1", "limit=1.5"] {
+        assert!(Page::read(&Query::read(Some(query)).expect("a query")).is_err(), "{query}");
+    }
+}
+
+#[test]
+fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let listing = Listing::new(folder.path().to_owned());
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (busy, free) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || free.recv());
+        let gone =
+            tokio::time::timeout(Duration::from_millis(10), listing.json(None, &Page::default())).await;
+        assert!(gone.is_err(), "all threads are busy");
+        assert!(listing.walking.try_lock().is_err(), "its walk is still to come");
+        drop(busy);
+        assert!(listing.json(None, &Page::default()).await.is_ok());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_storage_hangs_the_last_list_is_given_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("a.mtm"), b"12345").expect("a file");
+    let listing = Listing::new(folder.path().to_owned());
+    let hanging = Arc::clone(&listing.walking).lock_owned().await;
+    let begun = tokio::time::Instant::now();
+    let none = listing.json(None, &Page::default()).await;
+    assert!(matches!(none, Err(Error::Overloaded)) && begun.elapsed() >= LONGEST_WAIT);
+    drop(hanging);
+    let list = listing.json(None, &Page::default()).await.expect("a list");
+    let _hanging = Arc::clone(&listing.walking).lock_owned().await;
+    let old = Instant::now().checked_sub(MAX_AGE).expect("a while ago");
+    listing.latest.write().expect("the latest").as_mut().expect("a list").0 = old;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(listing.json(None, &Page::default()).await.ok(), Some(list));
+    assert!(begun.elapsed() >= WAIT_FOR_NEWER && begun.elapsed() < LONGEST_WAIT);
+}
+
+#[test]
+fn a_root_that_does_not_exist_is_empty() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(ids(&folder.path().join("absent")).is_empty());
+}
+
+#[test]
+fn an_entry_that_vanishes_takes_no_other_with_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    std::fs::write(root.join("a.mtm"), b"12345").expect("a file");
+    let gone = || std::iter::once(Err(ErrorKind::NotFound.into()));
+    let items = gone().chain(std::fs::read_dir(root).expect("a folder")).chain(gone());
+    let mut found = Vec::new();
+    add(root, items, "", 0, &mut found);
+    assert_eq!(found, [(SlideId::from_path("a").expect("a valid id"), 5)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn follows_links_to_files_inside_only() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("slides");
+    std::fs::create_dir(&root).expect("a folder");
+    std::fs::write(root.join("a.mtm"), b"a").expect("a file");
+    std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
+    symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
+    symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+    symlink(&root, root.join("again")).expect("a link");
+    assert_eq!(ids(&root), ["a", "inside"]);
+}
