@@ -18,6 +18,7 @@ use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::protocols::dicomweb::Dicomweb;
 use crate::pseudonym::{Pseudonym, Pseudonyms};
+use crate::readers;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -48,12 +49,16 @@ impl App {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, ServerError> {
         let metrics = Arc::new(Metrics::new(config.timing_breakdown));
         Ok(Self {
-            catalog: Catalog::new(config.slides_root.clone(), config.timing_breakdown),
+            catalog: Catalog::new(
+                config.slides_root.clone(),
+                config.timing_breakdown,
+                readers::of_one_slide(config.tokio_blocking_threads),
+            ),
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
             unsent_bytes: Arc::default(),
-            pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20), config.rayon_threads)),
+            pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20), config.rayon_threads)?),
             limits: Limits { side: config.max_pixels, area: config.max_area },
             serve_labels: config.serve_labels,
             sources: Sources::new(config.source_root.clone()),

@@ -52,6 +52,8 @@ pub(crate) struct OpenSlide {
     checked_ms: AtomicU64,
     /// The permit to look at the file.
     look: Arc<Semaphore>,
+    /// Permits of those who may read it at the same time.
+    pub(crate) reading: Arc<Semaphore>,
 }
 
 /// All slides below a folder.
@@ -59,6 +61,8 @@ pub(crate) struct Catalog {
     root: PathBuf,
     /// Whether slides tell where the time of their tiles goes.
     times: bool,
+    /// How many may read one slide at the same time.
+    readers: usize,
     caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
     /// Whose turn it is to open, for each group of slides: who gives up waiting leaves the opening behind, and the next one is
@@ -69,13 +73,14 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn new(root: PathBuf, times: bool) -> Self {
+    pub(crate) fn new(root: PathBuf, times: bool, readers: usize) -> Self {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
         Self {
             root,
             times,
+            readers,
             caches: Caches::default(),
             open,
             turns: std::array::from_fn(|_| Arc::default()),
@@ -108,13 +113,14 @@ impl Catalog {
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
         let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
+        let readers = self.readers;
         let now_ms = self.now_ms();
         let turn = Arc::clone(self.turn(&id)).lock_owned();
         let opened = async {
             let turn = turn.await;
             let opening = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                open(&root, id, &caches, times, now_ms)
+                open(&root, id, &caches, times, readers, now_ms)
             });
             opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
         };
@@ -191,6 +197,7 @@ fn open(
     id: SlideId,
     caches: &Caches,
     times: bool,
+    readers: usize,
     now_ms: u64,
 ) -> Result<Arc<OpenSlide>, Error> {
     let file = id.file_below(root);
@@ -213,6 +220,7 @@ fn open(
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
                 look: Arc::new(Semaphore::new(1)),
+                reading: Arc::new(Semaphore::new(readers)),
             }))
         }
         // Deleted after it was located.
@@ -329,7 +337,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
         let id = SlideId::from_path("a").expect("a valid id");
-        let open = open(folder.path(), id, &Caches::default(), false, 0).expect("a slide");
+        let open = open(folder.path(), id, &Caches::default(), false, 1, 0).expect("a slide");
         let recheck = RECHECK.as_millis() as u64;
         assert!(open.claim_check(recheck - 1).is_none());
         let look = open.claim_check(recheck).expect("it is due");
@@ -344,7 +352,7 @@ mod tests {
     async fn an_opening_that_hangs_is_the_only_one_and_nobody_waits_for_ever() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
-        let catalog = Catalog::new(folder.path().to_owned(), false);
+        let catalog = Catalog::new(folder.path().to_owned(), false, 1);
         let id = SlideId::from_path("a").expect("a valid id");
         // As if somebody had begun to open it and had gone.
         let hanging = Arc::clone(catalog.turn(&id)).lock_owned().await;
@@ -364,7 +372,7 @@ mod tests {
         std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
         let key = |id: &str| {
             let id = SlideId::from_path(id).expect("a valid id");
-            let open = open(root, id, &Caches::default(), false, 0).expect("a slide");
+            let open = open(root, id, &Caches::default(), false, 1, 0).expect("a slide");
             let tile = TileId { level: 0, column: 0, row: 0 };
             (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
         };

@@ -44,6 +44,7 @@ mod pseudonym;
 mod pseudonym_tests;
 mod query;
 mod queue;
+mod readers;
 mod request_body;
 mod request_id;
 mod response;

@@ -2,8 +2,8 @@
 //!
 //! Each has its memory, while it is made, from a budget that all share, so that no mixture of sizes takes more than that; who
 //! finds it taken waits, and if too many wait already is refused. Small ones have a lane of their own. A thread that may wait
-//! reads rows of tiles by turns with the decode pool, which decodes them and makes them smaller, and encodes the picture
-//! itself: that may take a second, for which no tile is to wait. Not here: addresses, tiles as they are.
+//! reads rows of tiles by turns with the decode pool, which decodes them and makes them smaller; threads of the lane encode the
+//! picture. Not here: addresses, tiles as they are.
 
 mod lane;
 
@@ -17,8 +17,8 @@ use microtome_render::{Drawing, Format, Kept, View};
 use microtome_slide::TileId;
 use microtome_slide::colour::ToSrgb;
 use moka::sync::Cache;
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use rayon::ThreadPoolBuildError;
+use tokio::sync::oneshot;
 
 use crate::catalog::OpenSlide;
 use crate::error::{Error, Failure};
@@ -28,7 +28,7 @@ use crate::tile_cache::{TileCache, TileKey};
 use lane::{Lanes, Place};
 
 /// Longest wait for a picture.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: Duration = crate::readers::LONGEST_WAIT;
 /// So much less memory is for tiles' pixels than for tiles: at 256 MiB of these, 160 tiles of 256 px.
 const PIXELS_SHARE: u64 = 8;
 /// Profiles kept ready.
@@ -115,8 +115,6 @@ impl Limits {
 /// What all pictures share.
 pub(crate) struct Pictures {
     lanes: Lanes,
-    /// As many as are encoded at the same time: then at least half of the machine is left for tiles.
-    encoders: Semaphore,
     /// By the number of the slide's opening.
     to_srgb: Cache<u64, Option<ToSrgb>>,
     /// Pixels of tiles that pictures were made of.
@@ -125,16 +123,15 @@ pub(crate) struct Pictures {
 
 impl Pictures {
     /// With `cache_bytes` of tiles beside them, and `threads` that decode.
-    pub(crate) fn new(cache_bytes: u64, threads: usize) -> Self {
-        Self {
-            lanes: Lanes::new(),
-            encoders: Semaphore::new(threads.max(1)),
+    pub(crate) fn new(cache_bytes: u64, threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        Ok(Self {
+            lanes: Lanes::new(threads)?,
             to_srgb: Cache::new(MAX_PROFILES),
             pixels: Cache::builder()
                 .max_capacity(cache_bytes / PIXELS_SHARE)
                 .weigher(|_, pixels: &Arc<Rgb>| u32::try_from(pixels.data().len()).unwrap_or(u32::MAX))
                 .build(),
-        }
+        })
     }
 
     /// The picture, newly made.
@@ -146,14 +143,15 @@ impl Pictures {
     ) -> Result<Bytes, Failure> {
         let begun = Instant::now();
         let (pictures, slide) = (Arc::clone(self), Arc::clone(open));
-        let made = self.work(pipeline, open, picture.view, picture.size(), move |draw| {
-            let failed = |source| render_error(&slide, source);
+        let made = self.work(pipeline, open, picture.view, picture.size(), move || {
             let (to_srgb, profile) = match picture.icc {
                 Icc::None => (None, None),
-                Icc::Keep => (None, slide.slide.icc_profile().map_err(|source| failed(source.into()))?),
+                Icc::Keep => {
+                    (None, slide.slide.icc_profile().map_err(|source| render_error(&slide, source.into()))?)
+                }
                 Icc::Srgb => (pictures.to_srgb(&slide)?, None),
             };
-            draw(&mut |pixels| {
+            Ok(move |pixels| {
                 let pixels = converted(pixels, to_srgb.as_ref(), &slide)?;
                 let pixels = match picture.padded_to {
                     Some(side) => padded(&pixels, side),
@@ -161,7 +159,8 @@ impl Pictures {
                 };
                 let (tone, format) = (picture.view.tone, picture.format);
                 let chroma = slide.slide.chroma();
-                microtome_render::encode(&pixels, tone, format, chroma, profile.as_deref()).map_err(failed)
+                let encoded = microtome_render::encode(&pixels, tone, format, chroma, profile.as_deref());
+                encoded.map_err(|source| render_error(&slide, source))
             })
         });
         let made = made.await;
@@ -175,80 +174,88 @@ impl Pictures {
         pipeline: &Arc<Pipeline>,
         open: &Arc<OpenSlide>,
         view: View,
-        finish: impl Fn(Rgb) -> Vec<u8> + Send + Sync + 'static,
+        finish: impl FnOnce(Rgb) -> Vec<u8> + Send + 'static,
     ) -> Result<Bytes, Failure> {
-        let size = view.size();
-        self.work(pipeline, open, view, size, move |draw| draw(&mut |pixels| Ok(finish(pixels)))).await
+        self.work(pipeline, open, view, view.size(), move || Ok(move |pixels| Ok(finish(pixels)))).await
     }
 
-    /// Has `work` done by a thread that may wait, once there is memory for a picture of `size`. What it is handed draws the view
-    /// on decoding threads, and finishes it.
-    async fn work(
+    /// Has a view drawn once there is memory for a picture of `size`, and then finished. `prepare` may wait for storage, as
+    /// drawing does; finishing does not.
+    async fn work<F>(
         self: &Arc<Self>,
         pipeline: &Arc<Pipeline>,
         open: &Arc<OpenSlide>,
         view: View,
         size: [u32; 2],
-        work: impl FnOnce(&dyn Fn(Finish<'_>) -> Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error>
-        + Send
-        + 'static,
-    ) -> Result<Bytes, Failure> {
+        prepare: impl FnOnce() -> Result<F, Error> + Send + 'static,
+    ) -> Result<Bytes, Failure>
+    where
+        F: FnOnce(Rgb) -> Result<Vec<u8>, Error> + Send + 'static,
+    {
         let (lane, permits) = self.lanes.of(size);
         let Some(_place) = Place::take(lane) else {
             pipeline.metrics.dropped(Dropped::Full);
             return Err(Error::Overloaded.into());
         };
+        let lost = || Error::WorkerLost("making of a picture");
         let making = async {
-            // Neither is ever closed.
-            let memory = Arc::clone(&lane.memory).acquire_many_owned(permits).await;
-            let reader = Arc::clone(&pipeline.readers).acquire_owned().await;
-            let (sender, made) = oneshot::channel();
+            // Never closed.
+            let memory =
+                Arc::clone(&lane.memory).acquire_many_owned(permits).await.map_err(|_closed| lost())?;
+            let reader = pipeline.readers.turn(open).await?;
+            let (sender, drawn) = oneshot::channel();
             let (pictures, pipeline, open) = (Arc::clone(self), Arc::clone(pipeline), Arc::clone(open));
             tokio::task::spawn_blocking(move || {
-                let made =
-                    work(&|finish| pictures.drawn(&pipeline, &open, view, finish, || sender.is_closed()));
-                drop((reader, memory));
+                let drawn = prepare().and_then(|finish| {
+                    Ok((pictures.drawn(&pipeline, &open, view, || sender.is_closed())?, finish))
+                });
+                // While the picture is encoded, and waits for that, somebody else may read.
+                drop(reader);
+                let _ = sender.send(drawn.map(|drawn| (drawn, memory)));
+            });
+            let ((pixels, finish), memory) = drawn.await.map_err(|_lost| lost())??;
+            let (sender, made) = oneshot::channel();
+            lane.encoders.spawn_fifo(move || {
+                // Who went away while others were encoded misses nothing.
+                if sender.is_closed() {
+                    return;
+                }
+                let made = finish(pixels);
+                drop(memory);
                 let _ = sender.send(made.map(|mut made| {
                     // It may take a while until it is read.
                     made.shrink_to_fit();
                     Bytes::from(made)
                 }));
             });
-            made.await
+            made.await.map_err(|_lost| lost())?
         };
-        match tokio::time::timeout(LONGEST_WAIT, making).await {
-            Ok(Ok(made)) => Ok(made?),
-            Ok(Err(_lost)) => Err(Error::WorkerLost("making of a picture").into()),
-            Err(_elapsed) => Err(Error::Overloaded.into()),
-        }
+        let made = tokio::time::timeout(LONGEST_WAIT, making).await;
+        made.unwrap_or(Err(Error::Overloaded)).map_err(Failure::from)
     }
 
-    /// Reads and finishes here; decodes and draws on decoding threads.
+    /// The pixels of a view: reads here, decodes and draws on decoding threads.
     fn drawn(
         &self,
         pipeline: &Pipeline,
         open: &OpenSlide,
         view: View,
-        finish: Finish<'_>,
         is_unwanted: impl Fn() -> bool + Sync,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Rgb, Error> {
         let failed = |source| render_error(open, source);
-        let unwanted = || {
-            pipeline.metrics.dropped(Dropped::Unwanted);
-            Err(Error::Overloaded)
-        };
         let kept = KeptTiles { tiles: &pipeline.tiles, pixels: &self.pixels, instance: open.instance };
         let mut drawing = Drawing::new(&open.slide, view);
         while drawing.fetch(&kept).map_err(failed)? {
             pipeline.metrics.read(drawing.bytes_read());
             // Asked when its turn has come: it may have waited for others.
             let advanced = pipeline.on_decoder_now(|| (!is_unwanted()).then(|| drawing.advance(&kept)));
-            let Some(advanced) = advanced else { return unwanted() };
+            let Some(advanced) = advanced else {
+                pipeline.metrics.dropped(Dropped::Unwanted);
+                return Err(Error::Overloaded);
+            };
             advanced.map_err(failed)?;
         }
-        // Never closed.
-        let _turn = Handle::current().block_on(self.encoders.acquire());
-        if is_unwanted() { unwanted() } else { finish(drawing.finish()) }
+        Ok(drawing.finish())
     }
 
     /// From the slide's colours to sRGB; `None` for one without a profile, which is sRGB for want of a better word.
@@ -299,9 +306,6 @@ impl Kept for KeptTiles<'_> {
         true
     }
 }
-
-/// Turns pixels into what is wanted of them.
-type Finish<'a> = &'a mut (dyn FnMut(Rgb) -> Result<Vec<u8>, Error> + Send);
 
 /// A square with a picture in its upper left corner, and white beyond.
 fn padded(pixels: &Rgb, side: u32) -> Rgb {
@@ -362,27 +366,34 @@ mod tests {
 
     const WHOLE: Rect = Rect { x: 0, y: 0, width: 1500, height: 1100 };
 
+    /// A picture's encoding holds no thread that decodes, reads or encodes small pictures.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_tile_is_made_while_a_picture_is_encoded() {
+    async fn nothing_waits_for_a_picture_that_is_encoded() {
         let (_root, app, open) = served().await;
+        let readers = app.pipeline.readers.free();
         let (begun, has_begun) = oneshot::channel();
         let (end, ends) = std::sync::mpsc::channel::<()>();
-        let once = std::sync::Mutex::new(Some((begun, ends)));
         let (pictures, pipeline, slide) =
             (Arc::clone(&app.pictures), Arc::clone(&app.pipeline), Arc::clone(&open));
         let picture = tokio::spawn(async move {
             let encode = move |_| {
-                let (begun, ends) = once.lock().expect("unharmed").take().expect("one picture");
                 begun.send(()).expect("somebody listens");
                 ends.recv().expect("a word");
                 vec![1]
             };
-            pictures.draw(&pipeline, &slide, View::scaled(WHOLE, 300, 220), encode).await.ok()
+            pictures.draw(&pipeline, &slide, View::scaled(WHOLE, 1500, 1100), encode).await.ok()
         });
         has_begun.await.expect("the picture is drawn");
+        assert_eq!(app.pipeline.readers.free(), readers);
+        let soon = Duration::from_secs(10);
         let tile = app.pipeline.tile(&open, TileId { level: 0, column: 1, row: 1 });
-        let tile = tokio::time::timeout(Duration::from_secs(10), tile).await;
-        assert!(tile.expect("it does not wait for the picture").is_ok());
+        assert!(tokio::time::timeout(soon, tile).await.expect("it does not wait").is_ok());
+        let view = View::scaled(WHOLE, 300, 220);
+        let small = app.pictures.draw(&app.pipeline, &open, view, |_| vec![2]);
+        assert_eq!(
+            tokio::time::timeout(soon, small).await.expect("nor does it").ok().as_deref(),
+            Some(&[2][..])
+        );
         end.send(()).expect("the encoder listens");
         assert_eq!(picture.await.expect("a task").as_deref(), Some(&[1][..]));
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use microtome_slide::{Both, FetchedTile, TileId, Times};
 use rayon::ThreadPool;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
@@ -21,6 +21,7 @@ use crate::flights::Flights;
 use crate::metrics::{Dropped, Metrics};
 use crate::prefetch::Prefetcher;
 use crate::queue::{Place, Queue};
+use crate::readers::{self, Readers};
 use crate::tile_cache::{TileCache, TileKey};
 
 /// How long a tile spent where.
@@ -47,10 +48,7 @@ impl Stages {
 }
 
 /// Longest wait for a tile: for its place in the queue, storage and decoding together.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
-
-/// Blocking threads that no tile is read on.
-const CATALOGUE_THREADS: usize = 2;
+const LONGEST_WAIT: Duration = readers::LONGEST_WAIT;
 
 /// A tile and how long it took, or why there is none.
 type Outcome = Result<(Bytes, Stages), Failure>;
@@ -63,9 +61,7 @@ pub(crate) struct Pipeline {
     pub(crate) flights: Flights<TileKey, Waiter>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) decoders: ThreadPool,
-    /// One permit for each blocking thread that may read records. Storage that hangs holds them, and the catalogue still
-    /// has threads to open and look at slides with.
-    pub(crate) readers: Arc<Semaphore>,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) prefetcher: Prefetcher,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -87,9 +83,7 @@ impl Pipeline {
             flights: Flights::new(),
             queue: Arc::new(Queue::new(threads, Instant::now())),
             decoders,
-            readers: Arc::new(Semaphore::new(
-                config.tokio_blocking_threads.saturating_sub(CATALOGUE_THREADS).max(1),
-            )),
+            readers: Arc::new(Readers::new(config.tokio_blocking_threads)),
             prefetcher: Prefetcher::new(config.prefetch, config.max_inflight_families),
             metrics,
         })
@@ -204,11 +198,10 @@ impl Job {
             Ok(None) => {
                 let readers = Arc::clone(&job.landing.pipeline.readers);
                 job.runtime.clone().spawn(async move {
-                    // Never closed.
-                    let Ok(permit) = readers.acquire_owned().await else { return };
+                    let Ok(turn) = readers.turn(&job.open).await else { return };
                     tokio::task::spawn_blocking(move || {
                         job.fetch();
-                        drop(permit);
+                        drop(turn);
                     });
                 });
             }

@@ -192,26 +192,30 @@ fn is_forgotten(fixture: &Fixture) -> bool {
     !is_kept
 }
 
-/// Storage that hangs holds as many threads as there are for reading, and no more: the catalogue has its own.
+/// Storage that hangs holds half of the threads that there are for reading: other slides have the others, and the catalogue its
+/// own.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn reading_waits_for_a_reader_and_leaves_threads_to_the_catalogue() {
+async fn reading_waits_for_a_reader_and_leaves_threads_to_others() {
     let config = ServerConfig { tokio_blocking_threads: 5, ..ServerConfig::default() };
     let fixture = Fixture::with(config).await;
-    let readers = Arc::clone(&fixture.pipeline().readers);
-    assert_eq!(readers.available_permits(), 3);
+    let readers = &fixture.pipeline().readers;
+    assert_eq!(readers.free(), 3);
     if !is_forgotten(&fixture) {
         return;
     }
-    let hanging = Arc::clone(&readers).try_acquire_many_owned(3).expect("all readers");
+    let hanging = [readers.turn(&fixture.open).await, readers.turn(&fixture.open).await];
+    assert!(readers.turn_now(&fixture.open).is_none(), "of one slide there are two");
+    assert_eq!(readers.free(), 1, "the other is for another slide");
     let mut waiting = fixture.ask(TILE).await;
     let answer = tokio::time::timeout(Duration::from_millis(100), &mut waiting);
     assert!(answer.await.is_err(), "read by nobody");
+    assert_eq!(readers.free(), 1, "who waits for a slide's turn holds no other");
     let queue = &fixture.pipeline().queue;
     assert_eq!((queue.waiting(), queue.at_storage()), (0, 1), "in nobody's way");
     drop(hanging);
     assert!(waiting.await.expect("no panic"), "read when there is a reader again");
-    until(|| readers.available_permits() == 3).await;
+    until(|| readers.free() == 3).await;
     assert_eq!((queue.waiting(), queue.at_storage()), (0, 0));
 }
 

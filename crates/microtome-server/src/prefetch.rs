@@ -112,16 +112,15 @@ impl Pipeline {
             return;
         }
         let Some(turn) = self.turn(TileKey { instance: open.instance, tile: head }) else { return };
-        let turn = Arc::new(turn);
-        for group in groups {
-            // While others read, there is nothing to be read ahead.
-            let Ok(permit) = Arc::clone(&self.readers).try_acquire_owned() else { return };
-            let (turn, open) = (Arc::clone(&turn), Arc::clone(open));
-            runtime.spawn_blocking(move || {
-                turn.fetch(open, &group);
-                drop(permit);
-            });
-        }
+        // While others read, there is nothing to be read ahead; and one thread is enough for it.
+        let Some(reader) = self.readers.turn_now(open) else { return };
+        let (turn, open) = (Arc::new(turn), Arc::clone(open));
+        runtime.spawn_blocking(move || {
+            for group in groups {
+                Arc::clone(&turn).fetch(Arc::clone(&open), &group);
+            }
+            drop(reader);
+        });
     }
 
     fn turn(self: &Arc<Self>, key: TileKey) -> Option<Turn> {

@@ -7,13 +7,16 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, header};
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::body::Response;
 use crate::error::{Error, Failure};
+use crate::readers::LONGEST_WAIT;
 use crate::response::momentary;
 use crate::slide_id::SlideId;
 
@@ -24,9 +27,16 @@ const MAX_TILE: u64 = 16 << 20;
 /// Files of strangers are shown, never run, also if someone opens one as a page of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; sandbox";
 
+/// Reads of sources at the same time.
+const TURNS: usize = 2;
+/// Longest wait for whether there is one.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// Where sources are, if they are served at all.
 pub(crate) struct Sources {
     root: Option<PathBuf>,
+    /// Turns of blocking threads: storage of sources that hangs takes no more of them.
+    turns: Arc<Semaphore>,
 }
 
 /// A file of a source.
@@ -41,27 +51,46 @@ struct SourceFile {
 
 impl Sources {
     pub(crate) fn new(root: Option<PathBuf>) -> Self {
-        Self { root }
+        Self { root, turns: Arc::new(Semaphore::new(TURNS)) }
     }
 
     /// Whether there is a source of this slide.
     pub(crate) async fn has(&self, slide: &SlideId) -> bool {
         let Some(root) = self.root.clone() else { return false };
         let name = format!("{slide}.dzi");
-        let found = tokio::task::spawn_blocking(move || find(&root, &name).is_ok_and(|path| path.is_file()));
-        found.await.unwrap_or(false)
+        let found = self.blocking(move || find(&root, &name).is_ok_and(|path| path.is_file()));
+        // The page is of use without it.
+        tokio::time::timeout(LONGEST_LOOK, found).await.is_ok_and(|found| found.unwrap_or(false))
     }
 
     /// The bytes of a file.
     async fn read(&self, file: &SourceFile) -> Result<Vec<u8>, Error> {
         let root = self.root.clone().ok_or(Error::NoSuchPage)?;
         let (name, max_bytes) = (format!("{}{}", file.slide, file.rest), file.max_bytes);
-        let read = tokio::task::spawn_blocking(move || read(&find(&root, &name)?, max_bytes));
-        match read.await.map_err(|_lost| Error::WorkerLost("reading of a source"))? {
+        let read = self.blocking(move || read(&find(&root, &name)?, max_bytes));
+        match tokio::time::timeout(LONGEST_WAIT, read).await.unwrap_or(Err(Error::Overloaded))? {
             Ok(bytes) => Ok(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::NoSuchPage),
             Err(source) => Err(Error::Unreachable { slide: file.slide.clone(), source }),
         }
+    }
+}
+
+impl Sources {
+    /// Does what may wait for storage on a blocking thread, when it is its turn.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let lost = "reading of a source";
+        let turn =
+            Arc::clone(&self.turns).acquire_owned().await.map_err(|_closed| Error::WorkerLost(lost))?;
+        let working = tokio::task::spawn_blocking(move || {
+            // Kept as long as storage hangs, whoever waits.
+            let _turn = turn;
+            work()
+        });
+        working.await.map_err(|_lost| Error::WorkerLost(lost))
     }
 }
 

@@ -1,10 +1,11 @@
-//! The memory that pictures share: who may make one, and who waits.
+//! The memory and the threads that pictures share: who may make one, and who waits.
 //!
 //! Not here: pictures that are made and not sent yet, which are answers like others (`activity`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::Semaphore;
 
 /// Megapixels of pictures that are made at the same time.
@@ -19,13 +20,21 @@ const MAX_WAITING: usize = 256;
 pub(super) struct Lane {
     megapixels: u32,
     pub(super) memory: Arc<Semaphore>,
+    /// Threads that encode and do nothing else: that takes up to some seconds, for which neither a tile nor storage is to wait.
+    pub(super) encoders: ThreadPool,
     waiting: AtomicUsize,
 }
 
 impl Lane {
-    fn new(megapixels: u32) -> Self {
+    fn new(megapixels: u32, encoders: usize) -> Result<Self, ThreadPoolBuildError> {
         let memory = Arc::new(Semaphore::new(megapixels as usize));
-        Self { megapixels, memory, waiting: AtomicUsize::new(0) }
+        let encoders = ThreadPoolBuilder::new()
+            .num_threads(encoders.max(1))
+            .thread_name(|index| format!("encode-{index}"))
+            // Without a handler a panic would end the process. Who waits for the picture hears of it all the same.
+            .panic_handler(|_payload| tracing::error!("an encoder panicked"))
+            .build()?;
+        Ok(Self { megapixels, memory, encoders, waiting: AtomicUsize::new(0) })
     }
 }
 
@@ -36,8 +45,12 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new() -> Self {
-        Self { small: Lane::new(MEGAPIXELS_OF_SMALL), large: Lane::new(MEGAPIXELS) }
+    /// The lanes of a machine with so many decoding threads.
+    pub(super) fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        Ok(Self {
+            small: Lane::new(MEGAPIXELS_OF_SMALL, threads / 2)?,
+            large: Lane::new(MEGAPIXELS, threads)?,
+        })
     }
 
     /// The lane of a picture of this size, and how much of its memory the picture takes.
@@ -72,7 +85,7 @@ mod tests {
 
     #[test]
     fn no_more_wait_than_there_are_places() {
-        let lane = Lane::new(1);
+        let lane = Lane::new(1, 1).expect("a thread");
         let places: Vec<_> = (0..MAX_WAITING).map(|_| Place::take(&lane).expect("a place")).collect();
         assert!(Place::take(&lane).is_none());
         drop(places);

@@ -43,8 +43,8 @@ pub(crate) async fn associated(app: &Arc<App>, request: &Parts) -> Result<Respon
         return Ok(not_modified);
     }
     let reading = Arc::clone(&open);
-    let bytes = tokio::task::spawn_blocking(move || reading.slide.associated(&name)).await;
-    let bytes = bytes.map_err(|_lost| Error::WorkerLost("reading of an image"))?;
+    let read = move || reading.slide.associated(&name);
+    let bytes = app.pipeline.readers.read(&open, "reading of an image", read).await?;
     let bytes = bytes.map_err(|source| Error::BadPicture { slide: open.id.clone(), source })?;
     Ok(representation.full(Bytes::from(bytes.ok_or(Error::NoSuchImage)?)))
 }

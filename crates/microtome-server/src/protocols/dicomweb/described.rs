@@ -104,7 +104,9 @@ impl Dicomweb {
             let _turn = turn;
             work()
         });
-        working.await.unwrap_or_else(|_lost| Err(Error::WorkerLost(what))).map_err(Failure::from)
+        let worked =
+            tokio::time::timeout(LONGEST_WAIT, working).await.map_err(|_elapsed| Error::Overloaded)?;
+        worked.unwrap_or_else(|_lost| Err(Error::WorkerLost(what))).map_err(Failure::from)
     }
 
     /// Runs on a decoding thread what decodes and does not wait for storage, when it is its turn.
