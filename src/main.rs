@@ -46,10 +46,6 @@ enum Command {
 fn main() -> std::process::ExitCode {
     match run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        // Whoever reads our output may stop early (`| head`): no reason to complain.
-        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            std::process::ExitCode::SUCCESS
-        }
         Err(failure) => failure.report(),
     }
 }

@@ -6,12 +6,22 @@ use crate::failure::Failure;
 
 /// A line on standard output, fit for a terminal.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "{}", printable(line))?)
+    write(format!("{}\n", printable(line)).as_bytes())
 }
 
 /// A JSON document on standard output, as it is: JSON has its own way with control characters.
 pub(crate) fn print_document(json: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "{json}")?)
+    write(format!("{json}\n").as_bytes())
+}
+
+/// Bytes on standard output. Whoever reads it may stop early (`| head`): then the work goes on, and ends with the exit code that
+/// it would have ended with.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// The text in one line that a terminal takes for nothing but text: every control character becomes a space. What a

@@ -1,14 +1,14 @@
 //! Plain tables and numbers for people.
 
-use std::io::{self, Write};
+use crate::failure::Failure;
+use crate::output;
 
 /// Prints rows in aligned columns: the first column to the left, the others to the right.
-pub(crate) fn print(rows: &[Vec<String>]) -> io::Result<()> {
+pub(crate) fn print(rows: &[Vec<String>]) -> Result<(), Failure> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut out = io::stdout().lock();
     for row in rows {
         let mut line = String::new();
         for (i, (cell, &width)) in row.iter().zip(&widths).enumerate() {
@@ -16,7 +16,7 @@ pub(crate) fn print(rows: &[Vec<String>]) -> io::Result<()> {
             let gap = if i == 0 { "" } else { "  " };
             line += &if i == 0 { format!("{cell}{padding}") } else { format!("{gap}{padding}{cell}") };
         }
-        writeln!(out, "{}", line.trim_end())?;
+        output::print(line.trim_end())?;
     }
     Ok(())
 }

@@ -252,6 +252,28 @@ fn nothing_printed_commands_the_terminal() {
 }
 
 #[test]
+fn a_reader_that_stops_early_changes_neither_work_nor_exit_code() {
+    let folder = folder();
+    for name in ["a.png", "b.png", "c.png"] {
+        write_png(&folder.path().join(name), &picture(64, 64));
+    }
+    let archive = folder.path().join("archive");
+    let run = |words: &[&str]| {
+        let mut child = command().args(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        // Nobody reads.
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    let sources = format!("{}/*.png", path(folder.path()));
+    assert_eq!(run(&["ingest", &sources, "-o", path(&archive)]), Some(0));
+    assert_eq!(names(&archive), ["a.mtm", "b.mtm", "c.mtm"]);
+    assert_eq!(run(&["verify", path(&archive)]), Some(0));
+    std::fs::write(archive.join("c.mtm"), "damaged").unwrap();
+    assert_eq!(run(&["verify", path(&archive)]), Some(4));
+    assert_eq!(run(&["info", path(&archive.join("a.mtm"))]), Some(0));
+}
+
+#[test]
 fn a_slide_that_is_in_no_container_is_described_as_it_would_go_in() {
     let folder = folder();
     let slide = write_deep_zoom(folder.path(), &picture(300, 200), 254, 1, "jpeg");
@@ -278,6 +300,8 @@ fn a_slide_that_is_in_no_container_is_described_as_it_would_go_in() {
     assert!(fail(1, ["info", path(&renamed)]).contains("a.svs"));
     std::fs::write(&container, "no slide").unwrap();
     assert!(fail(1, ["info", path(&container)]).contains("not a container"));
+    // What might never answer is not asked.
+    assert!(fail(1, ["info", "/dev/zero"]).contains("not a file"));
 }
 
 #[test]

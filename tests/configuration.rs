@@ -149,6 +149,12 @@ fn a_wrong_file_is_wrong_usage() {
         }
     }
     assert!(fail(2, ["--config", "nosuch.toml"]).contains("nosuch.toml: cannot be read"));
+    // One without the other would be no TLS, and credentials in the clear.
+    for (one, other) in [("tls_cert", "--tls-key"), ("tls_key", "--tls-cert")] {
+        let file = write(folder.path(), &format!("{one} = 'nosuch.pem'\n"));
+        let line = fail(2, ["serve", "--config", file.to_str().unwrap()]);
+        assert!(line.contains(other) && line.contains("both or neither"), "{line}");
+    }
     let file = write(folder.path(), "");
     let file = file.to_str().unwrap();
     assert!(fail(2, ["config", "show", "--slides-root", file]).contains("is to be a folder"));

@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, settings: &[Setting]) -> Result<(), Fai
     }
     let mut rows = vec![["setting", "value", "from"].map(str::to_owned).to_vec()];
     rows.extend(settings.iter().map(|s| vec![s.key.clone(), shown(&s.value), s.source.to_owned()]));
-    Ok(table::print(&rows)?)
+    table::print(&rows)
 }
 
 fn shown(value: &serde_json::Value) -> String {

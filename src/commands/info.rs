@@ -11,6 +11,7 @@ use microtome_container::header::MAGIC;
 use microtome_slide::{LevelUsage, Slide};
 use serde_json::json;
 
+use crate::commands::openslide;
 use crate::failure::Failure;
 use crate::output::{print, print_document};
 use crate::table;
@@ -18,15 +19,18 @@ use crate::table;
 /// Say what is in a container: sizes, levels, properties, losses. Of a slide that is in none, what `ingest` would find.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The container; or a slide or an image, as `ingest` takes it.
+    /// The container; or one slide or image: a file, a folder that is one slide, `synthetic:WxH`.
     file: String,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    openslide: openslide::Arguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if is_source(&arguments.file) {
+        arguments.openslide.apply();
         return source::run(&arguments.file, arguments.json);
     }
     let slide = Slide::open(Path::new(&arguments.file))?;
@@ -49,13 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ["source SHA-256", &source.sha256],
         ["source changed", &source.modified.map_or("unknown".to_owned(), day_and_time)],
         ["read by", &source.reader],
-        ["mpp", &metadata.mpp.map_or("unknown".to_owned(), |[x, y]| format!("{x} x {y} um"))],
-        ["objective", &metadata.objective_power.map_or("unknown".to_owned(), |p| format!("{p}x"))],
+        ["mpp", &mpp(metadata.mpp)],
+        ["objective", &objective(metadata.objective_power)],
     ]
     .map(|[name, value]| vec![name.to_owned(), value.to_owned()])
     .to_vec();
-    let images = metadata.associated.iter().map(|a| format!("{} ({} x {} px)", a.name, a.width, a.height));
-    rows.push(vec!["associated".to_owned(), images.collect::<Vec<_>>().join(", ")]);
+    rows.push(associated(metadata.associated.iter().map(|image| (&image.name, image.width, image.height))));
     for step in &metadata.loss {
         let levels = step.levels.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
         let quality = step.quality.map_or(String::new(), |q| {
@@ -89,14 +92,35 @@ fn is_source(spec: &str) -> bool {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mtm")) {
         return false;
     }
+    // What is there and no file, a pipe for one, might never answer; what cannot be read is said so when it is opened.
     let mut first = [0; MAGIC.len()];
-    // What cannot be read is said so when it is opened.
-    File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_err() || first != MAGIC)
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => true,
+        _ => File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_err() || first != MAGIC),
+    }
 }
 
-/// Names and values, one below the other.
+fn mpp(mpp: Option<[f64; 2]>) -> String {
+    mpp.map_or("unknown".to_owned(), |[x, y]| format!("{x} x {y} um"))
+}
+
+fn objective(power: Option<f64>) -> String {
+    power.map_or("unknown".to_owned(), |power| format!("{power}x"))
+}
+
+/// The row of the images that go with a slide: the name and the size of each.
+fn associated<'a>(images: impl Iterator<Item = (&'a String, u32, u32)>) -> Vec<String> {
+    let images: Vec<_> =
+        images.map(|(name, width, height)| format!("{name} ({width} x {height} px)")).collect();
+    let all = if images.is_empty() { "none".to_owned() } else { images.join(", ") };
+    vec!["associated".to_owned(), all]
+}
+
+/// Names and values, one below the other; those of long names (DICOM has some of 160 characters) stand apart.
 fn print_rows(rows: &[Vec<String>]) -> Result<(), Failure> {
-    let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
+    const LONG: usize = 40;
+    let lengths = rows.iter().map(|row| row[0].chars().count());
+    let width = lengths.filter(|&length| length <= LONG).max().unwrap_or(0);
     for row in rows {
         print(format!("{:width$}  {}", row[0], row[1]).trim_end())?;
     }
@@ -164,7 +188,7 @@ pub(crate) fn print_sizes(slide: &Slide) -> Result<(), Failure> {
         ]);
     }
     print("")?;
-    Ok(table::print(&totals)?)
+    table::print(&totals)
 }
 
 fn document(slide: &Slide) -> Result<serde_json::Value, Failure> {

@@ -125,10 +125,10 @@ pub(crate) struct Arguments {
     #[arg(value_parser = BoolishValueParser::new())]
     public: bool,
     /// PEM file with the certificate, then those that vouch for it: HTTPS instead of HTTP.
-    #[arg(long, env = "MICROTOME_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "MICROTOME_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the certificate's private key.
-    #[arg(long, env = "MICROTOME_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "MICROTOME_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// How log lines are written: text, or json, one object a line.
     #[arg(long, env = "MICROTOME_LOG_FORMAT", value_name = "FORMAT", default_value_t)]
@@ -203,6 +203,20 @@ impl Arguments {
         })
     }
 
+    /// Certificate and key: both or none, wherever they were set.
+    fn tls(&self) -> Result<Option<TlsFiles>, Failure> {
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(Failure::Usage("--tls-cert goes with --tls-key: give both or neither".to_owned()))
+            }
+            (None, Some(_)) => {
+                Err(Failure::Usage("--tls-key goes with --tls-cert: give both or neither".to_owned()))
+            }
+        }
+    }
+
     fn config(&self) -> Result<ServerConfig, Failure> {
         Ok(ServerConfig {
             slides_root: self.slides_root.clone(),
@@ -223,7 +237,7 @@ impl Arguments {
             serve_labels: self.serve_labels,
             base_url: self.base_url.clone(),
             access: self.access()?,
-            tls: self.tls_cert.clone().zip(self.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+            tls: self.tls()?,
             log_format: self.log_format,
             log_filter: self.log_level.clone(),
         })
@@ -236,10 +250,14 @@ fn host(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
-    text.parse().map_err(|_not_one| {
+    let address: IpAddr = text.parse().map_err(|_not_one| {
         "not an IP address: 127.0.0.1 or localhost is this machine, 0.0.0.0 every IPv4 address of it"
             .to_owned()
-    })
+    })?;
+    if address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err("not the address of one machine: nobody can connect to it".to_owned());
+    }
+    Ok(address)
 }
 
 /// Whether an address to listen on is reached from this machine alone.

@@ -1,12 +1,12 @@
 //! `microtome tile`: one tile as a viewer gets it, or as its source had it.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use microtome_slide::{Slide, TileId};
 
 use crate::failure::Failure;
+use crate::output;
 use crate::publish;
 
 /// Write one tile's JPEG.
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let jpeg = if arguments.original { original(&slide, tile)? } else { slide.tile(tile)? };
     if arguments.output.as_os_str() == "-" {
-        return Ok(std::io::stdout().write_all(&jpeg)?);
+        return output::write(&jpeg);
     }
     publish::refuse_existing(&arguments.output)?;
     publish::file(&arguments.output, publish::folder(&arguments.output), &jpeg)

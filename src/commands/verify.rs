@@ -129,7 +129,9 @@ fn containers_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.is_dir() && !path.is_symlink() {
-                folders.push(path);
+                // One that cannot be read fails when its turn comes, and the others are looked at.
+                let list = if std::fs::read_dir(&path).is_ok() { &mut folders } else { &mut found };
+                list.push(path);
             } else if path.extension().is_some_and(|extension| extension == "mtm") && !path.is_dir() {
                 found.push(path);
             }

@@ -35,7 +35,7 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
 
 #[test]
 fn other_commands_have_no_settings() {
-    let words = ["microtome", "info", "a.mtm"].map(OsString::from);
+    let words = ["microtome", "tile", "a.mtm", "0", "0", "0", "-o", "-"].map(OsString::from);
     assert!(parse(&CommandLine::command(), &words).expect("fine words").settings.is_empty());
 }
 

@@ -41,12 +41,13 @@ impl Activity {
     }
 
     /// Whether a body may be kept until the peer reads it. The only one may be as large as it likes, while all together are
-    /// not too large; small ones are no matter of all.
+    /// not too large; small ones may, all together, take twice as much as large ones.
     pub(crate) fn has_room_for(&self, body: &Body) -> bool {
         let bytes = body.size();
         let [own, all] = [&self.unsent_bytes, &*self.all_unsent_bytes].map(|bytes| bytes.load(Relaxed));
         let is_little = own == 0 || own + bytes <= limits::MAX_UNREAD;
-        is_little && (bytes <= limits::SMALL_BODY || all + bytes <= limits::MAX_UNREAD_OF_ALL)
+        let most = if bytes <= limits::SMALL_BODY { 2 } else { 1 } * limits::MAX_UNREAD_OF_ALL;
+        is_little && all + bytes <= most
     }
 
     /// Counts a request until its answer is made.
@@ -137,7 +138,15 @@ impl hyper::body::Body for CountedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<CountedBytes>, std::io::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let mut counted = |bytes: Bytes| CountedBytes { unsent: self.unsent.piece(bytes.len()), bytes };
+        let is_whole = matches!(self.body, Body::Whole(_));
+        let mut counted = |bytes: Bytes| {
+            let unsent = match is_whole {
+                true => self.unsent.piece(bytes.len()),
+                // Others wait behind it as long as the body lasts.
+                false => Unsent::new(&self.unsent.activity, bytes.len()),
+            };
+            CountedBytes { unsent, bytes }
+        };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(&mut counted))))
     }
 
@@ -237,7 +246,10 @@ impl Overseer {
     fn hoards(&mut self, now: Instant, moved: usize) -> bool {
         let [own, all] =
             [&self.activity.unsent_bytes, &*self.activity.all_unsent_bytes].map(|bytes| bytes.load(Relaxed));
-        if own <= limits::MUCH_UNREAD || all <= limits::MAX_UNREAD_OF_ALL / 2 {
+        // Many that leave little each are in the way too.
+        let much =
+            if all <= limits::MAX_UNREAD_OF_ALL { limits::MUCH_UNREAD } else { limits::MUCH_UNREAD / 4 };
+        if own <= much || all <= limits::MAX_UNREAD_OF_ALL / 2 {
             self.in_the_way = None;
             return false;
         }
@@ -363,8 +375,14 @@ mod tests {
         let (sender, pieces) = tokio::sync::mpsc::channel(1);
         sender.try_send(Ok(Bytes::from_static(b"piece"))).expect("room");
         let piece = self::piece(activity.ask().answered(Response::new(Body::Pieces(pieces)))).await;
-        assert_eq!(unsent(), (5, 5));
+        assert_eq!(unsent(), (5, 5), "the body is gone");
         drop(piece);
+        assert_eq!(unsent(), (0, 0));
+        // And while it lasts, so much as waits behind the piece.
+        let (_sender, pieces) = tokio::sync::mpsc::channel(1);
+        let body = activity.ask().answered(Response::new(Body::Pieces(pieces)));
+        assert_eq!(unsent(), (crate::body::IN_THE_MAKING, crate::body::IN_THE_MAKING));
+        drop(body);
         assert_eq!(unsent(), (0, 0));
     }
 
@@ -383,6 +401,8 @@ mod tests {
         all.store(limits::MAX_UNREAD_OF_ALL, Relaxed);
         assert!(has_room(&activity, limits::SMALL_BODY), "viewers go on");
         assert!(!has_room(&activity, limits::SMALL_BODY + 1));
+        all.store(2 * limits::MAX_UNREAD_OF_ALL, Relaxed);
+        assert!(!has_room(&activity, 1), "but not for ever");
         all.store(limits::MAX_UNREAD_OF_ALL - limits::SMALL_BODY - 1, Relaxed);
         assert!(has_room(&activity, limits::SMALL_BODY + 1));
     }
@@ -404,6 +424,13 @@ mod tests {
         assert_eq!(pass(&mut watched, 100), Verdict::Keep, "there is room for all");
         watched.activity.all_unsent_bytes.fetch_add(limits::MAX_UNREAD_OF_ALL / 2, Relaxed);
         assert_eq!(pass(&mut watched, limits::MUCH_UNREAD / 10), Verdict::Keep, "it reads");
+        assert_eq!(pass(&mut watched, 100), Verdict::Stalled);
+        // One that leaves little is, when there are so many that there is no room at all.
+        let mut watched = Watched::new();
+        let _body = watched.activity.ask().answered(of(limits::MUCH_UNREAD / 3));
+        watched.activity.all_unsent_bytes.fetch_add(limits::MAX_UNREAD_OF_ALL / 2, Relaxed);
+        assert_eq!(pass(&mut watched, 100), Verdict::Keep);
+        watched.activity.all_unsent_bytes.fetch_add(limits::MAX_UNREAD_OF_ALL / 2, Relaxed);
         assert_eq!(pass(&mut watched, 100), Verdict::Stalled);
     }
 

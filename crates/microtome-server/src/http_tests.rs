@@ -338,19 +338,27 @@ async fn failures_are_pages_where_a_browser_asks_for_one() {
 }
 
 #[tokio::test]
-async fn a_request_of_http_1_1_names_its_host_once() {
+async fn a_request_names_one_host() {
     let fixture = Fixture::new();
-    let status = async |version: http::Version, hosts: usize| {
-        let mut request = Request::builder().version(version).uri("/healthz");
+    let status_of = async |method: &str, version: http::Version, hosts: usize| {
+        let mut request = Request::builder().method(method).version(version).uri("/healthz");
         for _ in 0..hosts {
             request = request.header("host", "tiles.example");
         }
         let request = request.body(Body::empty()).expect("a request");
         routes::answer(&fixture.app, request, &Activity::default()).await.status()
     };
-    assert_eq!(status(http::Version::HTTP_11, 1).await, StatusCode::OK);
-    assert_eq!(status(http::Version::HTTP_11, 0).await, StatusCode::BAD_REQUEST);
-    assert_eq!(status(http::Version::HTTP_11, 2).await, StatusCode::BAD_REQUEST);
-    assert_eq!(status(http::Version::HTTP_10, 0).await, StatusCode::OK);
-    assert_eq!(status(http::Version::HTTP_2, 0).await, StatusCode::OK);
+    for (version, hosts, expected) in [
+        (http::Version::HTTP_11, 1, StatusCode::OK),
+        (http::Version::HTTP_11, 0, StatusCode::BAD_REQUEST),
+        (http::Version::HTTP_11, 2, StatusCode::BAD_REQUEST),
+        (http::Version::HTTP_10, 0, StatusCode::OK),
+        (http::Version::HTTP_10, 2, StatusCode::BAD_REQUEST),
+        (http::Version::HTTP_2, 0, StatusCode::OK),
+        (http::Version::HTTP_2, 2, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(status_of("GET", version, hosts).await, expected, "{version:?} {hosts}");
+        let preflight = status_of("OPTIONS", version, hosts).await;
+        assert_eq!(preflight == StatusCode::BAD_REQUEST, expected == StatusCode::BAD_REQUEST);
+    }
 }

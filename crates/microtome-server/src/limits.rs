@@ -27,14 +27,14 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of answers that one connection may leave unread: with more, further ones are refused. A single one may be larger.
 pub(crate) const MAX_UNREAD: usize = 32 << 20;
 
-/// The same of all connections, for answers beyond [`SMALL_BODY`].
+/// The same of all connections, for answers beyond [`SMALL_BODY`]; for those up to that it is twice as much.
 pub(crate) const MAX_UNREAD_OF_ALL: usize = 256 << 20;
 
 /// So much unread is in the way of others when all together leave half of [`MAX_UNREAD_OF_ALL`] unread: then as much has to be
-/// read in the time of a stall.
+/// read in the time of a stall. A quarter of it, when they leave all of that unread.
 pub(crate) const MUCH_UNREAD: usize = 1 << 20;
 
-/// Longest body that is kept whatever all connections leave unread: a tile's, so that viewers go on.
+/// Longest body that is kept when there is no room for larger ones any more: a tile's, so that viewers go on.
 pub(crate) const SMALL_BODY: usize = 64 << 10;
 
 /// Longest wait for requests in progress when the server is told to stop.

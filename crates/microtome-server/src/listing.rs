@@ -38,6 +38,8 @@ pub(crate) struct Listing {
     root: PathBuf,
     latest: Arc<RwLock<Option<(Instant, Found)>>>,
     walking: Arc<Mutex<()>>,
+    /// When the last walk began.
+    begun: RwLock<Option<Instant>>,
     /// One permit for each page that may be chosen at a time: files wait for the same threads.
     choosing: Arc<Semaphore>,
 }
@@ -115,6 +117,7 @@ impl Listing {
             root,
             latest: Arc::default(),
             walking: Arc::default(),
+            begun: RwLock::default(),
             choosing: Arc::new(Semaphore::new(CHOOSING)),
         }
     }
@@ -155,6 +158,8 @@ impl Listing {
                 let walked = tokio::time::timeout(LONGEST_WAIT, self.walk()).await;
                 walked.unwrap_or(Err(Error::Overloaded))
             }
+            // Somebody has waited that long already.
+            Some(older) if self.is_overdue() => Ok(older),
             Some(older) => {
                 let walked = tokio::time::timeout(WAIT_FOR_NEWER, self.walk()).await;
                 walked.unwrap_or(Ok(older))
@@ -169,6 +174,12 @@ impl Listing {
         (latest.as_ref().map(|(_, found)| found.clone()), is_new)
     }
 
+    /// Whether a walk goes on for longer than anybody waits for it.
+    fn is_overdue(&self) -> bool {
+        let begun = self.begun.read().unwrap_or_else(PoisonError::into_inner);
+        begun.is_some_and(|begun| begun.elapsed() > WAIT_FOR_NEWER) && self.walking.try_lock().is_err()
+    }
+
     /// Walks the folders, unless somebody just did.
     async fn walk(&self) -> Result<Found, Error> {
         let walking = Arc::clone(&self.walking).lock_owned().await;
@@ -176,6 +187,7 @@ impl Listing {
             return Ok(found);
         }
         let (root, latest) = (self.root.clone(), Arc::clone(&self.latest));
+        *self.begun.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let walk = tokio::task::spawn_blocking(move || {
             // Until it ends, also where nobody waits for it any more.
             let _walking = walking;

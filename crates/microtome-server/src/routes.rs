@@ -179,13 +179,14 @@ async fn without_headers<B: HttpBody<Data = Bytes> + Unpin>(
     request: &mut Parts,
     body: B,
 ) -> Response {
+    if !names_its_host(request) {
+        return Failure::from(Error::Malformed("a request names one host, one of HTTP/1.1 in a Host header"))
+            .into_response();
+    }
     if request.method == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         add(&mut response, PREFLIGHT);
         return response;
-    }
-    if !names_its_host(request) {
-        return Failure::from(Error::Malformed("an HTTP/1.1 request has one Host header")).into_response();
     }
     if let Err(response) = app.admit(request).await {
         return response;
@@ -201,9 +202,13 @@ async fn without_headers<B: HttpBody<Data = Bytes> + Unpin>(
     response
 }
 
-/// Whether it says which host it is for, once, as HTTP/1.1 has it (RFC 9112, 3.2).
+/// Whether it says which host it is for: at most once, and in HTTP/1.1 indeed (RFC 9112, 3.2). What names no host is as good as
+/// nothing (`base_url`).
 fn names_its_host(request: &Parts) -> bool {
-    request.version != Version::HTTP_11 || request.headers.get_all(header::HOST).iter().count() == 1
+    match request.headers.get_all(header::HOST).iter().count() {
+        0 => request.version != Version::HTTP_11,
+        count => count == 1,
+    }
 }
 
 async fn page(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {

@@ -159,7 +159,10 @@ fn remedy(kind: std::io::ErrorKind) -> &'static str {
             " (ports below 1024 are the system's: choose a --port from 1024 on, or allow this program lower ones)"
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            " (no interface of this machine has it: choose a --host of its own, or 0.0.0.0 for all)"
+            " (no interface of this machine has it: choose a --host of its own, or 0.0.0.0 or :: for all)"
+        }
+        std::io::ErrorKind::InvalidInput => {
+            " (an address that begins with fe80: belongs to an interface, which cannot be named here: choose another --host)"
         }
         _ => "",
     }

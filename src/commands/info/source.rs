@@ -3,7 +3,7 @@
 use microtome_ingest::source::{self, Content, Source};
 use serde_json::json;
 
-use super::print_rows;
+use super::{associated, mpp, objective, print_rows};
 use crate::failure::Failure;
 use crate::output::{print, print_document};
 use crate::table;
@@ -23,8 +23,8 @@ pub(super) fn run(spec: &str, as_json: bool) -> Result<(), Failure> {
             &format!("{} x {} px", table::count(source.width.into()), table::count(source.height.into())),
         ],
         ["goes in", &goes_in(&source)],
-        ["mpp", &source.mpp.map_or("unknown".to_owned(), |[x, y]| format!("{x} x {y} um"))],
-        ["objective", &source.objective_power.map_or("unknown".to_owned(), |power| format!("{power}x"))],
+        ["mpp", &mpp(source.mpp)],
+        ["objective", &objective(source.objective_power)],
         [
             "ICC profile",
             &source.icc_profile.as_ref().map_or("none".to_owned(), |p| table::bytes(p.len() as u64)),
@@ -33,8 +33,7 @@ pub(super) fn run(spec: &str, as_json: bool) -> Result<(), Failure> {
     .into_iter()
     .map(|row| row.map(str::to_owned).to_vec())
     .collect::<Vec<_>>();
-    let images = source.associated.iter().map(|a| format!("{} ({} x {} px)", a.name, a.width, a.height));
-    rows.push(vec!["associated".to_owned(), images.collect::<Vec<_>>().join(", ")]);
+    rows.push(associated(source.associated.iter().map(|image| (&image.name, image.width, image.height))));
     rows.extend(source.notices.iter().map(|notice| vec!["note".to_owned(), notice.clone()]));
     rows.extend(source.properties.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
     print_rows(&rows)?;
@@ -45,7 +44,7 @@ pub(super) fn run(spec: &str, as_json: bool) -> Result<(), Failure> {
         let [width, height] = [level.width, level.height].map(|side| table::count(side.into()));
         vec![level.level.to_string(), format!("{width} x {height}")]
     }));
-    Ok(table::print(&levels)?)
+    table::print(&levels)
 }
 
 /// What `ingest` does with it unless told otherwise.

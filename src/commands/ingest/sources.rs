@@ -189,6 +189,9 @@ fn without_extension(path: &Path) -> PathBuf {
 
 /// A path as a source's name. One that is not UTF-8 becomes one that does not exist: that source fails, not all.
 fn text(path: &Path) -> String {
+    if path.to_str().is_none() {
+        complain(&format!("{}: the name is not UTF-8 and cannot be taken: rename it", path.display()));
+    }
     path.to_string_lossy().into_owned()
 }
 

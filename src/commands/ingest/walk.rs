@@ -47,6 +47,9 @@ fn walk_into(folder: &Path, depth: usize, is_found: bool, found: &mut Vec<PathBu
                 "{}: a link to a folder, which may lead in a circle: not followed",
                 path.display()
             ));
+        } else if path.is_dir() && std::fs::read_dir(path).is_err() {
+            // It fails when it is opened, and the others go in.
+            found.push(path.clone());
         } else if path.is_dir() {
             let is_one = is_source_folder(path);
             if is_one {

@@ -44,7 +44,10 @@ pub(in crate::source) fn first_files(folder: &Path) -> Result<Vec<PathBuf>, Erro
 fn by_series(folder: &Path) -> Result<(BTreeMap<String, Vec<Instance>>, usize), Error> {
     let mut by_series: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
     let mut others = 0;
-    for path in paths(folder)?.into_iter().filter(|path| is_dicom(path)) {
+    for path in paths(folder)? {
+        if !is_dicom_beside(&path)? {
+            continue;
+        }
         let instance = read_beside(&path)?;
         match instance.is_whole_slide() {
             true => by_series.entry(instance.series()).or_default().push(instance),
@@ -75,7 +78,7 @@ impl Series {
         let (wanted, name) = (named.series(), path.file_name());
         let mut instances = vec![named];
         for other in paths(folder)? {
-            if other.file_name() == name || !is_dicom(&other) {
+            if other.file_name() == name || !is_dicom_beside(&other)? {
                 continue;
             }
             let instance = read_beside(&other)?;
@@ -150,7 +153,36 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Whether a file begins as DICOM files do. One that cannot be read is none.
 fn is_dicom(path: &Path) -> bool {
-    let mut start = [0; 132];
-    DicomFile::open(path).is_ok_and(|file| read_exact_at(file.handle(), &mut start, 0).is_ok())
-        && start.ends_with(b"DICM")
+    matches!(start(path), Ok(Some(start)) if start.ends_with(MAGIC))
+}
+
+/// The same of a file that nobody named.
+///
+/// # Errors
+/// For one called .dcm that cannot be read, and [`Error::Malformed`] for one that is too short for that or begins with nothing but
+/// zeros, as copies do that were broken off: it may have been level 0.
+fn is_dicom_beside(path: &Path) -> Result<bool, Error> {
+    let is_called_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm"));
+    match start(path) {
+        Ok(Some(start)) if start != [0; PREAMBLE] => Ok(start.ends_with(MAGIC)),
+        _ if !is_called_so => Ok(false),
+        Err(error) => Err(error),
+        Ok(_) => Err(Error::Malformed {
+            path: path.display().to_string(),
+            place: "preamble".to_owned(),
+            what: "empty, cut off or zeros, in a file called .dcm: copy or export it again, or take it out of the folder"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Length of what DICOM files begin with, and its end (PS3.10, 7.1).
+const PREAMBLE: usize = 132;
+const MAGIC: &[u8] = b"DICM";
+
+/// What a file begins with; `None` if it is shorter.
+fn start(path: &Path) -> Result<Option<[u8; PREAMBLE]>, Error> {
+    let mut start = [0; PREAMBLE];
+    let file = DicomFile::open(path)?;
+    Ok(read_exact_at(file.handle(), &mut start, 0).is_ok().then_some(start))
 }

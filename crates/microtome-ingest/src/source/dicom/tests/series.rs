@@ -209,6 +209,17 @@ fn a_damaged_file_beside_the_others_is_no_silent_loss() {
     std::fs::write(folder.path().join("cut.dcm"), &bytes[..300]).expect("writes");
     let error = super::open(&level).err().expect("refused").to_string();
     assert!(error.contains("cut.dcm") && error.contains("take it out of the folder"), "{error}");
+    // What a copy that was broken off leaves need not look like DICOM.
+    for bytes in [&b""[..], &bytes[..100], &[0; 4000]] {
+        std::fs::write(folder.path().join("cut.dcm"), bytes).expect("writes");
+        for error in [super::open(&level).err(), open_folder(folder.path()).err()] {
+            let error = error.expect("refused").to_string();
+            assert!(error.contains("cut.dcm") && error.contains("take it out of the folder"), "{error}");
+        }
+    }
+    std::fs::remove_file(folder.path().join("cut.dcm")).expect("a deletion");
+    std::fs::write(folder.path().join("notes.txt"), b"").expect("writes");
+    assert!(super::open(&level).is_ok(), "other files may be empty");
 }
 
 #[test]
