@@ -147,6 +147,12 @@ fn containers_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// Whether the file is as it should be; says what is not. A file that cannot be read is a failure, not a finding.
 fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
+    if file.is_dir()
+        && let Err(error) = std::fs::read_dir(file)
+    {
+        let what = "check who may read it";
+        return Err(Failure::Failed(format!("{}: cannot be read: {error}; {what}", file.display())));
+    }
     let slide = match Slide::open(file) {
         Ok(slide) => slide,
         // Which says nothing about the file.

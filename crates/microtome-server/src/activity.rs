@@ -41,13 +41,15 @@ impl Activity {
     }
 
     /// Whether a body may be kept until the peer reads it. The only one may be as large as it likes, while all together are
-    /// not too large; small ones may, all together, take twice as much as large ones.
+    /// not too large; small ones may, all together, take twice as much as large ones, and a peer that has read all that it was
+    /// sent gets one whatever others do.
     pub(crate) fn has_room_for(&self, body: &Body) -> bool {
         let bytes = body.size();
         let [own, all] = [&self.unsent_bytes, &*self.all_unsent_bytes].map(|bytes| bytes.load(Relaxed));
         let is_little = own == 0 || own + bytes <= limits::MAX_UNREAD;
-        let most = if bytes <= limits::SMALL_BODY { 2 } else { 1 } * limits::MAX_UNREAD_OF_ALL;
-        is_little && all + bytes <= most
+        let is_small = bytes <= limits::SMALL_BODY;
+        let most = if is_small { 2 } else { 1 } * limits::MAX_UNREAD_OF_ALL;
+        is_little && (all + bytes <= most || is_small && own == 0)
     }
 
     /// Counts a request until its answer is made.
@@ -402,7 +404,10 @@ mod tests {
         assert!(has_room(&activity, limits::SMALL_BODY), "viewers go on");
         assert!(!has_room(&activity, limits::SMALL_BODY + 1));
         all.store(2 * limits::MAX_UNREAD_OF_ALL, Relaxed);
-        assert!(!has_room(&activity, 1), "but not for ever");
+        assert!(has_room(&activity, limits::SMALL_BODY), "who has read all");
+        let unread = activity.ask().answered(of(1));
+        assert!(!has_room(&activity, 1), "others not for ever");
+        drop(unread);
         all.store(limits::MAX_UNREAD_OF_ALL - limits::SMALL_BODY - 1, Relaxed);
         assert!(has_room(&activity, limits::SMALL_BODY + 1));
     }

@@ -34,7 +34,8 @@ pub(crate) const MAX_UNREAD_OF_ALL: usize = 256 << 20;
 /// read in the time of a stall. A quarter of it, when they leave all of that unread.
 pub(crate) const MUCH_UNREAD: usize = 1 << 20;
 
-/// Longest body that is kept when there is no room for larger ones any more: a tile's, so that viewers go on.
+/// Longest body that is kept when there is no room for larger ones any more, and whatever others leave for a peer that has read
+/// all that it was sent: a tile's, so that viewers go on.
 pub(crate) const SMALL_BODY: usize = 64 << 10;
 
 /// Longest wait for requests in progress when the server is told to stop.
