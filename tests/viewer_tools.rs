@@ -388,17 +388,21 @@ fn a_picture_of_the_view_is_saved() {
     let (_server, browser) = open(folder.path(), &[], "/viewer/patient%207#at=2000,1500&zoom=1");
     browser.press("q");
     let begin = Instant::now();
-    let file = loop {
+    let (file, picture) = loop {
         let mut names = support::names(browser.downloads()).into_iter();
         if let Some(name) = names.find(|name| name.ends_with(".png")) {
-            break browser.downloads().join(name);
+            // The browser takes the name with an empty file, before it moves what it has written there.
+            let file = browser.downloads().join(name);
+            let picture = std::fs::read(&file).unwrap();
+            if picture.ends_with(b"IEND\xAE\x42\x60\x82") {
+                break (file, picture);
+            }
         }
         assert!(begin.elapsed() < Duration::from_secs(60), "no picture came");
         std::thread::sleep(Duration::from_millis(50));
     };
     assert!(!file.to_str().unwrap().contains("patient"), "{}: no names go with it", file.display());
-    let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&file).unwrap()));
-    let mut reader = decoder.read_info().unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
     let size = browser.evaluate(
