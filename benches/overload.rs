@@ -33,7 +33,8 @@ fn main() {
     let slide = Slide::open(&contain(root.path(), "slide.mtm", source)).expect("a fresh container opens");
     let tiles = shuffled_tiles(&slide, 0);
     let requests: Vec<_> = tiles.into_iter().map(|tile| request(&path(&slide, "slide", tile), "")).collect();
-    let server = Server::start(root.path(), &["--cache-mb", "0", "--rayon-threads", "1"]);
+    let server =
+        Server::start(root.path(), &["--cache-mb", "0", "--rayon-threads", "1", "--tokio-workers", "1"]);
     if !(pin(server.pid(), "0") && pin(std::process::id(), "1-1023")) {
         println!("server and clients share all cores: taskset is missing, or there is one core");
     }

@@ -92,15 +92,17 @@ impl Catalog {
     /// The slide, opened if need be. Requests that come while it is being opened share that.
     pub(crate) async fn slide(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
         if let Some(open) = self.open.get(id).await {
-            let is_same = match open.claim_check(self.now_ms()) {
-                Some(look) => still_same(&open, look).await?,
-                None => true,
-            };
-            if is_same {
+            let Some(look) = open.claim_check(self.now_ms()) else { return Ok(open) };
+            if still_same(&open, look).await? {
                 return Ok(open);
             }
-            self.open.invalidate(id).await;
         }
+        // In a box: else every tile of an open slide would carry the room for it.
+        Box::pin(self.opened_anew(id)).await
+    }
+
+    async fn opened_anew(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+        self.open.invalidate(id).await;
         let opened = self.open.try_get_with(id.clone(), self.open_slide(id.clone())).await;
         opened.map_err(Failure::from)
     }

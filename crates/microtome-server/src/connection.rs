@@ -65,7 +65,7 @@ pub(crate) struct Connector<A> {
 
 impl<A, F> Connector<A>
 where
-    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone,
+    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     pub(crate) fn new(
@@ -109,9 +109,9 @@ where
         let overseer = Overseer::new(&activity, self.limits, Instant::now());
         let answer = self.answer.clone();
         let service = service_fn(move |request| {
-            let making = activity.ask();
-            let answer = answer(request, Arc::clone(&activity));
-            async move { Ok::<_, Infallible>(making.answered(answer.await)) }
+            let (making, answer, activity) = (activity.ask(), answer.clone(), Arc::clone(&activity));
+            // Called in here: a future that was taken along would have its room twice, and be copied into the second.
+            async move { Ok::<_, Infallible>(making.answered(answer(request, activity).await)) }
         });
         let stream = TokioIo::new(stream);
         match protocol {

@@ -113,7 +113,8 @@ pub(crate) async fn answer_cell(
         return answer_tile(app, request, open, TileId { level, column, row }).await;
     }
     let picture = Picture { view: View::level(level, rect), format, icc, padded_to };
-    answer_picture(app, request, &open, picture).await
+    // In a box: else every tile would carry the room for it.
+    Box::pin(answer_picture(app, request, &open, picture)).await
 }
 
 /// Reads a decimal number. One that is too large is outside every slide, not malformed, and remains so here.
