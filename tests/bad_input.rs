@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -159,6 +160,23 @@ fn a_full_disk_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn a_report_on_a_full_disk_holds_up_no_slide() {
+    let Some(disk) = SmallDisk::mount("4k") else { return };
+    let folder = folder();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    (0..6).for_each(|i| write_png(&images.join(format!("{i}.png")), &picture(40 + i, 30)));
+    let (pattern, out, report) =
+        (images.join("*.png"), folder.path().join("out"), disk.path().join("r.jsonl"));
+    let output = support::microtome(["ingest", path(&pattern), "-o", path(&out), "--report", path(&report)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("r.jsonl: cannot be written").count(), 1, "{said}");
+    assert!(said.contains("free some space") && said.contains("not all that became of them"), "{said}");
+    assert_eq!(names(&out).len(), 6);
+}
+
+#[test]
 fn an_interrupted_ingest_leaves_nothing() {
     let folder = folder();
     let target = folder.path().join("out.mtm");
@@ -175,6 +193,29 @@ fn an_interrupted_ingest_leaves_nothing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
     assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+}
+
+#[test]
+fn an_interrupted_batch_says_how_far_it_came() {
+    let folder = folder();
+    let (list, out) = (folder.path().join("list.txt"), folder.path().join("out"));
+    std::fs::write(&list, "synthetic:100x90\nsynthetic:110x90\nsynthetic:30000x30000\n").unwrap();
+    let mut child = support::command()
+        .args(["ingest", "--manifest", path(&list), "--progress", "json", "-o", path(&out)])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("3/3")));
+    support::signal(child.id(), "INT");
+    assert!(said.any(|line| line.unwrap().contains("interrupted; finished slides are kept")));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<_> = told.split_whitespace().collect();
+    assert!(words.windows(2).any(|pair| pair == ["ingested", "2"]), "{told}");
+    assert_eq!(names(&out).len(), 2);
 }
 
 #[test]

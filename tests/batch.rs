@@ -58,6 +58,43 @@ fn a_folder_goes_in_whole_and_a_bad_slide_holds_up_none() {
 }
 
 #[test]
+fn programs_are_told_of_every_slide() {
+    let folder = folder();
+    let (archive, out) = (archive(folder.path()), folder.path().join("out"));
+    let arguments = ["ingest", path(&archive), "-o", path(&out), "--json", "--resume"];
+    let told = || {
+        let output = microtome(arguments);
+        assert_eq!(output.status.code(), Some(3));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let statuses = |told: Vec<Value>| told.into_iter().map(|told| told["status"].clone()).collect::<Vec<_>>();
+    let first = told();
+    assert!(first[1]["error"].as_str().unwrap().contains("broken.svs"), "{first:?}");
+    assert!(first.iter().all(|told| told["source"].is_string() && told["target"].is_string()), "{first:?}");
+    assert_eq!(statuses(first), ["done", "failed", "done"]);
+    assert_eq!(statuses(told()), ["skipped", "failed", "skipped"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_holds_up_no_slide() {
+    let folder = folder();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    (0..3).for_each(|i| write_png(&images.join(format!("{i}.png")), &picture(40 + i, 30)));
+    let (pattern, out) = (images.join("*.png"), folder.path().join("out"));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command().args(["ingest", path(&pattern), "-o", path(&out), "--json"]).stdout(full).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("cannot write the output").count(), 1, "{said}");
+    assert!(said.contains("not all that became of them could be written"), "{said}");
+    assert_eq!(support::names(&out).len(), 3);
+}
+
+#[test]
 fn shards_and_lists_come_to_the_same_slides() {
     let folder = folder();
     let images = folder.path().join("images");

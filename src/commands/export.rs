@@ -67,9 +67,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(name) = &arguments.associated {
         return associated(&slide, name, output);
     }
-    if matches!(target, Target::Tiff(_) | Target::Dicom) {
-        say_what_goes_along(&slide, output);
-    }
     match target {
         Target::DeepZoom => deep_zoom(&slide, arguments),
         Target::Dicom => dicom_series(&slide, arguments),
@@ -80,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let report = publish::written(output, staging.path(), |file| {
                 Ok(tiff::write(&slide, options, output, file, stop_on_signals())?)
             })?;
+            say_what_went_along(&slide, output);
             complain_of(output, &report);
             print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
         }
@@ -127,16 +125,24 @@ fn target(arguments: &Arguments) -> Result<Target, Failure> {
     }
 }
 
-/// Says that pictures of the label go along: names of patients may be on it.
-fn say_what_goes_along(slide: &Slide, output: &Path) {
+/// Says that pictures of the label went along: names of patients may be on it.
+fn say_what_went_along(slide: &Slide, output: &Path) {
     let images = slide.metadata().associated.iter().map(|image| image.name.as_str());
     let telling: Vec<_> = images.filter(|name| matches!(*name, "label" | "macro")).collect();
     if !telling.is_empty() {
         complain(&format!(
-            "{}: note: {} and the properties go along; ingest --deidentify makes a container without them",
+            "{}: note: {} and the properties went along; ingest --deidentify makes a container without them",
             output.display(),
             telling.join(", ")
         ));
+    }
+}
+
+/// A failure of what is written, under the name that it was to have: until it is whole it has another.
+fn failed(output: &Path, error: microtome_export::Error) -> Failure {
+    match error {
+        microtome_export::Error::Write { cause, .. } => publish::unwritable(output, &cause),
+        other => other.into(),
     }
 }
 
@@ -182,7 +188,8 @@ fn deep_zoom(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     let descriptor = Descriptor::of(slide, format);
     let staging = Staging::create(output)?;
     let folder = staging.path().join("files");
-    let report = deepzoom::write(slide, &descriptor, arguments.quality, &folder, stop_on_signals())?;
+    let report = deepzoom::write(slide, &descriptor, arguments.quality, &folder, stop_on_signals())
+        .map_err(|error| failed(&files, error))?;
     publish_both(&staging, &files, output, &descriptor)?;
     complain_of(output, &report);
     print(&format!("{}: {} tiles in {}", output.display(), table::count(report.tiles), files.display()))
@@ -192,9 +199,11 @@ fn dicom_series(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     let output = &arguments.output;
     let staging = Staging::create(output)?;
     let folder = staging.path().join("series");
-    fs::create_dir(&folder).map_err(|error| publish::unwritable(&folder, &error))?;
-    let report = dicom::write(slide, arguments.quality, &folder, stop_on_signals())?;
+    fs::create_dir(&folder).map_err(|error| publish::unwritable(output, &error))?;
+    let report = dicom::write(slide, arguments.quality, &folder, stop_on_signals())
+        .map_err(|error| failed(output, error))?;
     publish_folder(&folder, output)?;
+    say_what_went_along(slide, output);
     complain_of(output, &report);
     print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
 }

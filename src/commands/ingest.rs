@@ -86,7 +86,7 @@ pub(crate) struct Arguments {
     /// How to show progress, on standard error.
     #[arg(long, value_enum, default_value = "auto")]
     progress: Style,
-    /// Print one JSON document per source.
+    /// Print one JSON document per source: what became of it, as --report has it.
     #[arg(long)]
     json: bool,
 }

@@ -14,7 +14,8 @@ pub(super) type FileValues = BTreeMap<String, String>;
 /// Reads the file and checks every value as the command's arguments would.
 pub(super) fn read(path: &Path, command: &Command) -> Result<FileValues, Failure> {
     let usage = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
-    let toml = std::fs::read_to_string(path).map_err(|error| usage(format!("cannot be read: {error}")))?;
+    let toml = std::fs::read_to_string(path)
+        .map_err(|error| usage(format!("cannot be read: {error}; check the path, and who may read it")))?;
     values(&toml, command).map_err(usage)
 }
 

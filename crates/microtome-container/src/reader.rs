@@ -85,7 +85,7 @@ impl Container {
         })?;
         if length != header.file_length {
             let what = format!(
-                "the file has {length} bytes instead of {}: it was cut off or added to",
+                "the file has {length} bytes instead of {}: it was cut off or added to; copy it again from where it is whole",
                 header.file_length
             );
             return Err(damaged("header", what));

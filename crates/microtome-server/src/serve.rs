@@ -138,10 +138,14 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
     );
     let slides_root = config.slides_root.display();
     let tls = config.tls.is_some();
-    if config.slides_root.is_dir() {
-        tracing::info!(%slides_root, %address, tls, "serving");
-    } else {
-        tracing::warn!(%slides_root, %address, tls, "serving, but the slides root is no folder yet: no slides until it is");
+    match std::fs::read_dir(&config.slides_root) {
+        Ok(_) => tracing::info!(%slides_root, %address, tls, "serving"),
+        Err(_) if !config.slides_root.is_dir() => {
+            tracing::warn!(%slides_root, %address, tls, "serving, but the slides root is no folder yet: no slides until it is");
+        }
+        Err(error) => {
+            tracing::warn!(%slides_root, %address, tls, %error, "serving, but the slides root cannot be read: no slides until it can be");
+        }
     }
     let behind_tls = config.base_url.as_ref().is_some_and(|url| url.starts_with("https:"));
     if config.access.is_on() && !tls && !behind_tls && !address.ip().to_canonical().is_loopback() {

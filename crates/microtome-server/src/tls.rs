@@ -27,8 +27,10 @@ pub struct TlsFiles {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file can't be read.
-    #[error("{}: cannot be read", .path.display())]
+    #[error("{flag}: {} cannot be read", .path.display())]
     Unreadable {
+        /// The setting that names it.
+        flag: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -79,7 +81,7 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(path)?;
+    let text = read("--tls-cert", path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.map_err(|source| malformed(path, source, "certificate"))?;
     match chain.is_empty() {
@@ -89,12 +91,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?)
+    PrivateKeyDer::from_pem_slice(&read("--tls-key", path)?)
         .map_err(|source| malformed(path, source, "private key without a password"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Unreadable { flag, path: path.to_owned(), source })
 }
 
 fn malformed(path: &Path, source: pem::Error, wanted: &'static str) -> TlsError {

@@ -14,6 +14,7 @@ use super::{Arguments, Outcome, ingest, summary};
 use crate::failure::{Failure, complain};
 use crate::output::{print, print_document};
 use crate::progress::stop_on_signals;
+use crate::publish::unwritable;
 use crate::table;
 
 /// Slides that go in one after the other, and what they came to so far.
@@ -22,6 +23,8 @@ pub(super) struct Batch<'a> {
     report: Option<(PathBuf, File)>,
     begun: Instant,
     counts: Counts,
+    /// Whether what became of the slides could not be written everywhere.
+    is_unwritten: bool,
 }
 
 #[derive(Default)]
@@ -49,11 +52,10 @@ impl<'a> Batch<'a> {
                 return Err(Failure::Usage(format!("{}: {what}", path.display())));
             }
             let file = File::options().create(true).append(true).open(path);
-            let failed = |e| Failure::Failed(format!("{}: cannot be written: {e}", path.display()));
-            Ok::<_, Failure>((path.clone(), file.map_err(failed)?))
+            Ok::<_, Failure>((path.clone(), file.map_err(|error| unwritable(path, &error))?))
         };
         let report = arguments.report.as_ref().map(open).transpose()?;
-        Ok(Self { arguments, report, begun: Instant::now(), counts: Counts::default() })
+        Ok(Self { arguments, report, begun: Instant::now(), counts: Counts::default(), is_unwritten: false })
     }
 
     /// Ingests every slide. One alone that fails is a failure; of several, the others go in all the same.
@@ -63,7 +65,11 @@ impl<'a> Batch<'a> {
         let is_ours = |job: &Job| self.arguments.shard.is_none_or(|shard| shard.has(job));
         let ours: Vec<_> = jobs.iter().zip(targets).filter(|(job, _)| is_ours(job)).collect();
         for (number, (job, target)) in (1..).zip(&ours) {
-            self.one(&job.source, target, (!is_alone).then_some((number, ours.len())))?;
+            let outcome = self.one(&job.source, target, (!is_alone).then_some((number, ours.len())));
+            if matches!(outcome, Err(Failure::Interrupted)) {
+                self.sum_up()?;
+            }
+            outcome?;
         }
         Ok(())
     }
@@ -118,25 +124,35 @@ impl<'a> Batch<'a> {
         document["source"] = source.into();
         document["target"] = target.display().to_string().into();
         document["seconds"] = seconds.into();
-        self.write_report(&document)?;
+        let reported = self.write_report(&document);
+        self.note(reported);
+        if self.arguments.json {
+            self.note(print_document(&document.to_string()));
+        }
         match outcome {
-            Ok(Outcome::Done(_)) if self.arguments.json => print_document(&document.to_string()),
+            Ok(Outcome::Done(_)) if self.arguments.json => {}
             Ok(Outcome::Done(report)) => {
                 for notice in report.metadata.notices.iter().cloned().chain(removed(&report)) {
                     complain(&format!("{source}: note: {notice}"));
                 }
-                print(&summary(target, &report, seconds))
+                self.note(print(&summary(target, &report, seconds)));
             }
             Ok(Outcome::Skipped) => {
                 complain(&format!("{}: made from {source} already, skipped", target.display()));
-                Ok(())
             }
-            Err(failure) if number.is_none() => Err(failure),
-            Err(Failure::Output(error)) => Err(Failure::Output(error)),
-            Err(failure) => {
+            Err(failure) if number.is_none() => return Err(failure),
+            Err(failure) => complain(&failure.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Says once that what became of a slide cannot be written: the others go in all the same.
+    fn note(&mut self, written: Result<(), Failure>) {
+        if let Err(failure) = written {
+            if !self.is_unwritten {
                 complain(&failure.to_string());
-                Ok(())
             }
+            self.is_unwritten = true;
         }
     }
 
@@ -184,12 +200,29 @@ impl<'a> Batch<'a> {
     fn write_report(&mut self, document: &serde_json::Value) -> Result<(), Failure> {
         let Some((path, file)) = &mut self.report else { return Ok(()) };
         let line = format!("{document}\n");
-        let failed = |e| Failure::Failed(format!("{}: cannot be written: {e}", path.display()));
-        file.write_all(line.as_bytes()).map_err(failed)
+        file.write_all(line.as_bytes()).map_err(|error| unwritable(path, &error))
     }
 
-    /// Sums up, if there is anything to sum up, and says whether anything failed.
+    /// Sums up and says whether anything failed.
     pub(super) fn end(&self) -> Result<(), Failure> {
+        self.sum_up()?;
+        let Counts { all, failed, .. } = self.counts;
+        match failed {
+            0 if self.is_unwritten => {
+                let what =
+                    "slides went in, but not all that became of them could be written; see the lines above";
+                Err(Failure::Failed(what.to_owned()))
+            }
+            0 => Ok(()),
+            _ if failed == all => {
+                Err(Failure::Failed(format!("all {all} inputs failed; see the lines above")))
+            }
+            _ => Err(Failure::SomeFailed { failed, all }),
+        }
+    }
+
+    /// Sums up, if there is anything to sum up.
+    fn sum_up(&self) -> Result<(), Failure> {
         let Counts { all, done, skipped, failed, source_bytes, container_bytes, pixels } = self.counts;
         if all > 1 && !self.arguments.json {
             let seconds = self.begun.elapsed().as_secs_f64();
@@ -206,13 +239,7 @@ impl<'a> Batch<'a> {
                 row("rate", format!("{rate:.1} MP/s")),
             ])?;
         }
-        match failed {
-            0 => Ok(()),
-            _ if failed == all => {
-                Err(Failure::Failed(format!("all {all} inputs failed; see the lines above")))
-            }
-            _ => Err(Failure::SomeFailed { failed, all }),
-        }
+        Ok(())
     }
 }
 

@@ -144,8 +144,9 @@ fn in_folder(folder: &Path, base: &Path) -> Result<Vec<Job>, Failure> {
 /// The slides of a manifest: on each line what SOURCE may be, and after a tab the target of that slide if it is to have one
 /// of its own. Paths start from the manifest's folder.
 fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
-    let text = std::fs::read_to_string(manifest)
-        .map_err(|e| Failure::Failed(format!("{}: cannot be read: {e}", manifest.display())))?;
+    let text = std::fs::read_to_string(manifest).map_err(|e| {
+        Failure::Failed(format!("{}: cannot be read: {e}; check the path", manifest.display()))
+    })?;
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let mut jobs = vec![];
     for (number, line) in (1..).zip(text.trim_start_matches('\u{FEFF}').lines()) {

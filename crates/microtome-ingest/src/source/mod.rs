@@ -158,7 +158,7 @@ impl Source {
         if !PLAUSIBLE_MPP.contains(&mpp) {
             let (least, most) = PLAUSIBLE_MPP.into_inner();
             return Err(Error::Usage(format!(
-                "{mpp} micrometres per pixel are not {least} to {most}; a scan at 40x has about 0.25, one at 20x about 0.5"
+                "--mpp: {mpp} micrometres per pixel are not {least} to {most}; a scan at 40x has about 0.25, one at 20x about 0.5"
             )));
         }
         let instead = match self.mpp {
