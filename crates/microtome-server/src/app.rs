@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -12,6 +13,7 @@ use crate::body::Response;
 use crate::catalog::{Catalog, OpenSlide};
 use crate::config::ServerConfig;
 use crate::error::{Error, Failure};
+use crate::error_lines::ErrorLines;
 use crate::listing::Listing;
 use crate::metrics::{Gauges, Metrics};
 use crate::pictures::{Limits, Pictures};
@@ -29,6 +31,7 @@ pub(crate) struct App {
     pub(crate) listing: Listing,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) error_lines: ErrorLines,
     /// Bytes of answers that are not sent yet.
     pub(crate) unsent_bytes: Arc<AtomicUsize>,
     pub(crate) pictures: Arc<Pictures>,
@@ -57,6 +60,7 @@ impl App {
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
+            error_lines: ErrorLines::new(Instant::now()),
             unsent_bytes: Arc::default(),
             pictures: Arc::new(Pictures::new(config.cache_mb.saturating_mul(1 << 20), config.rayon_threads)?),
             limits: Limits { side: config.max_pixels, area: config.max_area },

@@ -21,6 +21,7 @@ mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod error;
+mod error_lines;
 mod flights;
 #[cfg(test)]
 mod http_tests;

@@ -167,7 +167,7 @@ pub(crate) async fn answer<B: HttpBody<Data = Bytes> + Unpin>(
         response = Failure::from(Error::Unread).into_response();
     }
     app.metrics.request(route, response.status());
-    log(&id, &request, &response, start);
+    log(app, &id, &request, &response, start);
     add(&mut response, COMMON);
     app.keep_private(request.uri.path(), response.headers_mut());
     response.headers_mut().insert(request_id::HEADER, id.into_value());
@@ -237,11 +237,14 @@ fn add<const N: usize>(response: &mut Response, constants: [Constant; N]) {
 }
 
 /// What is our fault is an error; everything else is for who looks closely, and never a line per tile.
-fn log(id: &RequestId, request: &Parts, response: &Response, start: Instant) {
+fn log(app: &App, id: &RequestId, request: &Parts, response: &Response, start: Instant) {
     let (request_id, path, status) = (id.as_str(), request.uri.path(), response.status());
     let method = &request.method;
-    if let Some(failure) = response.extensions().get::<Failure>().filter(|failure| failure.is_ours()) {
-        tracing::error!(request_id, %method, path, error = %failure, "not answered");
+    if let Some(failure) = response.extensions().get::<Failure>().filter(|failure| failure.is_ours())
+        && let Some(left_out) = app.error_lines.next(Instant::now())
+    {
+        let left_out = Some(left_out).filter(|&left_out| left_out > 0);
+        tracing::error!(request_id, %method, path, error = %failure, left_out, "not answered");
     }
     // Looked at where the line is written only.
     let ms = || start.elapsed().as_secs_f64() * 1e3;
