@@ -20,7 +20,6 @@ use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::protocols::dicomweb::Dicomweb;
 use crate::pseudonym::{Pseudonym, Pseudonyms};
-use crate::readers;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -55,7 +54,7 @@ impl App {
             catalog: Catalog::new(
                 config.slides_root.clone(),
                 config.timing_breakdown,
-                readers::of_one_slide(config.tokio_blocking_threads),
+                config.tokio_blocking_threads,
             ),
             listing: Listing::new(config.slides_root.clone()),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),

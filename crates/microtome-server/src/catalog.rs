@@ -1,7 +1,7 @@
 //! The slides below the root, opened when first asked for and kept open while their file stays the same.
 //!
-//! Storage may hang. Then it keeps one thread for each slide, and those who wait for it no longer than they are told to; slides
-//! that are open are served as they were opened. Not here: tiles, and the list of all slides, which opens none.
+//! Storage may hang. Then it keeps two threads that look at files and some that open them, and those who wait for it no longer than
+//! they are told to; slides that are open are served as they were opened. Not here: tiles, and the list of all slides, which opens none.
 
 use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
@@ -18,7 +18,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Failure};
 use crate::pseudonym::Pseudonym;
+use crate::readers;
 use crate::slide_id::SlideId;
+use crate::storage::{Storage, Storages};
 
 /// Slides kept open: each costs a file descriptor and its metadata. A quarter of the 1024 descriptors that most systems
 /// give a process, so that connections have the rest.
@@ -31,8 +33,10 @@ const RECHECK: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// Longest wait for a slide to be opened.
 const LONGEST_OPENING: Duration = Duration::from_secs(20);
-/// Slides that are opened at the same time, at most; which of them wait for each other is by chance.
+/// Groups of slides of which one is opened at a time; which of them wait for each other is by chance.
 const TURNS: usize = 64;
+/// Slides that are opened at the same time, at most: half of the threads beside those that read.
+const OPENINGS: usize = readers::OTHER_THREADS / 2;
 
 /// Number of the next slide opened by this process.
 static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(0);
@@ -50,6 +54,8 @@ pub(crate) struct OpenSlide {
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
+    /// The file system that it is on.
+    pub(crate) storage: Arc<Storage>,
     /// The permit to look at the file.
     look: Arc<Semaphore>,
     /// Permits of those who may read it at the same time.
@@ -63,27 +69,32 @@ pub(crate) struct Catalog {
     times: bool,
     /// How many may read one slide at the same time.
     readers: usize,
+    storages: Arc<Storages>,
     caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
     /// Whose turn it is to open, for each group of slides: who gives up waiting leaves the opening behind, and the next one is
     /// not to begin another.
     turns: [Arc<Mutex<()>>; TURNS],
+    openings: Arc<Semaphore>,
     hasher: RandomState,
     started: Instant,
 }
 
 impl Catalog {
-    pub(crate) fn new(root: PathBuf, times: bool, readers: usize) -> Self {
+    /// The slides below `root`, where so many threads read.
+    pub(crate) fn new(root: PathBuf, times: bool, reading_threads: usize) -> Self {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
         Self {
             root,
             times,
-            readers,
+            readers: readers::of_one_slide(reading_threads),
+            storages: Arc::new(Storages::new(reading_threads)),
             caches: Caches::default(),
             open,
             turns: std::array::from_fn(|_| Arc::default()),
+            openings: Arc::new(Semaphore::new(OPENINGS)),
             hasher: RandomState::new(),
             started: Instant::now(),
         }
@@ -115,16 +126,19 @@ impl Catalog {
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
         let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
-        let readers = self.readers;
+        let (readers, storages) = (self.readers, Arc::clone(&self.storages));
         let now_ms = self.now_ms();
-        let turn = Arc::clone(self.turn(&id)).lock_owned();
+        let (turn, place) =
+            (Arc::clone(self.turn(&id)).lock_owned(), Arc::clone(&self.openings).acquire_owned());
+        let lost = || Error::WorkerLost("opening of a slide");
         let opened = async {
             let turn = turn.await;
+            let place = place.await.map_err(|_closed| lost())?;
             let opening = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                open(&root, id, &caches, times, readers, now_ms)
+                let _held = (turn, place);
+                open(&root, id, &caches, times, (readers, &storages), now_ms)
             });
-            opening.await.unwrap_or_else(|_lost| Err(Error::WorkerLost("opening of a slide")))
+            opening.await.unwrap_or_else(|_lost| Err(lost()))
         };
         tokio::time::timeout(LONGEST_OPENING, opened).await.unwrap_or(Err(Error::Overloaded))
     }
@@ -139,15 +153,19 @@ impl Catalog {
 }
 
 impl OpenSlide {
-    /// The permit to look at the file's identity, if that is due and nobody does.
-    fn claim_check(&self, now_ms: u64) -> Option<OwnedSemaphorePermit> {
+    /// The permits to look at the file's identity, if that is due, nobody does, and its file system does not hang.
+    fn claim_check(&self, now_ms: u64) -> Option<[OwnedSemaphorePermit; 2]> {
         let checked = self.checked_ms.load(Ordering::Relaxed);
         let is_due = u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
             && self
                 .checked_ms
                 .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
-        is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
+        if !is_due {
+            return None;
+        }
+        let look = Arc::clone(&self.look).try_acquire_owned().ok()?;
+        Some([look, Arc::clone(&self.storage.looks).try_acquire_owned().ok()?])
     }
 }
 
@@ -164,6 +182,14 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
+    /// The number of the device that the file is on; the same for all where the system does not say.
+    fn device(&self) -> u64 {
+        #[cfg(unix)]
+        return self.device_and_inode.0;
+        #[cfg(not(unix))]
+        0
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             length: metadata.len(),
@@ -182,7 +208,7 @@ impl FileIdentity {
     }
 }
 
-async fn still_same(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<bool, Error> {
+async fn still_same(open: &Arc<OpenSlide>, look: [OwnedSemaphorePermit; 2]) -> Result<bool, Error> {
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
         let _look = look;
@@ -199,7 +225,7 @@ fn open(
     id: SlideId,
     caches: &Caches,
     times: bool,
-    readers: usize,
+    (readers, storages): (usize, &Storages),
     now_ms: u64,
 ) -> Result<Arc<OpenSlide>, Error> {
     let file = id.file_below(root);
@@ -219,6 +245,7 @@ fn open(
                 content_id,
                 instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
                 file,
+                storage: storages.of(identity.device()),
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
                 look: Arc::new(Semaphore::new(1)),
@@ -339,12 +366,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
         let id = SlideId::from_path("a").expect("a valid id");
-        let open = open(folder.path(), id, &Caches::default(), false, 1, 0).expect("a slide");
+        let storages = Storages::new(1);
+        let open = open(folder.path(), id, &Caches::default(), false, (1, &storages), 0).expect("a slide");
         let recheck = RECHECK.as_millis() as u64;
         assert!(open.claim_check(recheck - 1).is_none());
         let look = open.claim_check(recheck).expect("it is due");
         assert!(open.claim_check(recheck).is_none() && open.claim_check(10 * recheck).is_none(), "it hangs");
         assert!(still_same(&open, look).await.expect("an answer"));
+        let others: Vec<_> = (0..2).map(|_| Arc::clone(&open.storage.looks).try_acquire_owned()).collect();
+        assert!(
+            others.iter().all(Result::is_ok) && open.claim_check(19 * recheck).is_none(),
+            "its like hang"
+        );
+        drop(others);
         let look = open.claim_check(20 * recheck).expect("it is due again");
         std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
         assert!(!still_same(&open, look).await.expect("an answer"));
@@ -374,7 +408,7 @@ mod tests {
         std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
         let key = |id: &str| {
             let id = SlideId::from_path(id).expect("a valid id");
-            let open = open(root, id, &Caches::default(), false, 1, 0).expect("a slide");
+            let open = open(root, id, &Caches::default(), false, (1, &Storages::new(1)), 0).expect("a slide");
             let tile = TileId { level: 0, column: 0, row: 0 };
             (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
         };

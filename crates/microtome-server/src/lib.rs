@@ -55,6 +55,7 @@ mod slide_api;
 mod slide_id;
 mod source_folder;
 mod stalled;
+mod storage;
 mod survey;
 mod tile_cache;
 mod tls;

@@ -1,7 +1,7 @@
 //! Turns of the blocking threads that read records.
 //!
-//! Storage that hangs holds its turns until it answers. So no slide has all of them, and the catalogue has threads of its own.
-//! Not here: what is read.
+//! Storage that hangs holds its turns until it answers. So no slide has all of them, nor has the file system that it is on
+//! (`storage`), and what looks at files, opens and lists them has threads beside. Not here: what is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::catalog::OpenSlide;
 use crate::error::Error;
 
-/// Blocking threads that nothing is read on.
-const CATALOGUE_THREADS: usize = 2;
+/// Blocking threads beside those that read, for looks at files, openings and lists.
+pub(crate) const OTHER_THREADS: usize = 8;
 /// Longest wait for a turn and for storage together.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
@@ -24,38 +24,43 @@ pub(crate) struct Readers {
 /// The right to read a slide on one blocking thread; it is given back when it is dropped.
 pub(crate) struct Turn {
     _of_slide: OwnedSemaphorePermit,
+    _of_storage: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-/// How many may read at the same time, where so many threads may block.
-fn all(blocking_threads: usize) -> usize {
-    blocking_threads.saturating_sub(CATALOGUE_THREADS).max(1)
+/// How many of so many reading threads may read one slide: half.
+pub(crate) fn of_one_slide(threads: usize) -> usize {
+    threads.div_ceil(2).max(1)
 }
 
-/// How many of these may read one slide: half.
-pub(crate) fn of_one_slide(blocking_threads: usize) -> usize {
-    all(blocking_threads).div_ceil(2)
+/// How many of them may read slides of one file system: all but a quarter.
+pub(crate) fn of_one_storage(threads: usize) -> usize {
+    threads.saturating_sub(threads.div_ceil(4)).max(1)
 }
 
 impl Readers {
-    pub(crate) fn new(blocking_threads: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all(blocking_threads))) }
+    /// With so many reading threads.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(threads.max(1))) }
     }
 
-    /// A turn, when there is one. Who waits for that of a slide keeps no other slide waiting.
+    /// A turn, when there is one. Who waits for that of a slide keeps no other slide waiting, nor who waits for that of a file
+    /// system any other file system.
     pub(crate) async fn turn(&self, open: &OpenSlide) -> Result<Turn, Error> {
         // Neither is ever closed.
         let lost = |_closed| Error::WorkerLost("readers");
         let of_slide = Arc::clone(&open.reading).acquire_owned().await.map_err(lost)?;
+        let of_storage = Arc::clone(&open.storage.reading).acquire_owned().await.map_err(lost)?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(lost)?;
-        Ok(Turn { _of_slide: of_slide, _of_all: of_all })
+        Ok(Turn { _of_slide: of_slide, _of_storage: of_storage, _of_all: of_all })
     }
 
     /// A turn, if there is one now.
     pub(crate) fn turn_now(&self, open: &OpenSlide) -> Option<Turn> {
         let of_slide = Arc::clone(&open.reading).try_acquire_owned().ok()?;
+        let of_storage = Arc::clone(&open.storage.reading).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Turn { _of_slide: of_slide, _of_all: of_all })
+        Some(Turn { _of_slide: of_slide, _of_storage: of_storage, _of_all: of_all })
     }
 
     /// What `work` reads of a slide, on a blocking thread; nobody waits for it longer than [`LONGEST_WAIT`].
@@ -88,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_turns_are_left_to_other_slides() {
-        for (threads, expected) in [(0, (1, 1)), (3, (1, 1)), (4, (2, 1)), (5, (3, 2)), (8, (6, 3))] {
-            assert_eq!((all(threads), of_one_slide(threads)), expected, "{threads}");
+    fn turns_are_left_to_other_slides_and_file_systems() {
+        for (threads, expected) in [(0, (1, 1)), (1, (1, 1)), (2, (1, 1)), (4, (2, 3)), (8, (4, 6))] {
+            assert_eq!((of_one_slide(threads), of_one_storage(threads)), expected, "{threads}");
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::connection::Connector;
 use crate::error::Chain;
 use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::machine;
+use crate::readers::OTHER_THREADS;
 use crate::routes;
 use crate::tls::{self, TlsError};
 
@@ -75,7 +76,7 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.tokio_workers.max(1))
-        .max_blocking_threads(config.tokio_blocking_threads.max(1))
+        .max_blocking_threads(config.tokio_blocking_threads.max(1) + OTHER_THREADS)
         .thread_name("http")
         .enable_all()
         .build()

@@ -144,7 +144,9 @@ mod tests {
         let bad = folder.path().join("bad.pem");
         let cert_is_bad = TlsFiles { cert: bad.clone(), ..good.clone() };
         let key_is_bad = TlsFiles { key: bad.clone(), ..good.clone() };
-        assert!(complaint(&cert_is_bad).contains("bad.pem: cannot be read: "));
+        let [cert, key] = [&cert_is_bad, &key_is_bad].map(complaint);
+        assert!(cert.starts_with("--tls-cert: ") && cert.contains("bad.pem cannot be read: "), "{cert}");
+        assert!(key.starts_with("--tls-key: ") && key.contains("bad.pem cannot be read: "), "{key}");
         for text in ["", "no PEM at all", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&bad, text).expect("a file");
             for files in [&cert_is_bad, &key_is_bad] {
