@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::output::printable;
 use crate::publish;
+use crate::settings::Setting;
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,24 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The failure of a command with these settings: what begins with a flag says where its value is from.
+    pub(crate) fn with_origin(self, settings: &[Setting]) -> Self {
+        let known = |what: String| {
+            let flag =
+                what.strip_prefix("--").and_then(|rest| rest.split([':', ' ']).next()).unwrap_or_default();
+            let setting = settings.iter().find(|setting| setting.key.replace('_', "-") == flag);
+            match setting.and_then(Setting::origin) {
+                Some(origin) => format!("{what} (it is {origin})"),
+                None => what,
+            }
+        };
+        match self {
+            Self::Usage(what) => Self::Usage(known(what)),
+            Self::Failed(what) => Self::Failed(known(what)),
+            other => other,
+        }
+    }
+
     /// Prints the line and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         complain(&self.to_string());

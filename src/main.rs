@@ -56,7 +56,7 @@ fn run() -> Result<(), Failure> {
     for variable in strangers {
         failure::complain(&format!("{variable} is set and is no setting: docs/configuration.md lists them"));
     }
-    match CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+    let done = match CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
         Command::Ingest(arguments) => commands::ingest::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Sign(arguments) => commands::sign::run(&arguments),
@@ -68,7 +68,8 @@ fn run() -> Result<(), Failure> {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => commands::bench::run(&arguments),
-    }
+    };
+    done.map_err(|failure| failure.with_origin(&settings))
 }
 
 /// The words with `serve` put in where an option stands in a command's place.

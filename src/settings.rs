@@ -41,6 +41,17 @@ pub(crate) struct Setting {
     pub(crate) source: &'static str,
 }
 
+impl Setting {
+    /// Where its value comes from, if it is not in the command's words.
+    pub(crate) fn origin(&self) -> Option<String> {
+        match self.source {
+            "environment" => Some(format!("MICROTOME_{}", self.key.to_ascii_uppercase())),
+            "file" => Some(format!("{} in the settings file", self.key)),
+            _ => None,
+        }
+    }
+}
+
 /// Reads a command line, the environment, and the file that one of both names.
 pub(crate) fn parse(command: &Command, words: &[OsString]) -> Result<Parsed, Failure> {
     let mut matches = matches(command.clone(), words)?;

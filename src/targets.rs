@@ -57,7 +57,11 @@ fn means_file(many: bool, output: &Path) -> Result<bool, Failure> {
     match output.extension() {
         _ if slash || output.is_dir() => Ok(false),
         None => Ok(false),
-        Some(extension) if extension.eq_ignore_ascii_case("mtm") => Ok(true),
+        Some(extension) if extension == "mtm" => Ok(true),
+        Some(extension) if extension.eq_ignore_ascii_case("mtm") => {
+            let what = "OUT is to end in .mtm, in small letters: the server knows no other slides";
+            Err(Failure::Usage(format!("{}: {what}", output.display())))
+        }
         Some(_) if many => Ok(false),
         Some(_) => Err(Failure::Usage(format!("{}: OUT is to end in .mtm or be a folder", output.display()))),
     }

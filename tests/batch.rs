@@ -177,6 +177,58 @@ fn a_source_that_changed_is_said_to_have() {
 }
 
 #[test]
+fn what_is_there_already_is_told_apart() {
+    let folder = folder();
+    let (archive, out) = (folder.path().join("archive"), folder.path().join("a.mtm"));
+    fs::create_dir(&archive).unwrap();
+    write_deep_zoom(&archive, &picture(300, 200), 256, 0, "jpg");
+    let again = ["ingest", path(&archive), "-o", path(&out), "--resume"];
+    let blank = [&again[..], &["--on-bad-tile", "blank"]].concat();
+    // No tile is bad: it makes no difference what was to become of one.
+    succeed(again);
+    succeed(&blank);
+    fs::remove_file(&out).unwrap();
+    succeed(&blank);
+    succeed(again);
+    let good = fs::read(&out).unwrap();
+    for damaged in [&good[..100], &[], &[&good[..good.len() - 9], &[!good[good.len() - 9]; 9][..]].concat()] {
+        fs::write(&out, damaged).unwrap();
+        let line = fail(1, again);
+        assert!(line.contains("is no whole container") && line.contains("remove it"), "{line}");
+    }
+    fs::write(&out, good).unwrap();
+    // A bad tile that was blanked is another matter.
+    let tile = archive.join("slide_files/9/0_0.jpg");
+    assert!(tile.is_file());
+    fs::write(&tile, "no JPEG").unwrap();
+    fs::remove_file(&out).unwrap();
+    succeed(&blank);
+    succeed(&blank);
+    assert!(fail(1, again).contains("a.mtm"));
+}
+
+#[test]
+fn an_empty_list_is_a_mistake_and_a_cut_report_goes_on_in_a_new_line() {
+    let folder = folder();
+    let [list, out, report] = ["list.txt", "out", "r.jsonl"].map(|name| folder.path().join(name));
+    fs::write(&list, "# nothing\n\n").unwrap();
+    let arguments = ["ingest", "--manifest", path(&list), "-o", path(&out), "--report", path(&report)];
+    assert!(fail(2, arguments).contains("list.txt: lists no source"));
+    fs::write(&list, "synthetic:100x90\nsynthetic:90x100\t.hidden.mtm\n").unwrap();
+    fs::write(&report, "{\"status\":\"do").unwrap();
+    let output = microtome(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(".hidden.mtm: note: the server shows no slide of that name"), "{said}");
+    let text = fs::read_to_string(&report).unwrap();
+    let documents: Vec<_> = text.lines().map(serde_json::from_str::<Value>).collect();
+    assert!(
+        documents.len() == 3 && documents[0].is_err() && documents[1..].iter().all(Result::is_ok),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_report_is_not_appended_to_something_else() {
     let folder = folder();
     let (image, out) = (folder.path().join("a.png"), folder.path().join("a.mtm"));

@@ -314,14 +314,14 @@ fn the_target_of_an_ingest_is_a_container_or_a_folder() {
     assert!(String::from_utf8_lossy(&many.stderr).contains("from 0 to 1024"));
     assert!(fail(2, ["ingest", one, "-o", &at("out.mtn")]).contains("OUT is to end in .mtm or be a folder"));
     assert!(names(folder.path()).is_empty());
-    succeed(["ingest", one, "-o", &at("UP.MTM")]);
-    assert!(Path::new(&at("UP.MTM")).is_file());
+    let refused = fail(2, ["ingest", one, "-o", &at("UP.MTM")]);
+    assert!(refused.contains("in small letters"), "{refused}");
     succeed(["ingest", one, "-o", &at("new.mtm/")]);
     succeed(["ingest", one, "-o", &at("plain")]);
     succeed(["ingest", one, "-o", &at("slides.v2/")]);
     // It is there now, and no slip of the pen.
     succeed(["ingest", "synthetic:65x65", "-o", &at("slides.v2")]);
-    assert_eq!(names(folder.path()), ["UP.MTM", "new.mtm", "plain", "slides.v2"]);
+    assert_eq!(names(folder.path()), ["new.mtm", "plain", "slides.v2"]);
     assert_eq!(names(Path::new(&at("new.mtm"))), ["synthetic_64x64.mtm"]);
     assert_eq!(names(Path::new(&at("slides.v2"))).len(), 2);
 }

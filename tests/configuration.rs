@@ -178,3 +178,20 @@ fn a_wrong_variable_is_named_and_bothers_serving_alone() {
     let (code, _) = run(&["config", "show", "--cache-mb", "1"]);
     assert_eq!(code, Some(0), "a variable that a flag overrides is not looked at");
 }
+
+#[test]
+fn what_is_wrong_with_a_value_says_where_it_is_from() {
+    let folder = folder();
+    let file = write(folder.path(), "auth_token = \"short\"\n");
+    let said = |variables: &[(&str, &str)], flags: &[&str]| {
+        let output = with_variables(variables).args(["config", "show"]).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let by_file = said(&[], &["--config", support::path(&file)]);
+    assert!(by_file.contains("(it is auth_token in the settings file)"), "{by_file}");
+    let by_variable = said(&[("MICROTOME_AUTH_TOKEN", "short")], &[]);
+    assert!(by_variable.contains("(it is MICROTOME_AUTH_TOKEN)"), "{by_variable}");
+    let by_flag = said(&[], &["--auth-token", "short"]);
+    assert!(by_flag.contains("--auth-token") && !by_flag.contains("(it is"), "{by_flag}");
+}

@@ -223,6 +223,8 @@ fn verify_against_another_source_says_what_differs() {
     assert_eq!(output.status.code(), Some(4));
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("level 0 column 0 row 0: differs"), "{complaint}");
+    let named = complaint.lines().filter(|line| line.contains("one.mtm, beside") && line.contains("other"));
+    assert!(named.count() >= 1, "{complaint}");
     assert!(!complaint.contains("level 0 column 1 row 1"), "{complaint}");
 
     std::fs::remove_dir_all(other.join("slide_files/8")).unwrap();

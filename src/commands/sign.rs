@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use microtome_server::{Scope, Secret, SigningKey, signed_url};
 
 use crate::commands::serve::base_url;
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 use crate::output::{print, print_document};
 
 /// Longest life of an address: ten years.
@@ -45,6 +45,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !scope.includes(slide) {
         let what = "does not open it: give the slide, or a folder that it is in with a slash at its end";
         return Err(Failure::Usage(format!("{slide}: --scope {scope} {what}")));
+    }
+    if slide.as_str().ends_with(".mtm") {
+        complain(&format!(
+            "{slide}: note: addresses name slides without .mtm, which this one would have twice"
+        ));
     }
     let key = Secret::read_key(signing_key);
     let key = key.map_err(|error| Failure::Usage(format!("--signing-key: {error}")))?;

@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The tile as the source had it, which is there for levels that were kept.
 fn original(slide: &Slide, tile: TileId) -> Result<Bytes, Failure> {
+    let name = slide.container().path().display();
     let columns = slide.levels()[usize::from(tile.level)].columns();
     let number = u64::from(tile.row) * u64::from(columns) + u64::from(tile.column);
     let absent = &slide.metadata().absent;
@@ -67,7 +68,7 @@ fn original(slide: &Slide, tile: TileId) -> Result<Bytes, Failure> {
         } else {
             "the source has no such tile"
         };
-        return Err(Failure::Failed(format!("{tile}: {what}; leave out --original")));
+        return Err(Failure::Failed(format!("{name}: {tile}: {what}; leave out --original")));
     }
     let kept = slide.metadata().is_verbatim(tile.level);
     let record = if kept { slide.fetch(tile)?.record()? } else { None };
@@ -78,7 +79,7 @@ fn original(slide: &Slide, tile: TileId) -> Result<Bytes, Failure> {
             .collect();
         let kept = if kept.is_empty() { "none was".to_owned() } else { kept.join(", ") };
         Failure::Failed(format!(
-            "{tile}: the source's tiles of that level were not kept (of its levels: {kept}); leave out --original"
+            "{name}: {tile}: the source's tiles of that level were not kept (of its levels: {kept}); leave out --original"
         ))
     })
 }

@@ -92,7 +92,11 @@ impl Check {
         let file = self.file.display();
         match &self.source {
             Of::This(source) if !self.file.exists() => {
-                complain(&format!("{file}: missing; {source} would have gone there: ingest it"));
+                let remedy = match unreadable(Path::new(source)) {
+                    Some(error) => format!("which cannot be read: {error}; check who may read it"),
+                    None => "ingest it, which says why if it is none that can go in".to_owned(),
+                };
+                complain(&format!("{file}: missing; it would be made from {source}: {remedy}"));
                 Ok(false)
             }
             Of::This(source) => one(&self.file, Some(source)),
@@ -106,6 +110,11 @@ impl Check {
             }
         }
     }
+}
+
+/// Why a file or folder cannot be read, where that is so.
+fn unreadable(path: &Path) -> Option<std::io::Error> {
+    if path.is_dir() { std::fs::read_dir(path).err() } else { std::fs::File::open(path).err() }
 }
 
 /// The containers in a folder, each with its source, and those that slides in `sources` should have there.
@@ -147,9 +156,7 @@ fn containers_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// Whether the file is as it should be; says what is not. A file that cannot be read is a failure, not a finding.
 fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
-    if file.is_dir()
-        && let Err(error) = std::fs::read_dir(file)
-    {
+    if let Some(error) = unreadable(file).filter(|_| file.is_dir()) {
         let what = "check who may read it";
         return Err(Failure::Failed(format!("{}: cannot be read: {error}; {what}", file.display())));
     }
@@ -168,7 +175,12 @@ fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
     let mut compared = String::new();
     if let Some(source) = source {
         let comparison = verify::compare(&slide, source)?;
-        complain_all(&comparison.differences);
+        let differences = comparison.differences.iter();
+        complain_all(
+            &differences
+                .map(|what| format!("{}, beside {source}: {what}", file.display()))
+                .collect::<Vec<_>>(),
+        );
         good &= comparison.differences.is_empty();
         if !comparison.same_source && (!comparison.keeps_tiles || comparison.identical == 0) {
             complain(&format!("{}: {source} is not its source (SHA-256 differs)", file.display()));

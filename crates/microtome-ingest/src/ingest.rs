@@ -20,8 +20,8 @@ use crate::deidentify::{self, Removed};
 use crate::fingerprint;
 use crate::material::Materials;
 use crate::metadata::{LevelBytes, Made};
-use crate::opened::Opened;
-use crate::options::Options;
+use crate::opened::{BLANKING, Opened};
+use crate::options::{BadTiles, Options};
 use crate::plan::{Origin, Plan};
 use crate::pyramid::Pyramid;
 use crate::quality::Measured;
@@ -184,26 +184,51 @@ fn fill(
     Ok(Filled { codec, derives, codings: coder.codings(), measured: coder.measured() })
 }
 
-/// Whether `target` is a whole container made from just this source in just this way: nothing to do again.
+/// What a file under a target's name is, beside the container that would be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Earlier {
+    /// A whole container made from just this source in just this way: nothing to do again.
+    Same,
+    /// One made from another source, or from this one before it changed, or in another way.
+    Other,
+    /// No whole container, or none that can be read; what is wrong with it.
+    Damaged(String),
+}
+
+/// What `target`, which is there, came from.
 ///
 /// # Errors
-/// What opening or hashing the source finds. A target that is missing, damaged, or made in another way is `Ok(false)`.
-pub fn already_ingested(spec: &str, target: &Path, options: Options) -> Result<bool, Error> {
-    let Ok(slide) = Slide::open(target) else { return Ok(false) };
+/// What opening or hashing the source finds.
+pub fn earlier(spec: &str, target: &Path, options: Options) -> Result<Earlier, Error> {
+    let slide = match Slide::open(target) {
+        Ok(slide) => slide,
+        Err(error) => return Ok(Earlier::Damaged(error.to_string())),
+    };
     let Opened { source, quality, mode, .. } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
-    let expected = fingerprint::slide_id(&record, &mode, CROSS_SCALE, &params);
-    if slide.container().header().slide_id != expected || slide.container().header().levels != plan.levels {
-        return Ok(false);
+    let slide_id = |mode: &str| fingerprint::slide_id(&record, mode, CROSS_SCALE, &params);
+    // Where no tile was bad it makes no difference what was to become of bad ones.
+    let mode = mode.strip_suffix(BLANKING).unwrap_or(&mode);
+    let is_blanked = slide.metadata().absent.iter().any(|absent| absent.undecodable);
+    let stopping = slide_id(mode);
+    let blanking = slide_id(&format!("{mode}{BLANKING}"));
+    let header = slide.container().header();
+    let is_same = match options.bad_tiles {
+        BadTiles::Blank => [stopping, blanking].contains(&header.slide_id),
+        BadTiles::Stop => header.slide_id == stopping || header.slide_id == blanking && !is_blanked,
+    };
+    if !is_same || header.levels != plan.levels {
+        return Ok(Earlier::Other);
     }
-    let mut whole = true;
-    microtome_container::verify::verify(slide.container(), |checked| {
-        whole &= checked.is_ok();
-        if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })
-    .map_or(Ok(false), |_| Ok(whole))
+    let mut damage = None;
+    let verified = microtome_container::verify::verify(slide.container(), |checked| {
+        damage = checked.err().map(|error| error.to_string());
+        if damage.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let damage = damage.or_else(|| verified.err().map(|error| error.to_string()));
+    Ok(damage.map_or(Earlier::Same, Earlier::Damaged))
 }
 
 fn parameters(
@@ -359,7 +384,8 @@ mod tests {
             metadata.notices
         );
         let done = |options| {
-            already_ingested(source.to_str().expect("UTF-8"), &source.with_extension("mtm"), options)
+            let earlier = earlier(source.to_str().expect("UTF-8"), &source.with_extension("mtm"), options);
+            earlier.map(|earlier| earlier == Earlier::Same)
         };
         assert!(done(stated(0.25)).expect("compares"));
         assert!(!done(stated(0.5)).expect("compares") && !done(Options::default()).expect("compares"));

@@ -27,5 +27,5 @@ pub mod verify;
 pub use coder::Codings;
 pub use deidentify::Removed;
 pub use error::Error;
-pub use ingest::{Progress, Report, Unit, already_ingested, ingest};
+pub use ingest::{Earlier, Progress, Report, Unit, earlier, ingest};
 pub use options::{BadTiles, DerivedLevels, Mode, Options};

@@ -11,6 +11,9 @@ use crate::source::{self, Content, Source};
 /// What the metadata call the way of pixels that were converted.
 pub(crate) const IN_SRGB: &str = ", in sRGB";
 
+/// What they call that of slides whose bad tiles are blank.
+pub(crate) const BLANKING: &str = ", bad tiles blank";
+
 /// A source as it is to go in.
 pub(crate) struct Opened {
     pub(crate) source: Source,
@@ -51,7 +54,7 @@ impl Opened {
             mode += ", de-identified";
         }
         if blanked.is_some() {
-            mode += ", bad tiles blank";
+            mode += BLANKING;
         }
         Ok(Self { source, quality, mode, removed, blanked })
     }

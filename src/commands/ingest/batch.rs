@@ -1,12 +1,13 @@
 //! Slide after slide: what becomes of each is printed, reported and counted, whatever became of those before it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use microtome_ingest::{Removed, Report};
+use microtome_ingest::{Earlier, Removed, Report};
+use microtome_server::Scope;
 
 use super::sources::{self, Job};
 use super::watch::{self, Watch};
@@ -20,11 +21,19 @@ use crate::table;
 /// Slides that go in one after the other, and what they came to so far.
 pub(super) struct Batch<'a> {
     arguments: &'a Arguments,
-    report: Option<(PathBuf, File)>,
+    report: Option<Lines>,
     begun: Instant,
     counts: Counts,
     /// Whether what became of the slides could not be written everywhere.
     is_unwritten: bool,
+}
+
+/// A file of one document a line.
+struct Lines {
+    path: PathBuf,
+    file: File,
+    /// Whether its last line is not a whole one.
+    is_cut: bool,
 }
 
 #[derive(Default)]
@@ -43,18 +52,7 @@ impl<'a> Batch<'a> {
         if let Some(folder) = arguments.watch.as_ref().filter(|folder| !folder.is_dir()) {
             return Err(Failure::Usage(format!("{}: is no folder to be watched", folder.display())));
         }
-        let open = |path: &PathBuf| {
-            let mut start = [0];
-            let is_other =
-                File::open(path).is_ok_and(|mut f| f.read(&mut start).is_ok_and(|n| n > 0 && start != *b"{"));
-            if is_other {
-                let what = "holds something else than reports; name another file to --report";
-                return Err(Failure::Usage(format!("{}: {what}", path.display())));
-            }
-            let file = File::options().create(true).append(true).open(path);
-            Ok::<_, Failure>((path.clone(), file.map_err(|error| unwritable(path, &error))?))
-        };
-        let report = arguments.report.as_ref().map(open).transpose()?;
+        let report = arguments.report.as_deref().map(Lines::open).transpose()?;
         Ok(Self { arguments, report, begun: Instant::now(), counts: Counts::default(), is_unwritten: false })
     }
 
@@ -129,6 +127,13 @@ impl<'a> Batch<'a> {
         if self.arguments.json {
             self.note(print_document(&document.to_string()));
         }
+        if outcome.is_ok() && !is_name_of_slide(target) {
+            complain(&format!(
+                "{}: note: the server shows no slide of that name, which begins with a dot, looks like a pseudonym, or has a \
+                 backslash or a control character; rename it",
+                target.display()
+            ));
+        }
         match outcome {
             Ok(Outcome::Done(_)) if self.arguments.json => {}
             Ok(Outcome::Done(report)) => {
@@ -165,12 +170,15 @@ impl<'a> Batch<'a> {
         let Arguments { resume, progress, watch, .. } = self.arguments;
         let options = self.arguments.options();
         if (*resume || watch.is_some()) && target.exists() {
-            if microtome_ingest::already_ingested(source, target, options)? {
-                return Ok(Outcome::Skipped);
-            }
+            let what = match microtome_ingest::earlier(source, target, options)? {
+                Earlier::Same => return Ok(Outcome::Skipped),
+                Earlier::Other => format!(
+                    "is not what {source} comes to now: the source has changed since, or the options are others"
+                ),
+                Earlier::Damaged(what) => format!("is no whole container ({what})"),
+            };
             return Err(Failure::Failed(format!(
-                "{}: exists already, and is not what {source} comes to now: the source has changed since, or the \
-                 options are others; remove it to have it made anew",
+                "{}: exists already, and {what}; remove it to have it made anew",
                 target.display()
             )));
         }
@@ -198,9 +206,11 @@ impl<'a> Batch<'a> {
 
     /// A line at a time, whole, so that several processes may append to one file.
     fn write_report(&mut self, document: &serde_json::Value) -> Result<(), Failure> {
-        let Some((path, file)) = &mut self.report else { return Ok(()) };
-        let line = format!("{document}\n");
-        file.write_all(line.as_bytes()).map_err(|error| unwritable(path, &error))
+        let Some(Lines { path, file, is_cut }) = &mut self.report else { return Ok(()) };
+        let line = format!("{}{document}\n", if *is_cut { "\n" } else { "" });
+        let written = file.write_all(line.as_bytes());
+        *is_cut = written.is_err();
+        written.map_err(|error| unwritable(path, &error))
     }
 
     /// Sums up and says whether anything failed.
@@ -240,6 +250,25 @@ impl<'a> Batch<'a> {
             ])?;
         }
         Ok(())
+    }
+}
+
+impl Lines {
+    /// The file, to be written on; it is made if it is not there.
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let (mut start, mut end) = ([b'{'], [b'\n']);
+        if let Ok(mut file) = File::open(path) {
+            // Of an empty file neither is read.
+            let _ = file.read_exact(&mut start);
+            let _ = file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut end));
+        }
+        if start != *b"{" {
+            let what = "holds something else than reports; name another file to --report";
+            return Err(Failure::Usage(format!("{}: {what}", path.display())));
+        }
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, is_cut: end != *b"\n" })
     }
 }
 
@@ -290,6 +319,12 @@ fn removed(report: &Report) -> Option<String> {
         properties.len(),
         listed(properties),
     ))
+}
+
+/// Whether a server would show a container of this name.
+fn is_name_of_slide(target: &Path) -> bool {
+    // A scope of one slide is its name.
+    target.file_stem().unwrap_or_default().to_string_lossy().parse::<Scope>().is_ok()
 }
 
 fn make_folder(folder: &Path) -> Result<(), Failure> {

@@ -174,7 +174,11 @@ fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
         }
         jobs.extend(found);
     }
-    Ok(jobs)
+    match jobs.is_empty() {
+        // Most likely whatever wrote it has failed.
+        true => Err(Failure::Usage(format!("{}: lists no source", manifest.display()))),
+        false => Ok(jobs),
+    }
 }
 
 /// A slide's path without the extension that tells its kind. What follows the last dot in the name of a folder, or of a DICOM
