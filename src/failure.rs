@@ -36,12 +36,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The failure of a command with these settings: what begins with a flag says where its value is from.
+    /// The failure of a command with these settings: what names a flag says where its value is from.
     pub(crate) fn with_origin(self, settings: &[Setting]) -> Self {
         let known = |what: String| {
             let flag =
-                what.strip_prefix("--").and_then(|rest| rest.split([':', ' ']).next()).unwrap_or_default();
-            let setting = settings.iter().find(|setting| setting.key.replace('_', "-") == flag);
+                what.split_once("--").and_then(|(_, rest)| rest.split([':', ' ', ',', ';', ')']).next());
+            let setting = settings.iter().find(|setting| Some(&*setting.key.replace('_', "-")) == flag);
             match setting.and_then(Setting::origin) {
                 Some(origin) => format!("{what} (it is {origin})"),
                 None => what,

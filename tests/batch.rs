@@ -196,6 +196,11 @@ fn what_is_there_already_is_told_apart() {
         let line = fail(1, again);
         assert!(line.contains("is no whole container") && line.contains("remove it"), "{line}");
     }
+    let mut newer = good.clone();
+    newer[8] = 99;
+    fs::write(&out, newer).unwrap();
+    let line = fail(1, again);
+    assert!(line.contains("newer microtome") && !line.contains("remove it"), "{line}");
     fs::write(&out, good).unwrap();
     // A bad tile that was blanked is another matter.
     let tile = archive.join("slide_files/9/0_0.jpg");
@@ -226,6 +231,15 @@ fn an_empty_list_is_a_mistake_and_a_cut_report_goes_on_in_a_new_line() {
         documents.len() == 3 && documents[0].is_err() && documents[1..].iter().all(Result::is_ok),
         "{text}"
     );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_report_may_go_into_a_pipe() {
+    let folder = folder();
+    let out = folder.path().join("a.mtm");
+    let told = succeed(["ingest", "synthetic:100x90", "-o", path(&out), "--report", "/dev/stdout"]);
+    assert!(told.contains("\"status\":\"done\""), "{told}");
 }
 
 #[test]

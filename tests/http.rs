@@ -180,8 +180,8 @@ fn bad_certificates_are_named_before_anything_is_served() {
     let absent = keys.path().join("absent.pem").display().to_string();
     let root = root.path().to_str().unwrap();
     for (cert, key, named) in [
-        (&absent, key, "absent.pem: cannot be read"),
-        (cert, &absent, "absent.pem: cannot be read"),
+        (&absent, key, "absent.pem cannot be read"),
+        (cert, &absent, "absent.pem cannot be read"),
         (key, key, "key.pem: holds no certificate"),
         (cert, cert, "cert.pem: holds no private key"),
     ] {

@@ -92,8 +92,11 @@ impl Check {
         let file = self.file.display();
         match &self.source {
             Of::This(source) if !self.file.exists() => {
-                let remedy = match unreadable(Path::new(source)) {
-                    Some(error) => format!("which cannot be read: {error}; check who may read it"),
+                let remedy = match unreadable(Path::new(source)).filter(|_| !source.starts_with("synthetic:"))
+                {
+                    Some(error) => {
+                        format!("which cannot be read: {error}; check the path, and who may read it")
+                    }
                     None => "ingest it, which says why if it is none that can go in".to_owned(),
                 };
                 complain(&format!("{file}: missing; it would be made from {source}: {remedy}"));
@@ -114,7 +117,13 @@ impl Check {
 
 /// Why a file or folder cannot be read, where that is so.
 fn unreadable(path: &Path) -> Option<std::io::Error> {
-    if path.is_dir() { std::fs::read_dir(path).err() } else { std::fs::File::open(path).err() }
+    match path.metadata() {
+        Err(error) => Some(error),
+        Ok(found) if found.is_dir() => std::fs::read_dir(path).err(),
+        // What is neither, a pipe, may wait for ever.
+        Ok(found) if found.is_file() => std::fs::File::open(path).err(),
+        Ok(_) => None,
+    }
 }
 
 /// The containers in a folder, each with its source, and those that slides in `sources` should have there.

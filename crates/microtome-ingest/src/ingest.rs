@@ -191,8 +191,10 @@ pub enum Earlier {
     Same,
     /// One made from another source, or from this one before it changed, or in another way.
     Other,
-    /// No whole container, or none that can be read; what is wrong with it.
+    /// No whole container; what is wrong with it.
     Damaged(String),
+    /// One that cannot be read, or that a newer version made; why it is not known what it is.
+    Unreadable(String),
 }
 
 /// What `target`, which is there, came from.
@@ -200,11 +202,15 @@ pub enum Earlier {
 /// # Errors
 /// What opening or hashing the source finds.
 pub fn earlier(spec: &str, target: &Path, options: Options) -> Result<Earlier, Error> {
+    // First: without it there is nothing to be made anew from.
+    let Opened { source, quality, mode, .. } = Opened::new(spec, options)?;
     let slide = match Slide::open(target) {
         Ok(slide) => slide,
+        Err(error) if error.is_of_system() || error.is_of_newer_version() => {
+            return Ok(Earlier::Unreadable(error.to_string()));
+        }
         Err(error) => return Ok(Earlier::Damaged(error.to_string())),
     };
-    let Opened { source, quality, mode, .. } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let record = fingerprint::of(spec, source.format, &|| false)?;
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;

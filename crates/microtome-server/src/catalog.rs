@@ -31,12 +31,16 @@ const RECHECK: Duration = Duration::from_secs(1);
 
 /// Longest wait for a look at that file: then it is trusted until there is an answer.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// Longest wait until others of the same file system have looked at theirs.
+const LONGEST_WAIT_TO_LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for a slide to be opened.
 const LONGEST_OPENING: Duration = Duration::from_secs(20);
 /// Groups of slides of which one is opened at a time; which of them wait for each other is by chance.
 const TURNS: usize = 64;
-/// Slides that are opened at the same time, at most: half of the threads beside those that read.
-const OPENINGS: usize = readers::OTHER_THREADS / 2;
+/// Slides that are opened at the same time, at most, and those of one folder, which hang together: it is not known yet which file
+/// system they are on.
+const OPENINGS: usize = readers::OTHER_THREADS * 3 / 4;
+const OPENINGS_OF_FOLDER: usize = OPENINGS / 3;
 
 /// Number of the next slide opened by this process.
 static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(0);
@@ -76,6 +80,8 @@ pub(crate) struct Catalog {
     /// not to begin another.
     turns: [Arc<Mutex<()>>; TURNS],
     openings: Arc<Semaphore>,
+    /// Permits to open slides of a folder, for each group of folders.
+    folders: [Arc<Semaphore>; TURNS],
     hasher: RandomState,
     started: Instant,
 }
@@ -95,6 +101,7 @@ impl Catalog {
             open,
             turns: std::array::from_fn(|_| Arc::default()),
             openings: Arc::new(Semaphore::new(OPENINGS)),
+            folders: std::array::from_fn(|_| Arc::new(Semaphore::new(OPENINGS_OF_FOLDER))),
             hasher: RandomState::new(),
             started: Instant::now(),
         }
@@ -128,19 +135,28 @@ impl Catalog {
         let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
         let (readers, storages) = (self.readers, Arc::clone(&self.storages));
         let now_ms = self.now_ms();
-        let (turn, place) =
-            (Arc::clone(self.turn(&id)).lock_owned(), Arc::clone(&self.openings).acquire_owned());
+        let turn = Arc::clone(self.turn(&id)).lock_owned();
+        let of_folder = Arc::clone(self.folder(&id)).acquire_owned();
+        let of_all = Arc::clone(&self.openings).acquire_owned();
         let lost = || Error::WorkerLost("opening of a slide");
         let opened = async {
-            let turn = turn.await;
-            let place = place.await.map_err(|_closed| lost())?;
+            let held = (
+                turn.await,
+                of_folder.await.map_err(|_closed| lost())?,
+                of_all.await.map_err(|_closed| lost())?,
+            );
             let opening = tokio::task::spawn_blocking(move || {
-                let _held = (turn, place);
+                let _held = held;
                 open(&root, id, &caches, times, (readers, &storages), now_ms)
             });
             opening.await.unwrap_or_else(|_lost| Err(lost()))
         };
         tokio::time::timeout(LONGEST_OPENING, opened).await.unwrap_or(Err(Error::Overloaded))
+    }
+
+    fn folder(&self, id: &SlideId) -> &Arc<Semaphore> {
+        let folder = id.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+        &self.folders[self.hasher.hash_one(folder) as usize % TURNS]
     }
 
     fn turn(&self, id: &SlideId) -> &Arc<Mutex<()>> {
@@ -153,19 +169,15 @@ impl Catalog {
 }
 
 impl OpenSlide {
-    /// The permits to look at the file's identity, if that is due, nobody does, and its file system does not hang.
-    fn claim_check(&self, now_ms: u64) -> Option<[OwnedSemaphorePermit; 2]> {
+    /// The permit to look at the file's identity, if that is due and nobody does.
+    fn claim_check(&self, now_ms: u64) -> Option<OwnedSemaphorePermit> {
         let checked = self.checked_ms.load(Ordering::Relaxed);
         let is_due = u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
             && self
                 .checked_ms
                 .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
-        if !is_due {
-            return None;
-        }
-        let look = Arc::clone(&self.look).try_acquire_owned().ok()?;
-        Some([look, Arc::clone(&self.storage.looks).try_acquire_owned().ok()?])
+        is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
     }
 }
 
@@ -208,10 +220,15 @@ impl FileIdentity {
     }
 }
 
-async fn still_same(open: &Arc<OpenSlide>, look: [OwnedSemaphorePermit; 2]) -> Result<bool, Error> {
+async fn still_same(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<bool, Error> {
+    let of_storage = Arc::clone(&open.storage.looks).acquire_owned();
+    // Where others look for so long, their file system hangs.
+    let Ok(Ok(of_storage)) = tokio::time::timeout(LONGEST_WAIT_TO_LOOK, of_storage).await else {
+        return Ok(true);
+    };
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
-        let _look = look;
+        let _held = (look, of_storage);
         std::fs::metadata(&looked_at.file).is_ok_and(|now| FileIdentity::of(&now) == looked_at.identity)
     });
     match tokio::time::timeout(LONGEST_LOOK, check).await {
@@ -373,14 +390,13 @@ mod tests {
         let look = open.claim_check(recheck).expect("it is due");
         assert!(open.claim_check(recheck).is_none() && open.claim_check(10 * recheck).is_none(), "it hangs");
         assert!(still_same(&open, look).await.expect("an answer"));
-        let others: Vec<_> = (0..2).map(|_| Arc::clone(&open.storage.looks).try_acquire_owned()).collect();
-        assert!(
-            others.iter().all(Result::is_ok) && open.claim_check(19 * recheck).is_none(),
-            "its like hang"
-        );
-        drop(others);
-        let look = open.claim_check(20 * recheck).expect("it is due again");
         std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
+        let hanging: Vec<_> =
+            std::iter::from_fn(|| Arc::clone(&open.storage.looks).try_acquire_owned().ok()).collect();
+        let look = open.claim_check(19 * recheck).expect("it is due again");
+        assert!(still_same(&open, look).await.expect("an answer"), "its like hang: it is trusted");
+        drop(hanging);
+        let look = open.claim_check(20 * recheck).expect("it is due again");
         assert!(!still_same(&open, look).await.expect("an answer"));
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::readers;
 
 /// Slides of one file system whose files are looked at at the same time. A look is a matter of microseconds, or hangs.
-const LOOKS: usize = 2;
+const LOOKS: usize = 4;
 
 /// A file system.
 pub(crate) struct Storage {

@@ -37,6 +37,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a newer version made the file: nothing is wrong with it.
+    #[must_use]
+    pub fn is_of_newer_version(&self) -> bool {
+        matches!(self, Self::Container(microtome_container::Error::Unsupported { .. }))
+    }
+
     /// Whether the system refused an operation on the file: it may not the next time. A file that ends early is damaged.
     #[must_use]
     pub fn is_of_system(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Slide after slide: what becomes of each is printed, reported and counted, whatever became of those before it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -65,7 +65,8 @@ impl<'a> Batch<'a> {
         for (number, (job, target)) in (1..).zip(&ours) {
             let outcome = self.one(&job.source, target, (!is_alone).then_some((number, ours.len())));
             if matches!(outcome, Err(Failure::Interrupted)) {
-                self.sum_up()?;
+                let summed_up = self.sum_up();
+                self.note(summed_up);
             }
             outcome?;
         }
@@ -129,8 +130,8 @@ impl<'a> Batch<'a> {
         }
         if outcome.is_ok() && !is_name_of_slide(target) {
             complain(&format!(
-                "{}: note: the server shows no slide of that name, which begins with a dot, looks like a pseudonym, or has a \
-                 backslash or a control character; rename it",
+                "{}: note: the server shows no slide of that name, which begins with a dot, looks like a pseudonym, is not \
+                 UTF-8, or has a backslash or a control character; rename it",
                 target.display()
             ));
         }
@@ -172,6 +173,10 @@ impl<'a> Batch<'a> {
         if (*resume || watch.is_some()) && target.exists() {
             let what = match microtome_ingest::earlier(source, target, options)? {
                 Earlier::Same => return Ok(Outcome::Skipped),
+                Earlier::Unreadable(what) => {
+                    let known = "exists already, and whether it is made from this source cannot be told";
+                    return Err(Failure::Failed(format!("{}: {known} ({what})", target.display())));
+                }
                 Earlier::Other => format!(
                     "is not what {source} comes to now: the source has changed since, or the options are others"
                 ),
@@ -206,16 +211,15 @@ impl<'a> Batch<'a> {
 
     /// A line at a time, whole, so that several processes may append to one file.
     fn write_report(&mut self, document: &serde_json::Value) -> Result<(), Failure> {
-        let Some(Lines { path, file, is_cut }) = &mut self.report else { return Ok(()) };
-        let line = format!("{}{document}\n", if *is_cut { "\n" } else { "" });
-        let written = file.write_all(line.as_bytes());
-        *is_cut = written.is_err();
-        written.map_err(|error| unwritable(path, &error))
+        let Some(report) = &mut self.report else { return Ok(()) };
+        let line = format!("{}{document}\n", if report.is_cut { "\n" } else { "" });
+        report.write(line.as_bytes()).map_err(|error| unwritable(&report.path, &error))
     }
 
     /// Sums up and says whether anything failed.
-    pub(super) fn end(&self) -> Result<(), Failure> {
-        self.sum_up()?;
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
+        let summed_up = self.sum_up();
+        self.note(summed_up);
         let Counts { all, failed, .. } = self.counts;
         match failed {
             0 if self.is_unwritten => {
@@ -257,7 +261,10 @@ impl Lines {
     /// The file, to be written on; it is made if it is not there.
     fn open(path: &Path) -> Result<Self, Failure> {
         let (mut start, mut end) = ([b'{'], [b'\n']);
-        if let Ok(mut file) = File::open(path) {
+        // What is no file, a pipe, has nothing in it, and may wait for ever for a writer.
+        if path.is_file()
+            && let Ok(mut file) = File::open(path)
+        {
             // Of an empty file neither is read.
             let _ = file.read_exact(&mut start);
             let _ = file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut end));
@@ -269,6 +276,23 @@ impl Lines {
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|error| unwritable(path, &error))?;
         Ok(Self { path: path.to_owned(), file, is_cut: end != *b"\n" })
+    }
+
+    /// Writes a line, and keeps in mind whether all of it got there, or a part.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.is_cut = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -324,7 +348,7 @@ fn removed(report: &Report) -> Option<String> {
 /// Whether a server would show a container of this name.
 fn is_name_of_slide(target: &Path) -> bool {
     // A scope of one slide is its name.
-    target.file_stem().unwrap_or_default().to_string_lossy().parse::<Scope>().is_ok()
+    target.file_stem().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<Scope>().is_ok())
 }
 
 fn make_folder(folder: &Path) -> Result<(), Failure> {
