@@ -39,8 +39,8 @@ const LONGEST_OPENING: Duration = Duration::from_secs(20);
 const TURNS: usize = 64;
 /// Slides that are opened at the same time, at most, and those of one folder, which hang together: it is not known yet which file
 /// system they are on.
-const OPENINGS: usize = readers::OTHER_THREADS * 3 / 4;
-const OPENINGS_OF_FOLDER: usize = OPENINGS / 3;
+const OPENINGS: usize = readers::OTHER_THREADS / 2;
+const OPENINGS_OF_FOLDER: usize = OPENINGS * 2 / 3;
 
 /// Number of the next slide opened by this process.
 static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(0);

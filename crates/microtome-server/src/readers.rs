@@ -12,7 +12,7 @@ use crate::catalog::OpenSlide;
 use crate::error::Error;
 
 /// Blocking threads beside those that read, for looks at files, openings and lists.
-pub(crate) const OTHER_THREADS: usize = 16;
+pub(crate) const OTHER_THREADS: usize = 24;
 /// Longest wait for a turn and for storage together.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
