@@ -43,7 +43,7 @@ impl Failure {
                 what.split_once("--").and_then(|(_, rest)| rest.split([':', ' ', ',', ';', ')']).next());
             let setting = settings.iter().find(|setting| Some(&*setting.key.replace('_', "-")) == flag);
             match setting.and_then(Setting::origin) {
-                Some(origin) => format!("{what} (it is {origin})"),
+                Some(origin) => format!("{what} (--{} is set by {origin})", flag.unwrap_or_default()),
                 None => what,
             }
         };

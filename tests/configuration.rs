@@ -189,9 +189,9 @@ fn what_is_wrong_with_a_value_says_where_it_is_from() {
         text(&output.stderr)
     };
     let by_file = said(&[], &["--config", support::path(&file)]);
-    assert!(by_file.contains("(it is auth_token in the settings file)"), "{by_file}");
+    assert!(by_file.contains("(--auth-token is set by auth_token in the settings file)"), "{by_file}");
     let by_variable = said(&[("MICROTOME_AUTH_TOKEN", "short")], &[]);
-    assert!(by_variable.contains("(it is MICROTOME_AUTH_TOKEN)"), "{by_variable}");
+    assert!(by_variable.contains("(--auth-token is set by MICROTOME_AUTH_TOKEN)"), "{by_variable}");
     let by_flag = said(&[], &["--auth-token", "short"]);
-    assert!(by_flag.contains("--auth-token") && !by_flag.contains("(it is"), "{by_flag}");
+    assert!(by_flag.contains("--auth-token") && !by_flag.contains("is set by"), "{by_flag}");
 }

@@ -71,8 +71,6 @@ pub(crate) struct Catalog {
     root: PathBuf,
     /// Whether slides tell where the time of their tiles goes.
     times: bool,
-    /// How many may read one slide at the same time.
-    readers: usize,
     storages: Arc<Storages>,
     caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
@@ -95,7 +93,6 @@ impl Catalog {
         Self {
             root,
             times,
-            readers: readers::of_one_slide(reading_threads),
             storages: Arc::new(Storages::new(reading_threads)),
             caches: Caches::default(),
             open,
@@ -133,7 +130,7 @@ impl Catalog {
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
         let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
-        let (readers, storages) = (self.readers, Arc::clone(&self.storages));
+        let storages = Arc::clone(&self.storages);
         let now_ms = self.now_ms();
         let turn = Arc::clone(self.turn(&id)).lock_owned();
         let of_folder = Arc::clone(self.folder(&id)).acquire_owned();
@@ -147,7 +144,7 @@ impl Catalog {
             );
             let opening = tokio::task::spawn_blocking(move || {
                 let _held = held;
-                open(&root, id, &caches, times, (readers, &storages), now_ms)
+                open(&root, id, &caches, times, &storages, now_ms)
             });
             opening.await.unwrap_or_else(|_lost| Err(lost()))
         };
@@ -242,7 +239,7 @@ fn open(
     id: SlideId,
     caches: &Caches,
     times: bool,
-    (readers, storages): (usize, &Storages),
+    storages: &Storages,
     now_ms: u64,
 ) -> Result<Arc<OpenSlide>, Error> {
     let file = id.file_below(root);
@@ -266,7 +263,7 @@ fn open(
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
                 look: Arc::new(Semaphore::new(1)),
-                reading: Arc::new(Semaphore::new(readers)),
+                reading: storages.of_slide(),
             }))
         }
         // Deleted after it was located.
@@ -297,4 +294,4 @@ fn is_absence(error: &std::io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,7 +47,7 @@ impl Readers {
     /// A turn, when there is one. Who waits for that of a slide keeps no other slide waiting, nor who waits for that of a file
     /// system any other file system.
     pub(crate) async fn turn(&self, open: &OpenSlide) -> Result<Turn, Error> {
-        // Neither is ever closed.
+        // None is ever closed.
         let lost = |_closed| Error::WorkerLost("readers");
         let of_slide = Arc::clone(&open.reading).acquire_owned().await.map_err(lost)?;
         let of_storage = Arc::clone(&open.storage.reading).acquire_owned().await.map_err(lost)?;

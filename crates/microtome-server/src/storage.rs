@@ -23,21 +23,26 @@ pub(crate) struct Storage {
 
 /// The file systems that slides were opened from: as many as the machine has, at most.
 pub(crate) struct Storages {
-    readers: usize,
+    reading_threads: usize,
     known: Mutex<HashMap<u64, Arc<Storage>>>,
 }
 
 impl Storages {
     /// Where so many threads read.
     pub(crate) fn new(reading_threads: usize) -> Self {
-        Self { readers: readers::of_one_storage(reading_threads), known: Mutex::default() }
+        Self { reading_threads, known: Mutex::default() }
+    }
+
+    /// Permits to read one slide.
+    pub(crate) fn of_slide(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(readers::of_one_slide(self.reading_threads)))
     }
 
     /// That of the device with this number.
     pub(crate) fn of(&self, device: u64) -> Arc<Storage> {
         let new = || Storage {
             looks: Arc::new(Semaphore::new(LOOKS)),
-            reading: Arc::new(Semaphore::new(self.readers)),
+            reading: Arc::new(Semaphore::new(readers::of_one_storage(self.reading_threads))),
         };
         // Nothing in here panics between two changes that belong together.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,17 +27,25 @@ fn files_are_found_below_the_root_only() {
     assert!(!located(&folder.path().join("absent"), "a"), "a root that does not exist");
 }
 
+/// A slides root below `folder` with one file, a link to it, and one to a file beside the root.
+#[cfg(unix)]
+pub(crate) fn slides_and_links(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::symlink;
+    let root = folder.join("slides");
+    std::fs::create_dir(&root).expect("a folder");
+    std::fs::write(root.join("a.mtm"), b"a").expect("a file");
+    std::fs::write(folder.join("secret.mtm"), b"s").expect("a file");
+    symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
+    symlink(folder.join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+    root
+}
+
 #[cfg(unix)]
 #[test]
 fn links_may_not_leave_the_root() {
     use std::os::unix::fs::symlink;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path().join("slides");
-    std::fs::create_dir(&root).expect("a folder");
-    std::fs::write(root.join("a.mtm"), b"a").expect("a file");
-    std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
-    symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
-    symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+    let root = slides_and_links(folder.path());
     symlink(folder.path(), root.join("up")).expect("a link");
     symlink("loop.mtm", root.join("loop.mtm")).expect("a link");
     assert!(located(&root, "inside"));
@@ -86,7 +94,7 @@ async fn a_file_is_looked_at_by_one_at_a_time_and_an_open_slide_is_served_meanwh
     crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
     let id = SlideId::from_path("a").expect("a valid id");
     let storages = Storages::new(1);
-    let open = open(folder.path(), id, &Caches::default(), false, (1, &storages), 0).expect("a slide");
+    let open = open(folder.path(), id, &Caches::default(), false, &storages, 0).expect("a slide");
     let recheck = RECHECK.as_millis() as u64;
     assert!(open.claim_check(recheck - 1).is_none());
     let look = open.claim_check(recheck).expect("it is due");
@@ -100,6 +108,30 @@ async fn a_file_is_looked_at_by_one_at_a_time_and_an_open_slide_is_served_meanwh
     drop(hanging);
     let look = open.claim_check(20 * recheck).expect("it is due again");
     assert!(!still_same(&open, look).await.expect("an answer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn openings_that_hang_keep_their_folder_and_no_other() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let catalog = Catalog::new(root.path().to_owned(), false, 1);
+    let slide = |folder: usize| SlideId::from_path(&format!("{folder}/a")).expect("a valid id");
+    // Groups of folders and of slides are by chance.
+    let other =
+        (1..1000).find(|&folder| !Arc::ptr_eq(catalog.folder(&slide(0)), catalog.folder(&slide(folder))));
+    let other = other.expect("there are 64 groups");
+    for folder in [0, other] {
+        let path = root.path().join(folder.to_string());
+        std::fs::create_dir(&path).expect("a folder");
+        crate::http_tests::ingest("synthetic:300x200,seed=1", &path.join("a.mtm"));
+    }
+    let hanging: Vec<_> =
+        std::iter::from_fn(|| Arc::clone(catalog.folder(&slide(0))).try_acquire_owned().ok()).collect();
+    assert_eq!(hanging.len(), OPENINGS_OF_FOLDER);
+    let _all: Vec<_> = hanging.iter().map(|_| Arc::clone(&catalog.openings).try_acquire_owned()).collect();
+    assert!(catalog.slide(&slide(0)).await.is_err(), "those of its folder hang");
+    assert!(catalog.slide(&slide(other)).await.is_ok());
+    drop(hanging);
+    assert!(catalog.slide(&slide(0)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,11 +158,25 @@ fn slides_with_the_same_content_id_share_no_tiles() {
     std::fs::copy(root.join("a.mtm"), root.join("b.mtm")).expect("a copy");
     let key = |id: &str| {
         let id = SlideId::from_path(id).expect("a valid id");
-        let open = open(root, id, &Caches::default(), false, (1, &Storages::new(1)), 0).expect("a slide");
+        let open = open(root, id, &Caches::default(), false, &Storages::new(1), 0).expect("a slide");
         let tile = TileId { level: 0, column: 0, row: 0 };
         (Arc::clone(&open.content_id), TileKey { instance: open.instance, tile })
     };
     let (a, b, again) = (key("a"), key("b"), key("a"));
     assert_eq!((&a.0, &a.0), (&b.0, &again.0));
     assert!(a.1 != b.1 && a.1 != again.1);
+}
+
+#[tokio::test]
+async fn a_look_waits_a_moment_for_those_of_other_slides() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
+    let id = SlideId::from_path("a").expect("a valid id");
+    let open = open(folder.path(), id, &Caches::default(), false, &Storages::new(1), 0).expect("a slide");
+    std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
+    let others: Vec<_> =
+        std::iter::from_fn(|| Arc::clone(&open.storage.looks).try_acquire_owned().ok()).collect();
+    let look = open.claim_check(RECHECK.as_millis() as u64).expect("it is due");
+    let (same, ()) = tokio::join!(still_same(&open, look), async move { drop(others) });
+    assert!(!same.expect("an answer"), "it was looked at when they were done");
 }

@@ -137,12 +137,7 @@ fn an_entry_that_vanishes_takes_no_other_with_it() {
 fn follows_links_to_files_inside_only() {
     use std::os::unix::fs::symlink;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path().join("slides");
-    std::fs::create_dir(&root).expect("a folder");
-    std::fs::write(root.join("a.mtm"), b"a").expect("a file");
-    std::fs::write(folder.path().join("secret.mtm"), b"s").expect("a file");
-    symlink(root.join("a.mtm"), root.join("inside.mtm")).expect("a link");
-    symlink(folder.path().join("secret.mtm"), root.join("outside.mtm")).expect("a link");
+    let root = crate::catalog::tests::slides_and_links(folder.path());
     symlink(&root, root.join("again")).expect("a link");
     assert_eq!(ids(&root), ["a", "inside"]);
 }
