@@ -41,14 +41,15 @@ fn golden() -> PathBuf {
 /// A name, what makes its source in a folder, and the arguments of `ingest`.
 type Case = (&'static str, fn(&Path) -> String, &'static [&'static str]);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("exact-overlap", exact_overlap, &["--exact"]),
     ("exact-own-models", own_models, &["--exact"]),
     ("exact-changed-models", own_models, &["--exact"]),
     ("exact-odd-tiles", odd_tiles, &["--exact"]),
     ("exact-small-tiles", small_tiles, &["--exact"]),
     ("quality-420", |_| "synthetic:600x400,seed=7".to_owned(), &["--quality", "80"]),
-    ("exact-two-parts", two_parts, &["--exact"]),
+    ("exact-two-parts", large, &["--exact"]),
+    ("exact-sixteen-states", large, &["--exact"]),
     ("tiff-tables", tiff_tables, &["--exact"]),
     ("tiff-padded", tiff_padded, &["--exact"]),
 ];
@@ -105,8 +106,8 @@ fn small_tiles(folder: &Path) -> String {
     source
 }
 
-/// Tiles of noise, large enough to be cut in two: in the middle of luma, behind all of it (4:4:4), and one of luma alone.
-fn two_parts(folder: &Path) -> String {
+/// Tiles of noise that have many coefficients: 4:4:4, luma alone, and 4:2:0.
+fn large(folder: &Path) -> String {
     let mut pixels = tissue(428, 130, 11);
     let mut state = 1_u32;
     for sample in pixels.data_mut() {
@@ -275,10 +276,13 @@ fn golden_containers_show_what_they_are_for() {
         find("exact-odd-tiles").metadata().notices.iter().any(|n| n.starts_with("1 of ")),
         "one verbatim tile"
     );
-    // Alone and predicted, with four strands in each of two parts.
-    let slide = find("exact-two-parts");
-    let forms = [0, 1, 2].map(|column| form(&slide, TileId { level: 0, column, row: 0 }));
-    assert_eq!(forms, [25, 25, 26]);
+    // Alone and predicted: as two parts of four strands each, which were written at first, and from sixteen states, for which
+    // luma alone has too few coefficients.
+    for (name, expected) in [("exact-two-parts", [25, 25, 26]), ("exact-sixteen-states", [33, 9, 34])] {
+        let slide = find(name);
+        let forms = [0, 1, 2].map(|column| form(&slide, TileId { level: 0, column, row: 0 }));
+        assert_eq!(forms, expected, "{name}");
+    }
 }
 
 /// The first byte of a payload.

@@ -188,6 +188,10 @@ fn codec_1() {
             let nothing = [&[0][..], &[0, 0, 1, 0].repeat(4)].concat();
             let parts = [&place[..], &[form | 16, *number, 4], &length, coder, &nothing].concat();
             put("cross_scale_tile", &format!("parts-{number}"), &parts);
+            // Sixteen states, and words that are not theirs.
+            let states = coder.get(2..6).unwrap_or(&[0, 0, 1, 0]).repeat(16);
+            let sixteen = [&place[..], &[form & 3 | 32, *number], &states, coder].concat();
+            put("cross_scale_tile", &format!("sixteen-{number}"), &sixteen);
         }
     }
     let params = codec.to_bytes();

@@ -4,7 +4,8 @@ import copy
 import hashlib
 import zlib
 from bisect import bisect_right
-from itertools import accumulate
+from heapq import merge
+from itertools import accumulate, groupby
 from operator import mul
 from pathlib import Path
 
@@ -178,20 +179,30 @@ class Completion:
 # Coder
 
 
-class Coder:
-    """One strand. `words` is shared with the strand that comes from the other end."""
+class Words:
+    """Words that are taken one after the other."""
 
-    def __init__(self, state, words, backwards):
+    def __init__(self, words, backwards=False):
+        self.words = words
+        self.at, self.by = (len(words) - 1, -1) if backwards else (0, 1)
+
+    def take(self):
+        check(0 <= self.at < len(self.words), "words are cut off")
+        self.at += self.by
+        return self.words[self.at - self.by]
+
+
+class Coder:
+    """A state, and the words that it takes."""
+
+    def __init__(self, state, words):
         check(state >= 65536, "a coder state below its range")
         self.state, self.words = state, words
-        self.at, self.by = (len(words) - 1, -1) if backwards else (0, 1)
 
     def step(self, start, width):
         self.state = width * (self.state >> 14) + (self.state & 16383) - start
         if self.state < 65536:
-            check(0 <= self.at < len(self.words), "a strand is cut off")
-            self.state = self.state << 16 | self.words[self.at]
-            self.at += self.by
+            self.state = self.state << 16 | self.words.take()
 
     def symbol(self, ends):
         s = bisect_right(ends, self.state & 16383)
@@ -212,39 +223,86 @@ class Coder:
         self.step(value * width, width)
         return value
 
-    def value(self, ends, raw):
+    def escape(self):
+        negative = self.plain(1)
+        length = self.plain(4)
+        high = self.plain(max(0, length - 8))
+        low = self.plain(min(8, length))
+        top = (1 << length) + (high << min(8, length)) + low + 7
+        return -top if negative else top
+
+    def value(self, ends, raw, place):
+        """Reads it; yields the place of what is read next."""
+        yield place + 1
         s = self.symbol(ends)
-        if s < 15:
-            top = -(s + 1) // 2 if s & 1 else s // 2
-        else:
-            negative = self.plain(1)
-            length = self.plain(4)
-            high = self.plain(max(0, length - 8))
-            low = self.plain(min(8, length))
-            top = (1 << length) + (high << min(8, length)) + low + 7
-            top = -top if negative else top
-        return top * (1 << raw) + self.plain(raw) if raw else top
+        top = -(s + 1) // 2 if s & 1 else s // 2
+        if s == 15:
+            yield place + 2
+            top = self.escape()
+        if raw:
+            yield place + 3
+            top = (top << raw) + self.plain(raw)
+        return top
 
 
-def strands(data, count):
-    source = Input(data)
-    front = source.number() if count == 4 else None
-    states = [source.unsigned(4) for _ in range(count)]
-    data = source.rest()
+def split(data, count):
+    """The states and words of a coder."""
+    states = [data.unsigned(4) for _ in range(count)]
+    data = data.rest()
     check(len(data) % 2 == 0, "half a word")
-    words = [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
-    if count == 1:
-        return [Coder(states[0], words, False)]
-    check(front <= len(words), "words are cut off")
-    parts = words[:front], words[:front], words[front:], words[front:]
-    return [Coder(state, part, i % 2 == 1) for i, (state, part) in enumerate(zip(states, parts))]
+    return states, [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
 
 
-def finish(coders):
-    check(all(coder.state == 65536 for coder in coders), "a strand does not end in its place")
-    for forwards, backwards in zip(coders[::2], coders[1::2]):
-        check(forwards.at == backwards.at + 1, "two strands do not meet")
-    check(len(coders) == 4 or coders[0].at == len(coders[0].words), "words behind the strand")
+class Strands:
+    """One strand or four: row by row."""
+
+    def __init__(self, data, count):
+        source = Input(data)
+        front = source.number() if count == 4 else None
+        states, words = split(source, count)
+        check(front is None or front <= len(words), "words are cut off")
+        parts = [words] if count == 1 else [words[:front]] * 2 + [words[front:]] * 2
+        self.coders = [Coder(state, Words(part, i % 2 == 1)) for i, (state, part) in enumerate(zip(states, parts))]
+
+    def decode(self, area, rows):
+        for r, row in enumerate(rows):
+            for column in range(area.plane.width):
+                for _ in area.block(self.coders[r % len(self.coders)], column, row):
+                    pass
+
+    def finish(self):
+        check(all(coder.state == 65536 for coder in self.coders), "a strand does not end in its place")
+        words = [coder.words for coder in self.coders]
+        for forwards, backwards in zip(words[::2], words[1::2]):
+            check(forwards.at == backwards.at + 1, "two strands do not meet")
+        check(len(words) == 4 or words[0].at == len(words[0].words), "words behind the strand")
+
+
+class Sixteen:
+    """Sixteen states: as many rows abreast, each a block behind the one above it."""
+
+    def __init__(self, data):
+        states, words = split(Input(data), 16)
+        self.words = Words(words)
+        self.coders = [Coder(state, self.words) for state in states]
+
+    def decode(self, run):
+        """`run` are areas, each a whole plane."""
+        width, height = run[0].plane.width, run[0].plane.height
+        rows, period = len(run) * height, max(width, 16)
+        for t in range(-(-rows // 16) * period + 15):
+            blocks = []
+            for l in range(min(t + 1, 16)):
+                column, row = (t - l) % period, (t - l) // period * 16 + l
+                if column < width and row < rows:
+                    blocks.append(run[row // height].block(self.coders[l], column, row % height))
+            # Place by place; of those at the same place the first one first.
+            for _ in merge(*blocks):
+                pass
+
+    def finish(self):
+        check(all(coder.state == 65536 for coder in self.coders), "a state does not end in its place")
+        check(self.words.at == len(self.words.words), "words behind the states")
 
 
 # Samples and alignment
@@ -443,27 +501,33 @@ def correction(model, kind, left, above):
     return [sat16((sum(map(mul, near, weights)) + 1024) >> 11) for near, weights in zip(inputs, model.edges)]
 
 
-def decode_area(coders, model, kind, aligned, plane, rows):
-    steps, count = plane.steps, PREDICTED[kind]
-    reciprocals = [(65536 + step // 2) // step for step in steps]
-    capped = [min(step, 2047) for step in steps]
-    lower, magnitudes = [None] * plane.width, [None] * plane.width
-    for row in rows:
-        coder, right = coders[(row - rows.start) % len(coders)], None
-        for column in range(plane.width):
-            known = [0] * 64
-            if kind == COARSER:
-                known = patch(aligned, column, row, model)
-            elif kind == FINER:
-                known = forward(aligned, column, row, model.gain)
-            corrected = correction(model, kind, right, lower[column])
-            first = [sat16(a + b) for a, b in zip(known, corrected)] + known[40:]
-            first[count:] = [0] * (64 - count)
-            left = magnitudes[column - 1] if column else None
-            expected = Expectation(model, left, magnitudes[column], in_steps(first, reciprocals))
-            block, magnitudes[column] = decode_block(coder, expected, first, reciprocals, capped)
-            plane.blocks.append(block)
-            right, lower[column] = edges_of(block, known, capped)
+class Area:
+    """A plane's blocks on their way, or those of a part of its rows."""
+
+    def __init__(self, model, kind, aligned, plane):
+        self.model, self.kind, self.aligned, self.plane = model, kind, aligned, plane
+        self.reciprocals = [(65536 + step // 2) // step for step in plane.steps]
+        self.capped = [min(step, 2047) for step in plane.steps]
+        # By column and row: edges on the right and below, and magnitudes.
+        self.decoded = {}
+
+    def block(self, coder, column, row):
+        """Decodes a block; yields the place of what it reads next, 4 for each index."""
+        model, kind, count = self.model, self.kind, PREDICTED[self.kind]
+        known = [0] * 64
+        if kind == COARSER:
+            known = patch(self.aligned, column, row, model)
+        elif kind == FINER:
+            known = forward(self.aligned, column, row, model.gain)
+        right, _, left = self.decoded.get((column - 1, row), (None, None, None))
+        _, lower, above = self.decoded.get((column, row - 1), (None, None, None))
+        corrected = correction(model, kind, right, lower)
+        first = [sat16(a + b) for a, b in zip(known, corrected)] + known[40:]
+        first[count:] = [0] * (64 - count)
+        expected = Expectation(model, left, above, in_steps(first, self.reciprocals))
+        block, magnitudes = yield from decode_block(coder, expected, first, self.reciprocals, self.capped)
+        self.plane.blocks[row * self.plane.width + column] = block
+        self.decoded[column, row] = *edges_of(block, known, self.capped), magnitudes
 
 
 def decode_block(coder, expected, first, reciprocals, capped):
@@ -471,8 +535,10 @@ def decode_block(coder, expected, first, reciprocals, capped):
     block = [whole(p) for p in in_steps(first, reciprocals)]
     magnitudes, off = [0] * 64, [0] * 36
     for i, (start, end) in enumerate(zip(PIECES, PIECES[1:])):
-        if i < 5 and not coder.flag(model.flags[i][bucket(expected.lanes[64 + i])]):
-            break
+        if i < 5:
+            yield 4 * start
+            if not coder.flag(model.flags[i][bucket(expected.lanes[64 + i])]):
+                break
         if i in BEGINS:
             expected.expect(range(16 * BEGINS[i], 16 * BEGINS[i] + 16))
         sixteenths = first[start:end]
@@ -484,7 +550,7 @@ def decode_block(coder, expected, first, reciprocals, capped):
             b = bucket(expected.lanes[k])
             raw = 0 if b < 32 else (b - 32) // 4 + 1
             context = (CLASS[k] * BUCKETS + b) * model.fractions + model.fraction[abs(predicted) % 32]
-            residual = coder.value(model.table(context), raw)
+            residual = yield from coder.value(model.table(context), raw, 4 * k)
             signed = -residual if predicted < 0 else residual
             block[k] = wrap(whole(predicted) + wrap(signed, 16), 16)
             if residual:
@@ -498,6 +564,8 @@ def decode_block(coder, expected, first, reciprocals, capped):
 
 # Tiles
 
+FORMS = 0, 1, 2, 5, 6, 9, 10, 13, 14, 25, 26, 29, 30, 33, 34, 37, 38
+
 
 class Payload:
     """What is in a payload before its coder."""
@@ -505,7 +573,7 @@ class Payload:
     def __init__(self, parameters, level, size, data):
         source = Input(data)
         self.form = source.byte()
-        check(self.form in (0, 1, 2, 5, 6, 9, 10, 13, 14, 25, 26, 29, 30), "an unknown form of payload")
+        check(self.form in FORMS, "an unknown form of payload")
         self.kind = parameters.kind(level) if self.form & 2 else ALONE
         check(not self.form & 2 or self.kind != ALONE, "predicted in a level that is predicted from nothing")
         if self.form:
@@ -522,11 +590,10 @@ class Payload:
     def decode(self, parameters, reference):
         """The planes; `reference` are samples of all components, and offset, of each tile of the reference."""
         planes = self.template.planes(*self.size)
-        areas, parts = self.parts(planes)
-        coders = strands(parts[0], 4 if self.form & 8 else 1)
         if self.kind != ALONE:
             check(reference and all(samples for samples, _ in reference), "a reference without samples")
             check(all(same_components(samples, planes) for samples, _ in reference), "other components")
+        areas = []
         for i, plane in enumerate(planes):
             pixels = pixels_per_sample(planes, plane)
             aligned = None
@@ -534,24 +601,32 @@ class Payload:
                 aligned = align_coarser(reference[0][0][i], reference[0][1], pixels, plane)
             elif self.kind == FINER:
                 aligned = align_finer([(samples[i], offset) for samples, offset in reference], pixels, plane)
-            model = parameters.models[2 * self.kind + min(i, 1)]
-            for rows in areas if i == 0 else [range(plane.height)]:
-                if rows.start:
-                    finish(coders)
-                    coders = strands(parts[1], 4)
-                decode_area(coders, model, self.kind, aligned, plane, rows)
-        finish(coders)
+            areas.append(Area(parameters.models[2 * self.kind + min(i, 1)], self.kind, aligned, plane))
+            plane.blocks = [None] * (plane.width * plane.height)
+        if self.form & 32:
+            self.decode_runs(areas)
+        elif self.form & 16:
+            self.decode_parts(areas)
+        else:
+            decode_strands(Strands(self.body, 4 if self.form & 8 else 1), map(whole_area, areas))
         return planes
 
-    def parts(self, planes):
-        """The areas of the first plane, and the coder of each part."""
-        if not self.form & 16:
-            return [range(planes[0].height)], [self.body]
-        source = Input(self.body)
-        rows = source.number()
-        check(1 <= rows <= planes[0].height, "a part without rows, or with too many")
-        parts = [source.take(source.number()), source.rest()]
-        return [range(rows), range(rows, planes[0].height)], parts
+    def decode_runs(self, areas):
+        coder = Sixteen(self.body)
+        coder.decode(areas[:1])
+        for _, run in groupby(areas[1:], lambda area: (area.plane.width, area.plane.height, area.plane.steps)):
+            coder.decode(list(run))
+        coder.finish()
+
+    def decode_parts(self, areas):
+        first, source = areas[0], Input(self.body)
+        rows, height = source.number(), areas[0].plane.height
+        check(1 <= rows <= height, "a part without rows, or with too many")
+        upper, lower = source.take(source.number()), source.rest()
+        decode_strands(Strands(upper, 4), [(first, range(rows))])
+        # The lower rows know nothing of the upper ones.
+        first.decoded = {}
+        decode_strands(Strands(lower, 4), [(first, range(rows, height)), *map(whole_area, areas[1:])])
 
     def record(self, parameters, level, planes):
         """The record, once decoded."""
@@ -563,6 +638,17 @@ class Payload:
             return stream
         check(stream.startswith(tables[:-2]), "the tile's template lacks the tables of its level")
         return stream[:2] + stream[len(tables) - 2 :]
+
+
+def whole_area(area):
+    return area, range(area.plane.height)
+
+
+def decode_strands(strands, parts):
+    """Decodes areas, of each the rows given."""
+    for area, rows in parts:
+        strands.decode(area, rows)
+    strands.finish()
 
 
 def same_components(samples, planes):

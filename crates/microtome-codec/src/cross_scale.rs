@@ -10,6 +10,7 @@
 //! long besides the symbols is in `dct`, `colour`, `edges` and `predict`, and once more by hand in the files named `_avx2`.
 //! Not here: which tile is whose reference (geometry), I/O, threads.
 
+mod abreast;
 mod ahead;
 mod built_in;
 mod colour;
@@ -59,7 +60,7 @@ pub use quantise::Quantiser;
 pub use reference::{Finer, Picture, Reference};
 pub use tile::Coding;
 pub use trainer::Trainer;
-pub use workspace::{Both, DecodeTimes, Workspace};
+pub use workspace::{DecodeTimes, Workspace};
 
 /// Number of this codec.
 pub const CROSS_SCALE: u16 = 1;

@@ -157,11 +157,6 @@ impl Place<'_> {
         assert_eq!(codec.kind_of(level, &payload), kind);
         assert_eq!(picture.is_none(), coding == Coding::Verbatim);
         let mut fresh = Workspace::new();
-        // The halves of large tiles: the lower one first.
-        fresh.both = Some(|first, second| {
-            second();
-            first();
-        });
         for workspace in [&mut fresh, used] {
             let back = codec.record(level, size, &payload, reference, workspace);
             assert!(back.as_ref().is_ok_and(|back| back == record), "{coding:?}: {:?}", back.err());
@@ -258,31 +253,36 @@ fn tiles_come_back_with_models_trained_on_them() {
 }
 
 #[test]
-fn large_tiles_come_back_in_two_parts() {
+fn large_tiles_come_back_from_sixteen_states() {
     let (grey, rgb) = (PixelFormat::GRAY, PixelFormat::RGB);
-    for (components, rows) in [
-        ((rgb, Colorspace::YCbCr, Subsamp::Sub2x2), 20..24),
-        // The first component is less than half of these, and all of this one.
-        ((rgb, Colorspace::YCbCr, Subsamp::None), 32..33),
-        ((grey, Colorspace::Gray, Subsamp::Gray), 15..18),
+    for (components, size) in [
+        ((rgb, Colorspace::YCbCr, Subsamp::Sub2x2), [256, 256]),
+        // Three planes of a size; more rows than states, and fewer; columns too.
+        ((rgb, Colorspace::YCbCr, Subsamp::None), [100, 333]),
+        ((rgb, Colorspace::RGB, Subsamp::None), [400, 90]),
+        ((rgb, Colorspace::YCbCr, Subsamp::Sub2x1), [254, 250]),
+        ((grey, Colorspace::Gray, Subsamp::Gray), [1000, 31]),
     ] {
-        let noise = Source { components, size: [256; 2], quality: 90, roughness: 255, ..PLAIN };
+        let noise = Source { components, size, quality: 95, roughness: 255, ..PLAIN };
         let others = vec![(noise.clone(), [16, 0]), (noise.clone(), [300, 8])];
         let tile = Source { seed: 2, ..noise };
         let scene = Scene { size: tile.size, tile, others, is_known: true, split: 0, padded_to: 0 };
         let (codec, record) = scene.slide();
         scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
             let (coding, payload, _) = place.round_trip(&record, used);
-            let form = if coding == Coding::Alone { 25 } else { 26 };
+            let form = if coding == Coding::Alone { 33 } else { 34 };
             assert_eq!(payload[..2], [form, 0], "{:?}", scene.tile.components);
-            assert!(rows.contains(&payload[2]), "{} rows in the first part", payload[2]);
             for damaged in [
-                // A row more, a byte less, an end too soon, and two parts with a strand each.
-                [&payload[..2], &[payload[2] + 1], &payload[3..]].concat(),
-                [&payload[..3], &[payload[3] ^ 1], &payload[4..]].concat(),
+                // Another state, one out of range, an end too soon or too late, half a word, strands besides.
+                [&payload[..2], &[payload[2] ^ 1], &payload[3..]].concat(),
+                [&payload[..4], &[0, 0], &payload[6..]].concat(),
                 payload[..payload.len() - 2].to_vec(),
-                payload[..payload.len() / 3].to_vec(),
-                [&[form - 8], &payload[1..]].concat(),
+                payload[..payload.len() / 3 / 2 * 2].to_vec(),
+                payload[..60].to_vec(),
+                [&payload[..], &[0]].concat(),
+                [&payload[..], &[0, 0]].concat(),
+                [&[form + 8], &payload[1..]].concat(),
+                [&[form + 24], &payload[1..]].concat(),
             ] {
                 assert!(!place.takes(&Bytes::from(damaged), used));
             }

@@ -4,12 +4,11 @@
 //! the rest it turns to the blocking pool. Async code never decodes. Each step begins only if somebody still waits for
 //! the tile and it is not too late. What follows a tile without being asked for is `prefetch`'s.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use microtome_slide::{Both, FetchedTile, TileId, Times};
+use microtome_slide::{FetchedTile, TileId, Times};
 use rayon::ThreadPool;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -107,7 +106,10 @@ impl Pipeline {
     /// Has work done by a decoding thread, after what came before it.
     pub(crate) fn on_decoder(&self, work: impl FnOnce() + Send + 'static) {
         let metrics = Arc::clone(&self.metrics);
-        self.decoders.spawn_fifo(move || run(work, metrics));
+        self.decoders.spawn_fifo(move || {
+            let _busy = metrics.decoding();
+            work();
+        });
     }
 
     /// Has work done by decoding threads while the caller, who is none, waits.
@@ -116,14 +118,6 @@ impl Pipeline {
             let _busy = self.metrics.decoding();
             work()
         })
-    }
-
-    /// How to decode both halves of a tile: at the same time, while nobody waits and a decoding thread has nothing to do. Else
-    /// the half that no other thread takes would only be handed about.
-    pub(crate) fn both(&self) -> Option<Both> {
-        let is_idle = self.metrics.decoders_busy() < self.decoders.current_num_threads();
-        let is_quiet = self.queue.waiting() == 0 && self.prefetcher.running() == 0;
-        (is_idle && is_quiet).then_some(by_halves)
     }
 
     fn launch(&self, landing: Landing, open: &Arc<OpenSlide>) {
@@ -138,36 +132,6 @@ impl Pipeline {
         let job = Job { landing, place, open: Arc::clone(open), asked, runtime };
         self.on_decoder(move || job.begin());
     }
-}
-
-thread_local! {
-    /// Whether the thread waits for the other half of its tile, or may yet.
-    static HALVES: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Does both at the same time, if another decoding thread takes the second.
-pub(crate) fn by_halves(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
-    struct Joined;
-    impl Drop for Joined {
-        fn drop(&mut self) {
-            HALVES.set(false);
-        }
-    }
-    // Also if one of them panics: a thread that hands all work back would be none.
-    let _joined = Joined;
-    HALVES.set(true);
-    rayon::join(first, second);
-}
-
-/// Does work of a decoding thread. One that waits for the other half of its tile is offered it too, since rayon lets no thread be
-/// idle; but then the tile, done or nearly so, would have to wait for the work. It goes back to where others find it.
-pub(crate) fn run(work: impl FnOnce() + Send + 'static, metrics: Arc<Metrics>) {
-    if HALVES.get() {
-        std::thread::yield_now();
-        return rayon::spawn_fifo(move || run(work, metrics));
-    }
-    let _busy = metrics.decoding();
-    work();
 }
 
 /// A tile that is being made.
@@ -233,7 +197,7 @@ impl Job {
         stages.queue += begun - read;
         let Self { landing, place, open, runtime, .. } = job;
         drop(place);
-        let (decoded, steps) = fetched.decode_timed(landing.pipeline.both());
+        let (decoded, steps) = fetched.decode_timed();
         stages.decode = begun.elapsed();
         stages.steps = steps.unwrap_or_default();
         let pipeline = Arc::clone(&landing.pipeline);

@@ -1,7 +1,6 @@
 //! The contract of the pipeline: one decode however many ask, nothing for those who went away, nobody left waiting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
 use crate::http_tests::ingest;
-use crate::pipeline::{self, Landing, Pipeline};
+use crate::pipeline::{Landing, Pipeline};
 use crate::prefetch::Prefetch;
 use crate::slide_id::SlideId;
 use crate::tile_cache::TileKey;
@@ -309,48 +308,4 @@ async fn nothing_follows_where_nothing_is_kept() {
     let _busy = fixture.busy();
     fixture.pipeline().follow(&Handle::current(), &fixture.open, TILE);
     assert_eq!(fixture.pipeline().prefetcher.running(), 0);
-}
-
-#[tokio::test]
-async fn tiles_are_halved_only_while_a_thread_is_idle_and_nobody_waits() {
-    let fixture = Fixture::new(Prefetch::None).await;
-    let pipeline = fixture.pipeline();
-    assert!(pipeline.both().is_some());
-    let decoding = pipeline.metrics.decoding();
-    assert!(pipeline.both().is_none(), "the one thread decodes");
-    drop(decoding);
-    let (busy, asked) = (fixture.busy(), fixture.ask(TILE).await);
-    assert!(pipeline.both().is_none(), "a tile waits");
-    drop(busy);
-    assert!(asked.await.expect("a tile"));
-    // The answer comes a moment before the thread is idle.
-    until(|| pipeline.both().is_some()).await;
-}
-
-#[tokio::test]
-async fn a_thread_that_waits_for_half_of_a_tile_takes_up_no_other_work() {
-    let metrics = Arc::clone(&Fixture::new(Prefetch::None).await.pipeline().metrics);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
-    let (finished, is_finished) = mpsc::channel();
-    let (release, is_released) = mpsc::channel::<()>();
-    pool.spawn(move || {
-        let (begun, mut other) = (AtomicBool::new(false), Some((is_released, metrics)));
-        let mut first = || {
-            while !begun.load(Ordering::Acquire) {
-                std::thread::yield_now();
-            }
-        };
-        let mut second = || {
-            let Some((is_released, metrics)) = other.take() else { return };
-            // It ends only when the tile is done.
-            let work = move || _ = is_released.recv_timeout(Duration::from_secs(60));
-            rayon::spawn_fifo(move || pipeline::run(work, metrics));
-            begun.store(true, Ordering::Release);
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        pipeline::by_halves(&mut first, &mut second);
-        let _ = finished.send(());
-    });
-    assert_eq!(is_finished.recv_timeout(Duration::from_secs(30)), Ok(()), "the tile waited for the work");
-    drop(release);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use microtome_codec::cross_scale::{Both, DecodeTimes, Kind, Picture, Reference, Workspace};
+use microtome_codec::cross_scale::{DecodeTimes, Kind, Picture, Reference, Workspace};
 use microtome_codec::payload::PayloadCodec;
 use microtome_codec::{Rgb, Stopwatch, turbo};
 use microtome_container::geometry::{Rect, TileId};
@@ -21,7 +21,6 @@ pub(crate) struct Decoder<'a> {
     streams: SmallVec<[(TileId, Bytes); 1]>,
     pictures: Few<(TileId, Option<Arc<Picture>>)>,
     stopwatch: Stopwatch<Times>,
-    both: Option<Both>,
 }
 
 impl Drop for Decoder<'_> {
@@ -34,12 +33,7 @@ impl<'a> Decoder<'a> {
     pub(crate) fn new(gathered: &'a Gathered) -> Self {
         let pictures = gathered.pictures.iter().map(|(tile, picture)| (*tile, Some(Arc::clone(picture))));
         let (streams, stopwatch) = (SmallVec::new(), gathered.stopwatch);
-        Self { gathered, streams, pictures: pictures.collect(), stopwatch, both: None }
-    }
-
-    /// From now on decodes the two halves of large tiles so.
-    pub(crate) fn by_halves(&mut self, both: Option<Both>) {
-        self.both = both;
+        Self { gathered, streams, pictures: pictures.collect(), stopwatch }
     }
 
     /// Where the time went so far, that of reading too; `None` if nobody wants to know.
@@ -189,13 +183,7 @@ impl<'a> Decoder<'a> {
         let Gathered { slide, .. } = self.gathered;
         let record = self.gathered.find(tile);
         let mut decoding = self.stopwatch_of_decoding();
-        let both = self.both;
-        let run = |reference: Reference<'_>| {
-            with_stopwatch(&mut decoding, |workspace| {
-                workspace.both = both;
-                run(record, reference, workspace)
-            })
-        };
+        let run = |reference: Reference<'_>| with_stopwatch(&mut decoding, |w| run(record, reference, w));
         let result = reference::with(record.kind(), slide.levels(), tile, |tile| self.picture(tile), run)?;
         let is_wanted = self.gathered.is_wanted(tile);
         self.add(decoding, is_wanted);

@@ -1,7 +1,6 @@
 //! Fetched tiles and families: the hand-over from whoever waits for storage to whoever decodes.
 
 use bytes::Bytes;
-use microtome_codec::cross_scale::Both;
 use microtome_codec::payload::{LevelStream, PayloadCodec};
 use microtome_codec::{Rgb, jpeg};
 use microtome_container::geometry::{Rect, TileId};
@@ -31,14 +30,13 @@ impl FetchedTile {
     /// # Errors
     /// [`Error::Undecodable`] naming the tile at fault: this one, or one that it is made from.
     pub fn decode(&self) -> Result<Bytes, Error> {
-        self.decode_timed(None).0
+        self.decode_timed().0
     }
 
-    /// As [`Self::decode`], the two halves of large tiles by `both` if there is one; and where the time of reading and
-    /// decoding went: `None` unless the slide is [timed](Slide::timed).
-    pub fn decode_timed(&self, both: Option<Both>) -> (Result<Bytes, Error>, Option<Times>) {
+    /// As [`Self::decode`], and where the time of reading and decoding went: `None` unless the slide is
+    /// [timed](Slide::timed).
+    pub fn decode_timed(&self) -> (Result<Bytes, Error>, Option<Times>) {
         let mut decoder = Decoder::new(&self.0);
-        decoder.by_halves(both);
         (decoder.jpeg(self.wanted()), decoder.times())
     }
 

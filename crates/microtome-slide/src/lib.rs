@@ -29,7 +29,6 @@ pub use caches::Caches;
 pub use error::Error;
 pub use fetch::{FetchedTile, FetchedTiles};
 pub use metadata::Metadata;
-pub use microtome_codec::cross_scale::Both;
 pub use microtome_container::geometry::{Grid, Rect, TileId};
 pub use slide::{LevelUsage, Slide};
 pub use times::Times;

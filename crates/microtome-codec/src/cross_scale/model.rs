@@ -4,6 +4,7 @@
 //! found (`train`), how they are written down (`params`).
 
 use super::ahead::PADDED;
+use super::expect::MOST;
 use super::lanes::Grouped;
 use super::rans::{Pairs, SCALE, SYMBOLS, Table};
 
@@ -173,8 +174,13 @@ pub(super) struct Model {
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
     pub(super) tables: Vec<Table>,
+    /// What there is to know of each of their symbols ([`Table::entry`]).
+    pub(super) entries: Vec<[u32; SYMBOLS]>,
     /// The lanes above in the order in which blocks are coded.
     pub(super) lanes: Box<Grouped>,
+    /// What pairs of magnitudes add to the lanes of magnitudes, if these never come near the bounds of 16 bits: then it does
+    /// not matter in which order they hear of what.
+    pub(super) pairs: Option<Box<[[[i16; 2]; 64]; 32]>>,
 }
 
 impl Model {
@@ -193,7 +199,9 @@ impl Model {
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
+            entries: vec![],
             lanes: Box::new(Grouped::new(&none, &[none; BLOCK_FEATURES], &[none; LANE_FEATURES], &inner)),
+            pairs: None,
         };
         model.arrange();
         model
@@ -202,7 +210,22 @@ impl Model {
     /// Makes what coding looks at, the tables and the lanes in its order, from what training and files set.
     pub(super) fn arrange(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
+        self.entries =
+            self.tables.iter().map(|table| std::array::from_fn(|symbol| table.entry(symbol))).collect();
         *self.lanes = Grouped::new(&self.bias, &self.block, &self.own, &self.inner);
+        self.pairs = (1..64).all(|lane| self.most(lane) <= i32::from(i16::MAX)).then(|| {
+            let pair = |p: usize, lane: usize| [self.inner[2 * p].0[lane], self.inner[2 * p + 1].0[lane]];
+            Box::new(std::array::from_fn(|p| std::array::from_fn(|lane| pair(p, lane))))
+        });
+    }
+
+    /// More than what the lane of a magnitude can come to on its way, whatever is decoded.
+    fn most(&self, lane: usize) -> i32 {
+        let size = |lanes: &Lanes| i32::from(lanes.0[lane]).abs();
+        // Of a feature's product, below 2^15 times its weight, the upper half counts.
+        let given: i32 = self.block.iter().chain(&self.own).map(|lanes| size(lanes) / 2 + 1).sum();
+        let inner: i32 = self.inner.iter().map(|lanes| i32::from(MOST) * size(lanes)).sum();
+        size(&self.bias) + given + inner
     }
 }
 

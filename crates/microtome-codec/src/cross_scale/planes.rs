@@ -1,16 +1,19 @@
-//! A tile's planes to the bytes of a coder and back, in one part or in two.
+//! A tile's planes to the bytes of a coder and back.
 //!
-//! Not here: what lies around the coder in a payload (`tile`), where a tile is cut (`parts`).
+//! Not here: what lies around the coder in a payload (`tile`), how blocks are coded (`plane`, `abreast`).
 
+use smallvec::SmallVec;
+
+use super::abreast::{self, Run, Steps};
 use super::model::Kind;
 use super::params::CrossScale;
-use super::parts::{self, Parts};
+use super::parts::Parts;
 use super::plane::Area;
 use super::quantise::{self, Chooser, Targets};
 use super::reference::{Reference, align, most_sampling};
 use super::simd;
-use super::strands::{Readers, Writer};
-use super::tile::{HAS_FOUR, HAS_PARTS};
+use super::strands::Readers;
+use super::tile::{HAS_FOUR, HAS_SIXTEEN};
 use super::workspace::{Part, Workspace};
 use crate::Error;
 
@@ -24,46 +27,33 @@ impl CrossScale {
         targets: Option<&[Targets]>,
         out: &mut Vec<u8>,
     ) -> u8 {
-        let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], symbols, coders, .. } = workspace;
+        let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], symbols, .. } = workspace;
         let most = most_sampling(&tile.planes);
         for (plane, targets) in tile.planes.iter_mut().zip(targets.unwrap_or_default()) {
             quantise::nearest(targets, plane);
         }
-        let rows = parts::cut(&tile.planes, targets.is_some());
+        let is_large = abreast::is_large(&tile.planes, targets.is_some());
         for (index, plane) in tile.planes.iter_mut().enumerate() {
             align(self.set, reference, kind, plane, index, most, aligned);
             let model = self.model(kind, index);
-            let mut targets = targets.and_then(|targets| targets.get(index)).map(Vec::as_slice);
-            let (steps, width) = (plane.table, plane.width);
-            let mut code = |area: Area<'_>, targets: Option<&[[i16; 64]]>, symbols: &mut Writer| match targets
-            {
+            let steps = plane.table;
+            let area = Area::whole(plane);
+            match targets.and_then(|targets| targets.get(index)) {
                 None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
                 Some(targets) => {
                     let mut chooser = Chooser::new(symbols, targets, &steps);
                     simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
                 }
-            };
-            let mut area = Area::whole(plane);
-            if let (0, Some(rows)) = (index, rows) {
-                let (upper, lower) = area.cut(rows);
-                code(upper, targets, symbols);
-                coders[0].clear();
-                symbols.finish(&mut coders[0], true);
-                targets = targets.map(|targets| &targets[(rows * width).min(targets.len())..]);
-                area = lower;
             }
-            code(area, targets, symbols);
         }
-        let Some(rows) = rows else {
-            let has_four = symbols.is_long();
-            symbols.finish(out, has_four);
-            return if has_four { HAS_FOUR } else { 0 };
-        };
-        let [first, second] = coders;
-        second.clear();
-        symbols.finish(second, true);
-        Parts { rows, first, second }.put(out);
-        HAS_FOUR | HAS_PARTS
+        if is_large {
+            let runs: Vec<Steps> = abreast::runs(&tile.planes).map(Steps::of).collect();
+            abreast::writer::finish(symbols, &runs, out);
+            return HAS_SIXTEEN;
+        }
+        let has_four = symbols.is_long();
+        symbols.finish(out, has_four);
+        if has_four { HAS_FOUR } else { 0 }
     }
 
     /// Decodes planes that have one coder.
@@ -93,6 +83,41 @@ impl CrossScale {
         readers.finish()
     }
 
+    /// Decodes planes whose coder has sixteen states.
+    pub(super) fn decode_abreast(
+        &self,
+        reference: &Reference<'_>,
+        kind: Kind,
+        coder: &[u8],
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let Workspace { tile, parts: [one, other], stopwatch, abreast: scratch, .. } = workspace;
+        let (aligned, more) = (&mut one.aligned, &mut other.aligned);
+        let mut reader = abreast::coder::Reader::new(coder, &mut one.words)?;
+        let most = most_sampling(&tile.planes);
+        // As many as there are components at most.
+        let lengths: SmallVec<[usize; 4]> = abreast::runs(&tile.planes).map(<[_]>::len).collect();
+        let mut index = 0;
+        for length in lengths {
+            let planes = &mut tile.planes[index..index + length];
+            let predict = || {
+                align(self.set, reference, kind, &planes[0], index, most, aligned);
+                for (plane, at) in planes.iter().zip(index..).skip(1).filter(|_| kind != Kind::Alone) {
+                    align(self.set, reference, kind, plane, at, most, more);
+                    aligned.data.extend_from_slice(&more.data);
+                }
+            };
+            stopwatch.time(|t| &mut t.prediction, predict);
+            let (model, run) = (self.model(kind, index), Run { planes, aligned });
+            stopwatch.time(
+                |t| &mut t.entropy,
+                || simd::decode_abreast(self.set, &mut reader, model, kind, run, scratch),
+            );
+            index += length;
+        }
+        reader.finish()
+    }
+
     /// Decodes planes that have a coder in two parts.
     pub(super) fn decode_parts(
         &self,
@@ -101,7 +126,7 @@ impl CrossScale {
         coder: &[u8],
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let Workspace { tile, parts: [one, other], stopwatch, both, .. } = workspace;
+        let Workspace { tile, parts: [one, other], stopwatch, .. } = workspace;
         let most = most_sampling(&tile.planes);
         let Some((plane, others)) = tile.planes.split_first_mut() else {
             return Err(Error::Malformed { offset: 0, what: "parts of a tile without components" });
@@ -114,22 +139,22 @@ impl CrossScale {
         let Part { aligned, scratch, words } = one;
         let (aligned, model) = (&*aligned, self.model(kind, 0));
         let (upper, lower) = Area::whole(plane).cut(rows);
-        let upper = move || {
-            let mut readers = Readers::new(first, true, words)?;
-            simd::decode(self.set, &mut readers, model, kind, aligned, upper, scratch);
-            readers.finish()
-        };
-        let lower = move || {
-            let Part { aligned: other_aligned, scratch, words } = other;
-            let mut readers = Readers::new(second, true, words)?;
-            simd::decode(self.set, &mut readers, model, kind, aligned, lower, scratch);
-            for (plane, index) in others.iter_mut().zip(1..) {
-                align(self.set, reference, kind, plane, index, most, other_aligned);
-                let (model, area) = (self.model(kind, index), Area::whole(plane));
-                simd::decode(self.set, &mut readers, model, kind, other_aligned, area, scratch);
-            }
-            readers.finish()
-        };
-        stopwatch.time(|t| &mut t.entropy, || parts::run(*both, upper, lower))
+        stopwatch.time(
+            |t| &mut t.entropy,
+            || {
+                let mut readers = Readers::new(first, true, words)?;
+                simd::decode(self.set, &mut readers, model, kind, aligned, upper, scratch);
+                readers.finish()?;
+                let Part { aligned: other_aligned, scratch, words } = other;
+                let mut readers = Readers::new(second, true, words)?;
+                simd::decode(self.set, &mut readers, model, kind, aligned, lower, scratch);
+                for (plane, index) in others.iter_mut().zip(1..) {
+                    align(self.set, reference, kind, plane, index, most, other_aligned);
+                    let (model, area) = (self.model(kind, index), Area::whole(plane));
+                    simd::decode(self.set, &mut readers, model, kind, other_aligned, area, scratch);
+                }
+                readers.finish()
+            },
+        )
     }
 }

@@ -265,9 +265,21 @@ pub(super) fn from_finer<M: Machine>(
     column: usize,
     row: usize,
 ) -> [i16; 64] {
+    from_samples::<M>(model, &aligned.data, aligned.width, column, row)
+}
+
+/// The same of samples in rows of so many.
+#[inline(always)]
+pub(super) fn from_samples<M: Machine>(
+    model: &Model,
+    samples: &[i16],
+    width: usize,
+    column: usize,
+    row: usize,
+) -> [i16; 64] {
     let rows = std::array::from_fn(|y| {
-        let start = (8 * row + y) * aligned.width + 8 * column;
-        aligned.data[start..].first_chunk().unwrap_or(&[0; 8])
+        let start = (8 * row + y) * width + 8 * column;
+        samples.get(start..).and_then(|samples| samples.first_chunk()).unwrap_or(&[0; 8])
     });
     let mut out = [0; 64];
     M::forward(rows, &model.gain, &mut out);

@@ -61,6 +61,14 @@ impl Table {
     }
 }
 
+impl Table {
+    /// A symbol with its interval: from the lowest bit on its start, its width, itself.
+    pub(super) fn entry(&self, symbol: usize) -> u32 {
+        let (start, width) = self.interval(symbol);
+        u32::from(start) | u32::from(width) << SCALE_BITS | (symbol as u32) << (2 * SCALE_BITS)
+    }
+}
+
 /// Sums of products of eight lanes, and pairs of 16-bit weights for them.
 pub(super) type Sums = [i32; 8];
 pub(super) type Pairs = [[i16; 2]; 8];
@@ -294,12 +302,20 @@ impl Strand {
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, (start, width): Interval) {
-        if u64::from(self.state) >= u64::from(width) << (32 - SCALE_BITS) {
-            self.words.push(self.state as u16);
-            self.state >>= 16;
-        }
-        let width = u32::from(width);
-        self.state = ((self.state / width) << SCALE_BITS) + self.state % width + u32::from(start);
+    pub(super) fn put(&mut self, interval: Interval) {
+        self.words.extend(put(&mut self.state, interval));
     }
+}
+
+/// Takes an interval into a state; returns the word that has no room in it any more.
+#[inline(always)]
+pub(super) fn put(state: &mut u32, (start, width): Interval) -> Option<u16> {
+    let is_full = u64::from(*state) >= u64::from(width) << (32 - SCALE_BITS);
+    let word = is_full.then_some(*state as u16);
+    if is_full {
+        *state >>= 16;
+    }
+    let width = u32::from(width);
+    *state = ((*state / width) << SCALE_BITS) + *state % width + u32::from(start);
+    word
 }

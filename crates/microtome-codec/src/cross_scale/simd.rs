@@ -3,6 +3,7 @@
 //! What compilers do not see is written by hand, in the files named `_avx2`. On other machines than x86-64 the baseline
 //! already has vectors.
 
+use super::abreast::{self, Run};
 #[cfg(target_arch = "x86_64")]
 use super::machine_avx2::Avx2;
 use super::model::{Kind, Model};
@@ -26,12 +27,34 @@ enum Known {
     /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Besides these AVX-512 F, BW, DQ, VL and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Set {
     /// The one that says what the others must do.
     #[cfg(test)]
     pub(super) const BASELINE: Self = Self(Known::Baseline);
+
+    /// All that this machine has, the best one last.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Self::BASELINE];
+        #[cfg(target_arch = "x86_64")]
+        if Self::detect() != Self::BASELINE {
+            all.push(Self(Known::Avx2));
+        }
+        if !all.contains(&Self::detect()) {
+            all.push(Self::detect());
+        }
+        all
+    }
+
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(super) fn has_avx512(self) -> bool {
+        self.0 == Known::Avx512
+    }
 
     /// The best one.
     pub(super) fn detect() -> Self {
@@ -42,7 +65,12 @@ impl Set {
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt")
         {
-            return Self(Known::Avx2);
+            let has_avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni");
+            return Self(if has_avx512 { Known::Avx512 } else { Known::Avx2 });
         }
         Self(Known::Baseline)
     }
@@ -55,10 +83,10 @@ macro_rules! each_set {
         pub(super) fn $name(set: Set, $($arg: $type),*) {
             match set.0 {
                 Known::Baseline => $inner::<Plain>($($arg),*),
-                // SAFETY: `Set` says Avx2 only where `detect` has found all of the features below.
+                // SAFETY: `Set` says so only where `detect` has found all of the features below.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
-                Known::Avx2 => unsafe { $avx2($($arg),*) },
+                Known::Avx2 | Known::Avx512 => unsafe { $avx2($($arg),*) },
             }
         }
 
@@ -178,6 +206,52 @@ each_set!(
     [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
     Avx2
 );
+/// Decodes a run of planes, sixteen rows abreast.
+pub(super) fn decode_abreast(
+    set: Set,
+    reader: &mut abreast::coder::Reader<'_>,
+    model: &Model,
+    kind: Kind,
+    run: Run<'_>,
+    scratch: &mut abreast::Scratch,
+) {
+    match set.0 {
+        Known::Baseline => abreast::decode::<abreast::vectors::Plain>(reader, model, kind, run, scratch),
+        // SAFETY: `Set` says so only where `detect` has found all of the features below.
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code, reason = "the features were detected")]
+        Known::Avx2 => unsafe { decode_abreast_avx2(reader, model, kind, run, scratch) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code, reason = "the features were detected")]
+        Known::Avx512 => unsafe { decode_abreast_avx512(reader, model, kind, run, scratch) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn decode_abreast_avx2(
+    reader: &mut abreast::coder::Reader<'_>,
+    model: &Model,
+    kind: Kind,
+    run: Run<'_>,
+    scratch: &mut abreast::Scratch,
+) {
+    abreast::decode::<abreast::avx2::InHalves>(reader, model, kind, run, scratch);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn decode_abreast_avx512(
+    reader: &mut abreast::coder::Reader<'_>,
+    model: &Model,
+    kind: Kind,
+    run: Run<'_>,
+    scratch: &mut abreast::Scratch,
+) {
+    abreast::decode::<abreast::avx512::Avx512>(reader, model, kind, run, scratch);
+}
+
 each_set!(
     /// Encodes an area.
     encode, encode_inner, encode_avx2,
@@ -294,25 +368,50 @@ mod tests {
         let mut readers = Readers::new(&bytes, has_four, &mut room).expect("states");
         decode(set, &mut readers, model, kind, &aligned, Area::whole(&mut decoded), &mut scratch);
         readers.finish().expect("the very end");
-        assert_eq!(decoded.coefficients, plane.coefficients);
+        assert!(decoded.coefficients == plane.coefficients);
+        let abreast = abreast(set, model, kind, &plane, &aligned);
         let mut samples = Samples::default();
         super::samples(set, &plane, &mut samples);
         if kind == Kind::Finer {
             round(set, &Model::blank(Kind::Finer), &aligned, &mut decoded);
         }
-        (bytes, decoded.coefficients, samples)
+        ([bytes, abreast].concat(), decoded.coefficients, samples)
+    }
+
+    /// What sixteen states give for the plane twice, as a run, which comes back.
+    fn abreast(set: Set, model: &Model, kind: Kind, plane: &Plane, aligned: &Aligned) -> Vec<u8> {
+        let mut planes = [plane.clone(), plane.clone()];
+        let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
+        for plane in &mut planes {
+            encode(set, &mut writer, model, kind, aligned, Area::whole(plane), &mut scratch);
+        }
+        abreast::writer::finish(&mut writer, &[abreast::Steps::of(&planes)], &mut bytes);
+        for plane in &mut planes {
+            plane.coefficients.fill(0);
+        }
+        let mut twice = aligned.clone();
+        twice.data.extend_from_slice(&aligned.data);
+        let mut room = vec![];
+        let mut reader = abreast::coder::Reader::new(&bytes, &mut room).expect("states");
+        let run = Run { planes: &mut planes, aligned: &twice };
+        decode_abreast(set, &mut reader, model, kind, run, &mut abreast::Scratch::default());
+        reader.finish().expect("the very end");
+        assert!(planes.iter().all(|decoded| decoded.coefficients == plane.coefficients));
+        bytes
     }
 
     proptest! {
         #[test]
         fn every_instruction_set_gives_the_same_bits(
-            width in 1..7_usize, height in 1..24_usize, seed in any::<u64>(), kind in 0..3_usize,
+            width in 1..19_usize, height in 1..24_usize, seed in any::<u64>(), kind in 0..3_usize,
         ) {
             let (plane, other) = plane(width, height, seed);
             let kind = Kind::ALL[kind];
             let model = &built_in::models()[kind as usize][0];
-            let [plain, best] = [Set::BASELINE, Set::detect()].map(|set| all(set, model, kind, &plane, &other));
-            prop_assert!(plain == best);
+            let plain = all(Set::BASELINE, model, kind, &plane, &other);
+            for set in Set::all() {
+                prop_assert!(plain == all(set, model, kind, &plane, &other), "{:?}", set);
+            }
         }
     }
 
@@ -326,8 +425,9 @@ mod tests {
         let (mut plane, other) = plane(1, 1, 1);
         plane.coefficients = vec![1000; 64];
         plane.table = [1; 64];
-        let [plain, best] =
-            [Set::BASELINE, Set::detect()].map(|set| all(set, &model, Kind::Alone, &plane, &other));
-        assert!(plain == best);
+        let plain = all(Set::BASELINE, &model, Kind::Alone, &plane, &other);
+        for set in Set::all() {
+            assert!(plain == all(set, &model, Kind::Alone, &plane, &other), "{set:?}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! above it: what waits in one row hides behind what goes on in the others. Short payloads have one strand, which takes
 //! fewer bytes. The byte layout is `docs/format/codec-1.md`'s, "Coder".
 
+use std::ops::Range;
+
 use super::rans::{Interval, LOW, REACH, Reader, SCALE, Strand};
 use super::stored::{Input, put_number};
 use crate::Error;
@@ -96,10 +98,24 @@ impl<'a> Readers<'a> {
     }
 }
 
+/// Places of a block that something may be read at: for each coefficient a flag before it, its symbol, what lies beyond all
+/// symbols, and plain bits.
+pub(super) const PLACES: usize = 4 * 64;
+/// Plain values of an escape: see `walk`.
+const OF_ESCAPE: u8 = 4;
+
 /// Collects the symbols of a tile and writes them, last one first.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Writer {
-    intervals: Vec<Interval>,
+    pub(super) intervals: Vec<Interval>,
+    /// Which of a block's [`PLACES`] each is at.
+    pub(super) places: Vec<u8>,
+    /// Where each block ends.
+    blocks: Vec<usize>,
+    /// The zigzag index of the next symbol.
+    next: u8,
+    /// Plain values of an escape that are still to come.
+    of_escape: u8,
     /// Where each row of blocks begins, and its number in its plane.
     rows: Vec<(usize, usize)>,
     strands: [Strand; STRANDS],
@@ -111,9 +127,52 @@ impl Writer {
         self.rows.push((self.intervals.len(), row));
     }
 
+    /// The next residual's symbol; behind an escape come some plain values of its own.
     #[inline(always)]
-    pub(super) fn interval(&mut self, interval: Interval) {
+    pub(super) fn symbol(&mut self, interval: Interval, is_escape: bool) {
+        self.put(4 * self.next + 1, interval);
+        self.next += 1;
+        self.of_escape = if is_escape { OF_ESCAPE } else { 0 };
+    }
+
+    /// The flag before zigzag index `k`.
+    #[inline(always)]
+    pub(super) fn flag(&mut self, k: usize, interval: Interval) {
+        self.next = k as u8;
+        self.put(4 * self.next, interval);
+    }
+
+    /// A plain value of the symbol before.
+    #[inline(always)]
+    pub(super) fn plain(&mut self, interval: Interval) {
+        let after = if self.of_escape > 0 { 2 } else { 3 };
+        self.of_escape = self.of_escape.saturating_sub(1);
+        self.put(4 * (self.next - 1) + after, interval);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, place: u8, interval: Interval) {
         self.intervals.push(interval);
+        self.places.push(place);
+    }
+
+    /// A block ends.
+    #[inline(always)]
+    pub(super) fn end(&mut self) {
+        self.blocks.push(self.intervals.len());
+    }
+
+    /// The intervals of a block.
+    pub(super) fn block(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.blocks[before]);
+        start..self.blocks[index]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.intervals.clear();
+        self.places.clear();
+        self.blocks.clear();
+        self.rows.clear();
     }
 
     /// Appends the strands, four or one, to `out` and is empty again.
@@ -141,8 +200,7 @@ impl Writer {
         };
         put(a, b);
         put(c, d);
-        self.intervals.clear();
-        self.rows.clear();
+        self.clear();
     }
 
     /// Whether the symbols take [`LONG`] bytes or more: then four strands are worth it.
@@ -194,9 +252,9 @@ mod tests {
             for (r, row) in rows.iter().enumerate() {
                 writer.row(r);
                 for &(symbol, flag, zero, bits, value) in row {
-                    writer.interval(table.interval(symbol));
-                    writer.interval(rans::flag(zero, flag));
-                    writer.interval(rans::raw(bits, u32::from(value) & ((1 << bits) - 1)));
+                    writer.symbol(table.interval(symbol), false);
+                    writer.flag(0, rans::flag(zero, flag));
+                    writer.plain(rans::raw(bits, u32::from(value) & ((1 << bits) - 1)));
                 }
             }
             let mut bytes = vec![];
@@ -227,7 +285,7 @@ mod tests {
             let mut writer = Writer::default();
             for row in 0..rows {
                 writer.row(row);
-                (0..100).for_each(|i| writer.interval(table.interval(i % 7)));
+                (0..100).for_each(|i| writer.symbol(table.interval(i % 7), false));
             }
             let mut bytes = vec![];
             let has_four = writer.is_long();

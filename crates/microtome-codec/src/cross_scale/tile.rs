@@ -25,10 +25,12 @@ const PREDICTED: u8 = 2;
 const IS_PADDED: u8 = 4;
 /// Added to these two: the coder has four strands, not one.
 pub(super) const HAS_FOUR: u8 = 8;
-/// Added to those with four strands: the coder has two parts with four strands each.
-pub(super) const HAS_PARTS: u8 = 16;
+/// Added to those with four strands: the coder has two parts with four strands each. Read, but no longer written.
+const HAS_PARTS: u8 = 16;
+/// Added to these two: the coder has a state for each of sixteen rows abreast.
+pub(super) const HAS_SIXTEEN: u8 = 32;
 /// All that may be added.
-const ADDED: u8 = IS_PADDED | HAS_FOUR | HAS_PARTS;
+const ADDED: u8 = IS_PADDED | HAS_FOUR | HAS_PARTS | HAS_SIXTEEN;
 /// Number of a template that is in the payload itself.
 const INLINE: u8 = 255;
 /// Longest template in a payload.
@@ -271,6 +273,9 @@ impl CrossScale {
             _ if form & (HAS_FOUR | HAS_PARTS) == HAS_PARTS => {
                 return Err(malformed(0, "two parts without four strands each"));
             }
+            _ if form & HAS_SIXTEEN != 0 && form & (HAS_FOUR | HAS_PARTS) != 0 => {
+                return Err(malformed(0, "sixteen states, and strands besides"));
+            }
             _ => match (form & !ADDED, self.kind(level)) {
                 (ALONE, _) => Kind::Alone,
                 (PREDICTED, Kind::Alone) => {
@@ -308,7 +313,8 @@ impl CrossScale {
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
-        match form & HAS_PARTS {
+        match form & (HAS_PARTS | HAS_SIXTEEN) {
+            HAS_SIXTEEN => self.decode_abreast(&reference, kind, rest, workspace)?,
             0 => self.decode_planes(&reference, kind, rest, form & HAS_FOUR != 0, workspace)?,
             _ => self.decode_parts(&reference, kind, rest, workspace)?,
         }

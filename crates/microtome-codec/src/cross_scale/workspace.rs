@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::abreast;
 use super::plane::Scratch;
 use super::predict::Aligned;
 use super::strands::Writer;
@@ -20,9 +21,6 @@ pub struct DecodeTimes {
     pub stream: Duration,
 }
 
-/// Does two things, at the same time or one after the other, and comes back when both are done.
-pub type Both = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
-
 /// What coding a part of a tile needs besides.
 #[derive(Default)]
 pub(super) struct Part {
@@ -36,13 +34,10 @@ pub(super) struct Part {
 #[derive(Default)]
 pub struct Workspace {
     pub(super) tile: Tile,
-    /// For the parts that a tile may have; one that has none needs the first.
+    /// For the parts that a tile may have, and the planes of one run; what has neither needs the first.
     pub(super) parts: [Part; 2],
+    pub(super) abreast: abreast::Scratch,
     pub(super) symbols: Writer,
-    /// The coder of the first part, and that of the second.
-    pub(super) coders: [Vec<u8>; 2],
-    /// How the two halves of a large tile are decoded at the same time; `None`: they are not.
-    pub both: Option<Both>,
     pub(super) parser: Parser,
     pub(super) streams: coefficients::Writer,
     pub(super) joined: Vec<u8>,

@@ -177,11 +177,6 @@ impl Metrics {
         Busy(&self.decoders_busy)
     }
 
-    /// Decoding threads that are busy.
-    pub(crate) fn decoders_busy(&self) -> usize {
-        usize::try_from(self.decoders_busy.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
-    }
-
     /// Counts bytes that were read from containers.
     pub(crate) fn read(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);

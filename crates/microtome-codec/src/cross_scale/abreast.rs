@@ -1,0 +1,407 @@
+//! Planes of which sixteen rows of blocks are decoded at a time, each a block behind the one above it: every number of a block
+//! is one of a vector of sixteen, and nothing is asked across rows but what a block leaves to the one below.
+//!
+//! What is done is `walk`'s and `plane`'s, for one block after the other; here it is for large tiles, whose payloads have a
+//! state for each row. Which blocks are decoded when, and so whose word is next, is `docs/format/codec-1.md`'s, "Coder".
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+mod blocks;
+pub(super) mod coder;
+pub(super) mod vectors;
+pub(super) mod writer;
+
+use self::blocks::{Blocks, Setting};
+use self::coder::{LANES, Reader};
+use self::vectors::{Mask, Row, Vectors, WideRow};
+use super::ahead::Scale;
+use super::model::{Kind, Model, PARENT_TARGETS, PATCH};
+use super::predict::{self, Aligned};
+use crate::coefficients::Plane;
+
+/// Planes whose rows are decoded as if they were one's: alike in size and steps.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) planes: &'a mut [Plane],
+    /// The reference's samples, those of a plane behind those of the one before.
+    pub(super) aligned: &'a Aligned,
+}
+
+/// Coefficients that are not 0 from which on a tile has sixteen states. They tell how long it takes to decode, which bytes do
+/// not: a tile that others predict well has few of those, and as many symbols.
+const LARGE: usize = 12_000;
+/// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
+const LARGE_TARGETS: usize = 4 * LARGE;
+
+/// Whether a tile has so many coefficients that sixteen states are worth it, which take some forty bytes.
+pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
+    let count = |plane: &Plane| plane.coefficients.iter().filter(|&&value| value != 0).count();
+    planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
+}
+
+/// The runs of a tile's planes: the first plane, whose model is its own, and of the others those in a row that are alike.
+pub(super) fn runs(planes: &[Plane]) -> impl Iterator<Item = &[Plane]> {
+    let (first, others) = planes.split_at(planes.len().min(1));
+    let alike = |a: &Plane, b: &Plane| (a.width, a.height, &a.table) == (b.width, b.height, &b.table);
+    std::iter::once(first).filter(|first| !first.is_empty()).chain(others.chunk_by(alike))
+}
+
+/// The blocks of a run in the order of decoding: for each step, which block each row is at.
+#[derive(Debug, Clone)]
+pub(super) struct Steps {
+    width: usize,
+    rows: usize,
+    /// Steps from a row to the one that is sixteen further down.
+    period: usize,
+}
+
+impl Steps {
+    /// Those of a run.
+    pub(super) fn of(run: &[Plane]) -> Self {
+        let width = run.first().map_or(0, |plane| plane.width);
+        Self { width, rows: run.iter().map(|plane| plane.height).sum(), period: width.max(LANES) }
+    }
+
+    fn blocks(&self) -> usize {
+        self.width * self.rows
+    }
+
+    fn count(&self) -> usize {
+        self.rows.div_ceil(LANES) * self.period + LANES - 1
+    }
+
+    /// Column and row of lane `l` at a step.
+    #[inline(always)]
+    fn place(&self, step: usize, l: usize) -> Option<[usize; 2]> {
+        let since = step.checked_sub(l)?;
+        let (column, row) = (since % self.period, since / self.period * LANES + l);
+        (column < self.width && row < self.rows).then_some([column, row])
+    }
+}
+
+/// What blocks leave to those on their right and below them; row 0 is what the lowest of the sixteen has left to the first one.
+#[derive(Debug, Clone)]
+pub(super) struct Scratch {
+    blocks: Box<Blocks>,
+    found: Box<[[i16; 32]; 64]>,
+    right: [[Row; 2]; 8],
+    lower: [[[i16; 32]; 2]; 8],
+    /// What the lowest row has left below it, by column.
+    found_above: Vec<[i16; 64]>,
+    lower_above: Vec<[[i16; 2]; 8]>,
+    /// Pairs of the reference's samples around each block.
+    patch: [[WideRow; PATCH / 2]; PATCH],
+    turned: Box<[[i16; 64]; 16]>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            blocks: Box::new(Blocks::NONE),
+            found: Box::new([[0; 32]; 64]),
+            right: [[[0; 16]; 2]; 8],
+            lower: [[[0; 32]; 2]; 8],
+            found_above: vec![],
+            lower_above: vec![],
+            patch: [[[0; 16]; PATCH / 2]; PATCH],
+            turned: Box::new([[0; 64]; 16]),
+        }
+    }
+}
+
+const ALONE: u8 = Kind::Alone as u8;
+const COARSER: u8 = Kind::Coarser as u8;
+const FINER: u8 = Kind::Finer as u8;
+
+/// Decodes a run.
+#[inline(always)]
+pub(super) fn decode<V: Vectors>(
+    reader: &mut Reader<'_>,
+    model: &Model,
+    kind: Kind,
+    run: Run<'_>,
+    scratch: &mut Scratch,
+) {
+    match kind {
+        Kind::Alone => decode_as::<V, ALONE, { Kind::Alone.predicted() }>(reader, model, run, scratch),
+        Kind::Coarser => decode_as::<V, COARSER, { Kind::Coarser.predicted() }>(reader, model, run, scratch),
+        Kind::Finer => decode_as::<V, FINER, { Kind::Finer.predicted() }>(reader, model, run, scratch),
+    }
+}
+
+/// Where the sixteen rows are at a step.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    /// Rows that have a block, and of these those that have none on the left, or above.
+    mask: Mask,
+    first_columns: Mask,
+    first_rows: Mask,
+    at: [Place; LANES],
+}
+
+/// Where one of them is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Steps until its first block.
+    waits: usize,
+    column: usize,
+    /// In its plane.
+    row: usize,
+    plane: usize,
+}
+
+impl Places {
+    /// Where they begin, in planes of so many rows.
+    fn new(height: usize) -> Self {
+        let at = std::array::from_fn(|l| Place { waits: l, column: 0, row: l % height, plane: l / height });
+        Self { mask: 0, first_columns: 0, first_rows: 0, at }
+    }
+
+    /// Finds those that have a block.
+    #[inline(always)]
+    fn find(&mut self, width: usize, planes: usize) {
+        (self.mask, self.first_columns, self.first_rows) = (0, 0, 0);
+        for (l, place) in self.at.iter().enumerate() {
+            let is_there = place.waits == 0 && place.column < width && place.plane < planes;
+            self.mask |= Mask::from(is_there) << l;
+            self.first_columns |= Mask::from(place.column == 0) << l;
+            self.first_rows |= Mask::from(place.row == 0) << l;
+        }
+    }
+
+    /// Goes on to the next column, or to the row that is sixteen further down.
+    #[inline(always)]
+    fn advance(&mut self, period: usize, height: usize) {
+        for place in &mut self.at {
+            if place.waits > 0 {
+                place.waits -= 1;
+                continue;
+            }
+            place.column += 1;
+            if place.column == period {
+                (place.column, place.row) = (0, place.row + LANES);
+                while place.row >= height {
+                    (place.row, place.plane) = (place.row - height, place.plane + 1);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
+    reader: &mut Reader<'_>,
+    model: &Model,
+    run: Run<'_>,
+    scratch: &mut Scratch,
+) {
+    let Run { planes, aligned } = run;
+    let Some(first) = planes.first() else { return };
+    let (width, height, scale) = (first.width, first.height, Scale::new(&first.table));
+    if width == 0 || height == 0 {
+        return;
+    }
+    let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
+    let steps = Steps::of(planes);
+    let samples = aligned.data.len() / planes.len();
+    *scratch.blocks = Blocks::NONE;
+    scratch.found_above.clear();
+    scratch.found_above.resize(width, [0; 64]);
+    scratch.lower_above.clear();
+    scratch.lower_above.resize(width, [[0; 2]; 8]);
+    let mut states = V::load_wide(&reader.states);
+    let mut places = Places::new(height);
+    for _ in 0..steps.count() {
+        places.find(width, planes.len());
+        reader.reach();
+        match setting.kind {
+            Kind::Alone => {}
+            Kind::Coarser => scratch.predict_by_patch::<V>(model, aligned, samples, &places),
+            Kind::Finer => scratch.predict_by_finer::<V>(model, aligned, samples, &places),
+        }
+        scratch.neighbours::<V, KIND, N>(&setting, &places);
+        let mask = places.mask;
+        scratch.blocks.decode::<V, N>(reader, &mut states, &setting, mask);
+        scratch.leave::<V, N>(&scale, &places);
+        V::turn_over(&scratch.blocks.values, &mut scratch.turned);
+        for (l, block) in scratch.turned.iter().enumerate().filter(|(l, _)| mask >> l & 1 == 1) {
+            let Place { column, row, plane, .. } = places.at[l];
+            let blocks = planes.get_mut(plane).map(|plane| plane.coefficients.as_chunks_mut::<64>().0);
+            if let Some(to) = blocks.and_then(|blocks| blocks.get_mut(row * width + column)) {
+                *to = *block;
+            }
+        }
+        places.advance(steps.period, height);
+    }
+    V::store_wide(states, &mut reader.states);
+}
+
+impl Scratch {
+    /// Predicts the blocks from the coarser samples around them.
+    #[inline(always)]
+    fn predict_by_patch<V: Vectors>(
+        &mut self,
+        model: &Model,
+        aligned: &Aligned,
+        samples: usize,
+        places: &Places,
+    ) {
+        let mut offsets = [0; LANES];
+        let offset =
+            |place: &Place| plane_offset(place, samples) + 2 * place.row * aligned.width + 2 * place.column;
+        for (to, place) in offsets.iter_mut().zip(&places.at) {
+            *to = offset(place) as i32;
+        }
+        let offsets = V::load_wide(&offsets);
+        let mut sums = [V::splat_wide(1 << 9); PARENT_TARGETS];
+        for (y, [first, second, third]) in self.patch.iter_mut().enumerate() {
+            // A patch is the one before and a pair more.
+            V::store_wide(V::load_wide(second), first);
+            V::store_wide(V::load_wide(third), second);
+            let at = V::splat_wide((y * aligned.width + 4) as i32);
+            V::store_wide(V::gather(&aligned.data, V::add_wide(offsets, at)), third);
+        }
+        // But where a row begins.
+        for l in (0..LANES).filter(|l| (places.mask & places.first_columns) >> l & 1 == 1) {
+            for (y, patch) in self.patch.iter_mut().enumerate() {
+                let line = aligned
+                    .data
+                    .get(offset(&places.at[l]) + y * aligned.width..)
+                    .and_then(|l| l.first_chunk());
+                let Some([a, b, c, d]) = line.copied() else { continue };
+                (patch[0][l], patch[1][l]) = (pair(a, b), pair(c, d));
+            }
+        }
+        for (pairs, weights) in self.patch.as_flattened().iter().zip(&model.parent) {
+            let pairs = V::load_wide(pairs);
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum = V::multiply_add(*sum, pairs, weights[k / 8][k % 8]);
+            }
+        }
+        for (known, sum) in self.blocks.known.iter_mut().zip(sums) {
+            // Eighths of a sample times 2^11: 2^10 is a sixteenth.
+            V::store(V::narrow(V::shift_wide_right::<10>(sum)), known);
+        }
+    }
+
+    /// Predicts the blocks from the finer samples that they cover.
+    #[inline(always)]
+    fn predict_by_finer<V: Vectors>(
+        &mut self,
+        model: &Model,
+        aligned: &Aligned,
+        samples: usize,
+        places: &Places,
+    ) {
+        for l in (0..LANES).filter(|l| places.mask >> l & 1 == 1) {
+            let place = &places.at[l];
+            let data = aligned.data.get(plane_offset(place, samples)..).unwrap_or_default();
+            let block =
+                predict::from_samples::<V::Machine>(model, data, aligned.width, place.column, place.row);
+            for (known, value) in self.blocks.known.iter_mut().zip(block) {
+                known[l] = value;
+            }
+        }
+    }
+
+    /// Takes what the blocks on the left and above have left.
+    #[inline(always)]
+    fn neighbours<V: Vectors, const KIND: u8, const N: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        places: &Places,
+    ) {
+        let column = places.at[0].column;
+        if places.mask & 1 == 1
+            && let (Some(found), Some(lower)) = (self.found_above.get(column), self.lower_above.get(column))
+        {
+            for (row, &found) in self.found.iter_mut().zip(found) {
+                row[0] = found;
+            }
+            for (rows, lower) in self.lower.iter_mut().zip(lower) {
+                (rows[0][0], rows[1][0]) = (lower[0], lower[1]);
+            }
+        }
+        let (no_left, no_above) = (places.first_columns, places.first_rows);
+        let (one, all, none) = (V::splat(1), V::splat(-1), V::splat(0));
+        let (left, above) = (V::select(no_left, none, all), V::select(no_above, none, all));
+        // An absent one stands in for the other.
+        let times = V::select(no_left ^ no_above, V::splat(2), one);
+        for (near, found) in self.blocks.near[1..65].iter_mut().zip(self.found.iter()) {
+            let of_left = V::and(V::load(after(found)), left);
+            let of_above = V::and(V::load(before(found)), above);
+            V::store(V::multiply(V::add(of_left, of_above), times), near);
+        }
+        let [mut left_edge, mut upper_edge] = [[[none; 2]; 8]; 2];
+        for i in 0..8 {
+            for part in 0..2 {
+                left_edge[i][part] = V::and(V::load(&self.right[i][part]), left);
+                upper_edge[i][part] = V::and(V::load(before(&self.lower[i][part])), above);
+                if KIND == ALONE {
+                    // There one counts twice where the other is absent.
+                    let double = V::select(no_left ^ no_above, all, none);
+                    let [of_left, of_upper] = [left_edge[i][part], upper_edge[i][part]];
+                    left_edge[i][part] = V::add(of_left, V::and(of_left, double));
+                    upper_edge[i][part] = V::add(of_upper, V::and(of_upper, double));
+                }
+            }
+        }
+        self.blocks.correct::<V, N>(setting, &left_edge, &upper_edge);
+        self.blocks.sum_up::<V>();
+    }
+
+    /// Leaves what blocks to come need.
+    #[inline(always)]
+    fn leave<V: Vectors, const N: usize>(&mut self, scale: &Scale, places: &Places) {
+        let (right, lower) = self.blocks.edges::<V, N>(scale);
+        for i in 0..8 {
+            for part in 0..2 {
+                V::store(right[i][part], &mut self.right[i][part]);
+                V::store(lower[i][part], after_mut(&mut self.lower[i][part]));
+            }
+        }
+        for (row, found) in self.found.iter_mut().zip(&self.blocks.found) {
+            V::store(V::load(found), after_mut(row));
+        }
+        let last = LANES - 1;
+        let column = places.at[last].column;
+        if places.mask >> last & 1 == 1
+            && let (Some(found), Some(lower)) =
+                (self.found_above.get_mut(column), self.lower_above.get_mut(column))
+        {
+            for (found, row) in found.iter_mut().zip(&self.blocks.found) {
+                *found = row[last];
+            }
+            for (lower, rows) in lower.iter_mut().zip(&self.lower) {
+                *lower = [rows[0][LANES], rows[1][LANES]];
+            }
+        }
+    }
+}
+
+/// Where the samples of a row's plane begin, each plane having so many.
+#[inline(always)]
+fn plane_offset(place: &Place, samples: usize) -> usize {
+    place.plane * samples
+}
+
+#[inline(always)]
+fn pair(a: i16, b: i16) -> i32 {
+    i32::from(a as u16) | i32::from(b) << 16
+}
+
+/// What each row has left, and what the one above each has.
+#[inline(always)]
+fn after(row: &[i16; 32]) -> &Row {
+    row[1..].first_chunk().unwrap_or(&[0; 16])
+}
+#[inline(always)]
+fn before(row: &[i16; 32]) -> &Row {
+    row.first_chunk().unwrap_or(&[0; 16])
+}
+#[inline(always)]
+fn after_mut(row: &mut [i16; 32]) -> &mut Row {
+    row[1..].first_chunk_mut().unwrap_or_else(|| unreachable!())
+}

@@ -1,0 +1,623 @@
+//! Sixteen blocks on their way, one of each row, in step: what `walk` does for one, with every number a vector.
+//!
+//! Not here: which blocks these are, and their neighbours (`abreast`).
+#![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
+
+use super::coder::{Reader, slots};
+use super::vectors::{Mask, Row, Vectors, WideRow};
+use crate::cross_scale::ahead::Scale;
+use crate::cross_scale::dct::NATURAL;
+use crate::cross_scale::edges::ENDS;
+use crate::cross_scale::expect::MOST;
+use crate::cross_scale::model::{
+    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, EDGE_TARGETS, FIRST_RAW, FLAG_LANE, Kind, Model, PIECES,
+};
+use crate::cross_scale::model::{bucket_of, raw_bits};
+use crate::cross_scale::rans::{Machine, SCALE, SCALE_BITS};
+use crate::cross_scale::walk::{ESCAPE, SPARSE, VALUES};
+
+/// Targets that are summed at once.
+const AT_ONCE: usize = 4;
+/// Longest piece, and as many more as may be summed with its last target.
+const ROOM: usize = 16 + AT_ONCE;
+
+/// Lanes of the magnitudes of a piece, in parts whose lanes hear of what is expected without any at the same zigzag index:
+/// from, to, and that index.
+const PARTS: [&[(usize, usize, usize)]; PIECES.len()] = [
+    &[(0, 3, 0)],
+    &[(3, 10, 0)],
+    &[(10, 16, 0), (16, 21, 10)],
+    &[(21, 32, 10), (32, 36, 21)],
+    &[(36, 48, 21), (48, 52, 36)],
+    &[(52, 64, 36)],
+];
+
+/// What the blocks of a plane have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) model: &'a Model,
+    pub(super) kind: Kind,
+    pub(super) scale: &'a Scale,
+}
+
+/// An edge of sixteen blocks, by frequency along it: heights and slopes.
+pub(super) type Edge<V> = [[<V as Vectors>::Narrow; 2]; 8];
+
+/// Sixteen blocks.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(super) struct Blocks {
+    /// Predicted from another scale, in sixteenths.
+    pub(super) known: [Row; 64],
+    /// Corrected along the edges; and in 1/32 of a step.
+    sixteenths: [Row; 64],
+    steps: [Row; 64],
+    /// Magnitudes on the left and above together, with a zero before them and behind.
+    pub(super) near: [Row; 66],
+    features: [Row; BLOCK_FEATURES],
+    /// Magnitudes of the residuals.
+    pub(super) found: [Row; 64],
+    /// The same by pairs, as far as they are known.
+    pairs: [WideRow; 32],
+    pub(super) values: [Row; 64],
+    /// Errors within the blocks, in sixteenths, by pairs.
+    errors: [WideRow; AHEAD_AT[AHEAD_PIECES] - AHEAD_AT[AHEAD_PIECES - 1]],
+    /// Of the open piece: predictions, what its magnitudes are expected to be, tables.
+    piece: [Row; ROOM],
+    piece_steps: [Row; ROOM],
+    tables: [Row; ROOM],
+    expected: [Row; ROOM],
+    residuals: [Row; 16],
+    /// Where the last piece ends that any of the blocks has.
+    end: usize,
+}
+
+/// Rows that are decoded one by one where no more have a piece of which most is zero.
+const FEW: u32 = 4;
+
+/// One of these: what the piece's magnitudes are expected to be, and their tables, in their order.
+#[derive(Debug, Clone, Copy)]
+struct Few {
+    row: usize,
+    expected: Row,
+    tables: Row,
+    /// The last one.
+    symbol: usize,
+}
+
+impl Few {
+    /// Tells those behind `k`, in the piece that begins at `start`, that the residual there has this magnitude.
+    #[inline(always)]
+    fn learn(&mut self, model: &Model, k: usize, start: usize, found: i16) {
+        let weights: &Row = model.inner[k & 63].0[start..].first_chunk().unwrap_or(&[0; 16]);
+        let mut expected = self.expected;
+        for (expected, weight) in expected.iter_mut().zip(weights) {
+            *expected = expected.saturating_add(weight.wrapping_mul(found));
+        }
+        self.expected = expected;
+    }
+}
+
+impl Blocks {
+    /// No blocks yet.
+    pub(super) const NONE: Self = Self {
+        known: [[0; 16]; 64],
+        sixteenths: [[0; 16]; 64],
+        steps: [[0; 16]; 64],
+        near: [[0; 16]; 66],
+        features: [[0; 16]; BLOCK_FEATURES],
+        found: [[0; 16]; 64],
+        pairs: [[0; 16]; 32],
+        values: [[0; 16]; 64],
+        errors: [[0; 16]; 18],
+        piece: [[0; 16]; ROOM],
+        piece_steps: [[0; 16]; ROOM],
+        tables: [[0; 16]; ROOM],
+        expected: [[0; 16]; ROOM],
+        residuals: [[0; 16]; 16],
+        end: 0,
+    };
+
+    /// Corrects what is known along the edges on the left and above: the first `N` coefficients are predicted.
+    #[inline(always)]
+    pub(super) fn correct<V: Vectors, const N: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        left: &Edge<V>,
+        above: &Edge<V>,
+    ) {
+        let [mut of_left, mut of_above] = [[V::splat_wide(0); 8]; 2];
+        for i in 0..8 {
+            of_left[i] = V::pairs(left[i][0], left[i][1]);
+            of_above[i] = V::pairs(above[i][0], above[i][1]);
+        }
+        for k in 0..N {
+            let mut sixteenths = V::load(&self.known[k]);
+            if k < EDGE_TARGETS {
+                let (v, h) = (usize::from(NATURAL[k] >> 3), usize::from(NATURAL[k] & 7));
+                let [left, above] = &setting.model.edges;
+                let sum = V::multiply_add(V::splat_wide(1 << 10), of_left[v], left[k / 8][k % 8]);
+                let sum = V::multiply_add(sum, of_above[h], above[k / 8][k % 8]);
+                sixteenths = V::add(sixteenths, V::narrow(V::shift_wide_right::<11>(sum)));
+            }
+            V::store(sixteenths, &mut self.sixteenths[k]);
+            V::store(in_steps::<V>(sixteenths, setting.scale.reciprocals[k]), &mut self.steps[k]);
+        }
+    }
+
+    /// Makes what all lanes of a block share of what is near and what is predicted.
+    #[inline(always)]
+    pub(super) fn sum_up<V: Vectors>(&mut self) {
+        let mut near = V::splat(0);
+        for row in &self.near[1..65] {
+            near = V::add(near, V::load(row));
+        }
+        V::store(V::shift_left::<7>(V::least(near, V::splat(255))), &mut self.features[0]);
+        for (feature, eight) in self.features[1..].iter_mut().zip(self.steps.as_chunks::<8>().0) {
+            let mut sum = V::splat(0);
+            for steps in eight {
+                sum = V::add(sum, V::shift_right::<2>(size_of::<V>(V::load(steps))));
+            }
+            V::store(V::shift_left::<5>(V::least(sum, V::splat(1023))), feature);
+        }
+    }
+
+    /// Decodes the blocks of `mask` from `reader`, which go on from `states`.
+    #[inline(always)]
+    pub(super) fn decode<V: Vectors, const N: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut V::Wide,
+        setting: &Setting<'_>,
+        mask: Mask,
+    ) {
+        let mut going = mask;
+        self.end = 0;
+        going = self.decode_piece::<V, N, 0>(reader, states, setting, going);
+        going = self.decode_piece::<V, N, 1>(reader, states, setting, going);
+        going = self.decode_piece::<V, N, 2>(reader, states, setting, going);
+        going = self.decode_piece::<V, N, 3>(reader, states, setting, going);
+        going = self.decode_piece::<V, N, 4>(reader, states, setting, going);
+        self.decode_piece::<V, N, 5>(reader, states, setting, going);
+    }
+
+    /// Decodes piece `I` of the blocks of `mask` that have it; returns which.
+    #[inline(always)]
+    fn decode_piece<V: Vectors, const N: usize, const I: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut V::Wide,
+        setting: &Setting<'_>,
+        mask: Mask,
+    ) -> Mask {
+        let (start, end) = PIECES[I];
+        let mut going = mask;
+        if going != 0
+            && let Some(flags) = setting.model.flags.get(I)
+        {
+            let expected = self.expect::<V, 1, N>(setting.model, start, FLAG_LANE + I, 0)[0];
+            going = reader.flags::<V>(states, flags, V::bucket(expected), going);
+        }
+        if going == 0 {
+            for k in start..end {
+                V::store(V::splat(0), &mut self.found[k]);
+                self.values[k] = [0; 16];
+                if k < N {
+                    V::store(whole_steps::<V>(V::load(&self.steps[k])), &mut self.values[k]);
+                }
+            }
+            return 0;
+        }
+        self.end = end;
+        for &(from, to, begin) in PARTS[I] {
+            for lane in (from..to).step_by(AT_ONCE) {
+                let expected = self.expect::<V, AT_ONCE, N>(setting.model, start, lane, begin);
+                for (i, expected) in expected.into_iter().enumerate() {
+                    V::store(expected, &mut self.expected[lane - start + i]);
+                }
+            }
+        }
+        self.predict::<V, I>(setting);
+        if I < SPARSE || going.count_ones() > FEW {
+            let mut expected = V::load(&self.expected[0]);
+            for k in start..end {
+                expected = self.symbol::<V, I>(reader, states, setting, k, going, expected);
+            }
+        } else {
+            let mut all = [0; 16];
+            V::store_wide(*states, &mut all);
+            self.sparse::<V, I>(reader, &mut all, setting, going);
+            *states = V::load_wide(&all);
+        }
+        for k in start..end {
+            let steps = V::load(&self.piece_steps[k - start]);
+            let residual = V::turn(V::load(&self.residuals[k - start]), V::shift_right::<15>(steps));
+            let value = V::add_modulo(whole_steps::<V>(steps), residual);
+            let rest = if k < N { whole_steps::<V>(V::load(&self.steps[k])) } else { V::splat(0) };
+            V::store(V::select(going, value, rest), &mut self.values[k]);
+        }
+        for pair in start / 2..end.div_ceil(2) {
+            let second = if 2 * pair + 1 < end { V::load(&self.found[2 * pair + 1]) } else { V::splat(0) };
+            V::store_wide(V::pairs(V::load(&self.found[2 * pair]), second), &mut self.pairs[pair]);
+        }
+        if I + 1 < AHEAD_PIECES {
+            self.learn::<V, I>(setting.scale);
+        }
+        going
+    }
+
+    /// What `COUNT` lanes from `lane` on are expected to be by the magnitudes before `start`, and by what they are without
+    /// any, which comes in at `begin`.
+    #[inline(always)]
+    fn expect<V: Vectors, const COUNT: usize, const N: usize>(
+        &self,
+        model: &Model,
+        start: usize,
+        lane: usize,
+        begin: usize,
+    ) -> [V::Narrow; COUNT] {
+        let mut sums = [V::splat(0); COUNT];
+        if lane < FLAG_LANE
+            && let Some(pairs) = &model.pairs
+        {
+            let mut wide = [V::splat_wide(0); COUNT];
+            for (found, weights) in self.pairs[..start.div_ceil(2)].iter().zip(pairs.iter()) {
+                let found = V::load_wide(found);
+                for (i, sum) in wide.iter_mut().enumerate() {
+                    *sum = V::multiply_add(*sum, found, weights[(lane + i) & 63]);
+                }
+            }
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = V::add(V::narrow(wide[i]), self.given::<V, N>(model, (lane + i) & 63));
+            }
+            return sums;
+        }
+        sums = self.tell::<V, COUNT>(model, 0, begin, lane, sums);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = V::add(*sum, self.given::<V, N>(model, lane + i));
+        }
+        self.tell::<V, COUNT>(model, begin, start, lane, sums)
+    }
+
+    #[inline(always)]
+    fn tell<V: Vectors, const COUNT: usize>(
+        &self,
+        model: &Model,
+        from: usize,
+        to: usize,
+        lane: usize,
+        mut sums: [V::Narrow; COUNT],
+    ) -> [V::Narrow; COUNT] {
+        for (found, weights) in self.found[from..to].iter().zip(&model.inner[from..to]) {
+            let found = V::load(found);
+            let weights: &[i16; COUNT] = weights.0[lane..].first_chunk().unwrap_or(&[0; COUNT]);
+            for i in 0..COUNT {
+                sums[i] = V::add(sums[i], V::multiply(found, V::splat(weights[i])));
+            }
+        }
+        sums
+    }
+
+    /// What a lane is expected to be with no magnitude known.
+    #[inline(always)]
+    fn given<V: Vectors, const N: usize>(&self, model: &Model, lane: usize) -> V::Narrow {
+        let mut sum = V::splat(model.bias.0[lane]);
+        for (feature, weights) in self.features.iter().zip(&model.block) {
+            sum = V::add(sum, V::multiply_upper(V::load(feature), V::splat(weights.0[lane])));
+        }
+        if lane < FLAG_LANE {
+            let (before, behind) = (V::load(&self.near[lane]), V::load(&self.near[lane + 2]));
+            let (same, beside) = (V::load(&self.near[lane + 1]), V::shift_left::<9>(V::add(before, behind)));
+            let [of_same, of_beside, of_size, of_fraction] = &model.own;
+            sum = V::add(sum, V::multiply_upper(V::shift_left::<10>(same), V::splat(of_same.0[lane])));
+            sum = V::add(sum, V::multiply_upper(beside, V::splat(of_beside.0[lane])));
+            if lane < N {
+                let steps = V::load(&self.steps[lane]);
+                let size = V::shift_left::<5>(size_of::<V>(steps));
+                let fraction = V::shift_left::<10>(V::and(V::size(steps), V::splat(31)));
+                sum = V::add(sum, V::multiply_upper(size, V::splat(of_size.0[lane])));
+                sum = V::add(sum, V::multiply_upper(fraction, V::splat(of_fraction.0[lane])));
+            }
+        }
+        sum
+    }
+
+    /// Predicts piece `I` from the errors of those before it, and finds its tables.
+    #[inline(always)]
+    fn predict<V: Vectors, const I: usize>(&mut self, setting: &Setting<'_>) {
+        let (start, end) = PIECES[I];
+        let layout = setting.kind.layout();
+        for from in (start..end).step_by(AT_ONCE) {
+            let mut sums = [V::splat_wide(1 << 11); AT_ONCE];
+            if (1..AHEAD_PIECES).contains(&I) {
+                let weights = &setting.model.ahead[AHEAD_AT[I]..AHEAD_AT[I + 1]];
+                for (errors, weights) in self.errors.iter().zip(weights) {
+                    let errors = V::load_wide(errors);
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let at = (from - start + i) & 15;
+                        *sum = V::multiply_add(*sum, errors, weights[at / 8][at % 8]);
+                    }
+                }
+            }
+            for (i, sum) in sums.into_iter().enumerate().take(end - from) {
+                let k = from + i;
+                let ahead = V::narrow(V::shift_wide_right::<12>(sum));
+                let sixteenths = V::add(V::load(&self.sixteenths[k]), ahead);
+                let steps = in_steps::<V>(sixteenths, setting.scale.reciprocals[k]);
+                let fraction = V::and(V::size(steps), V::splat(31));
+                let table = V::add(V::splat(layout.first[k] as i16), V::look_up(fraction, &layout.fractions));
+                V::store(sixteenths, &mut self.piece[k - start]);
+                V::store(steps, &mut self.piece_steps[k - start]);
+                V::store(table, &mut self.tables[k - start]);
+            }
+        }
+    }
+
+    /// Tables and buckets of the magnitude at zigzag index `k`, in piece `I`.
+    #[inline(always)]
+    fn tables<V: Vectors, const I: usize>(
+        &self,
+        setting: &Setting<'_>,
+        k: usize,
+        expected: V::Narrow,
+    ) -> (V::Wide, V::Wide) {
+        let (start, _) = PIECES[I];
+        let buckets = V::bucket(expected);
+        let first = V::widen(V::load(&self.tables[k - start]));
+        let fractions = V::splat_wide(setting.kind.fractions() as i32);
+        (V::add_wide(first, V::multiply_wide(buckets, fractions)), buckets)
+    }
+
+    /// Decodes the residuals at zigzag index `k`, in piece `I`, of the blocks of `going`, and returns what those behind them are
+    /// expected to be.
+    #[inline(always)]
+    fn symbol<V: Vectors, const I: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut V::Wide,
+        setting: &Setting<'_>,
+        k: usize,
+        going: Mask,
+        expected: V::Narrow,
+    ) -> V::Narrow {
+        let (start, end) = PIECES[I];
+        let model = setting.model;
+        let (tables, buckets) = self.tables::<V, I>(setting, k, expected);
+        let slots = slots::<V>(*states);
+        let entries = V::find(&model.tables, &model.entries, tables, slots);
+        let (interval, symbols) = parted::<V>(entries);
+        *states = reader.advance::<V>(*states, slots, interval, going);
+        let one = V::splat_wide(1);
+        let sizes = V::shift_wide_right::<1>(V::add_wide(symbols, one));
+        let signs = V::subtract_wide(V::splat_wide(0), V::and_wide(symbols, one));
+        let mut found = V::truncate(sizes);
+        let mut residuals = V::turn(found, V::truncate(signs));
+        let escapes = V::is_larger(symbols, V::splat_wide(ESCAPE as i32 - 1)) & going;
+        let plain = V::is_larger(buckets, V::splat_wide(FIRST_RAW as i32 - 1)) & going;
+        let bits = V::shift_wide_right::<2>(V::subtract_wide(buckets, V::splat_wide(FIRST_RAW as i32 - 4)));
+        if escapes != 0 {
+            let [mut all, mut more] = [[0; 16]; 2];
+            V::store_wide(*states, &mut all);
+            V::store_wide(V::widen(residuals), &mut more);
+            reader.escapes(&mut all, &mut more, escapes);
+            *states = V::load_wide(&all);
+            let more = V::load_wide(&more);
+            let low = reader.plain::<V>(states, bits, plain);
+            let more = V::select_wide(plain, V::add_wide(V::shift_bits_left(more, bits), low), more);
+            residuals = V::truncate(more);
+            // Some are beyond 16 bits, and count as large all the same.
+            found = V::least(V::size(V::most(V::narrow(more), V::splat(-32767))), V::splat(MOST.into()));
+        } else if plain != 0 {
+            let low = reader.plain::<V>(states, bits, plain);
+            let all = V::add_wide(V::shift_bits_left(V::widen(residuals), bits), low);
+            residuals = V::select(plain, V::truncate(all), residuals);
+            found = V::least(V::size(residuals), V::splat(MOST.into()));
+        }
+        found = V::select(going, found, V::splat(0));
+        V::store(found, &mut self.found[k]);
+        V::store(residuals, &mut self.residuals[k - start]);
+        let weights = &model.inner[k].0;
+        let next =
+            V::add(V::load(&self.expected[k + 1 - start]), V::multiply(found, V::splat(weights[k + 1])));
+        for lane in k + 2..end {
+            let expected = V::load(&self.expected[lane - start]);
+            let more = V::multiply(found, V::splat(weights[lane]));
+            V::store(V::add(expected, more), &mut self.expected[lane - start]);
+        }
+        next
+    }
+
+    /// Decodes the residuals of piece `I` of a few rows, those of `going`, one by one at each place: most are zeros, which change
+    /// nothing.
+    #[inline(always)]
+    fn sparse<V: Vectors, const I: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut WideRow,
+        setting: &Setting<'_>,
+        going: Mask,
+    ) {
+        let (start, end) = PIECES[I];
+        let (model, fractions) = (setting.model, setting.kind.fractions());
+        let mut rows = [Few { row: 0, expected: [0; 16], tables: [0; 16], symbol: 0 }; FEW as usize];
+        let mut count = 0;
+        for row in (0..16).filter(|row| going >> row & 1 == 1).take(FEW as usize) {
+            let few = &mut rows[count];
+            few.row = row;
+            for at in 0..end - start {
+                (few.expected[at], few.tables[at]) = (self.expected[at][row], self.tables[at][row]);
+            }
+            count += 1;
+        }
+        for k in start..end {
+            V::store(V::splat(0), &mut self.found[k]);
+            V::store(V::splat(0), &mut self.residuals[k - start]);
+        }
+        for k in start..end {
+            let mut more = false;
+            for few in &mut rows[..count] {
+                let bucket = bucket_of(few.expected[k - start]);
+                let index = few.tables[k - start] as usize + bucket * fractions;
+                let (Some(table), Some(state)) = (model.tables.get(index), states.get_mut(few.row)) else {
+                    continue;
+                };
+                let (slot, width) = (*state as u32 & (u32::from(SCALE) - 1), u32::from(table.starts()[1]));
+                if slot < width {
+                    reader.take(state, 0, width);
+                    (few.symbol, more) = (0, more | (bucket >= FIRST_RAW));
+                    continue;
+                }
+                let symbol = V::Machine::find(table, slot as u16) & 15;
+                let (begin, width) = table.interval(symbol);
+                reader.take(state, begin.into(), width.into());
+                few.symbol = symbol;
+                if symbol == ESCAPE || bucket >= FIRST_RAW {
+                    more = true;
+                } else {
+                    let [residual, found] = VALUES[symbol];
+                    (self.residuals[k - start][few.row], self.found[k][few.row]) = (residual, found);
+                    few.learn(model, k, start, found);
+                }
+            }
+            if more {
+                self.beyond::<I>(reader, states, model, k, &mut rows[..count]);
+            }
+        }
+    }
+
+    /// Takes in the residuals at zigzag index `k`, in piece `I`, of which symbols do not tell all.
+    #[cold]
+    #[inline(never)]
+    fn beyond<const I: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut WideRow,
+        model: &Model,
+        k: usize,
+        rows: &mut [Few],
+    ) {
+        let (start, _) = PIECES[I];
+        let mut residuals = [0; 16];
+        let mut escapes = 0;
+        for few in &*rows {
+            residuals[few.row & 15] = VALUES[few.symbol & 15][0].into();
+            escapes |= Mask::from(few.symbol == ESCAPE) << few.row;
+        }
+        reader.escapes(states, &mut residuals, escapes);
+        for few in rows {
+            let bits = raw_bits(bucket_of(few.expected[k - start]));
+            if few.symbol != ESCAPE && bits == 0 {
+                continue;
+            }
+            let residual = match bits {
+                0 => residuals[few.row & 15],
+                _ => residuals[few.row & 15] << bits | reader.bits(&mut states[few.row & 15], bits) as i32,
+            };
+            let found = residual.unsigned_abs().min(MOST.into()) as i16;
+            (self.residuals[k - start][few.row], self.found[k][few.row]) = (residual as i16, found);
+            few.learn(model, k, start, found);
+        }
+    }
+
+    /// Takes in how far the predictions of piece `I` were off.
+    #[inline(always)]
+    fn learn<V: Vectors, const I: usize>(&mut self, scale: &Scale) {
+        let (start, end) = PIECES[I];
+        for pair in start / 2..end.div_ceil(2) {
+            let first = if 2 * pair < start {
+                // Of the piece before.
+                V::truncate(V::load_wide(&self.errors[pair]))
+            } else {
+                self.error::<V>(scale, start, 2 * pair)
+            };
+            let second =
+                if 2 * pair + 1 < end { self.error::<V>(scale, start, 2 * pair + 1) } else { V::splat(0) };
+            V::store_wide(V::pairs(first, second), &mut self.errors[pair]);
+        }
+    }
+
+    /// How far the coefficient `k` of the piece that begins at `start` was off, in sixteenths.
+    #[inline(always)]
+    fn error<V: Vectors>(&self, scale: &Scale, start: usize, k: usize) -> V::Narrow {
+        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 2047);
+        error::<V, 4>(value, V::load(&self.piece[k - start]))
+    }
+
+    /// The edges on the right and below.
+    #[inline(always)]
+    pub(super) fn edges<V: Vectors, const N: usize>(&self, scale: &Scale) -> (Edge<V>, Edge<V>) {
+        let mut errors = [V::splat(0); 64];
+        for k in 0..self.end.max(N) {
+            let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 1023);
+            let known = V::shift_right::<1>(V::load(&self.known[k]));
+            errors[usize::from(NATURAL[k])] = error::<V, 3>(value, known);
+        }
+        let [mut right, mut lower] = [[[V::splat(0); 2]; 8]; 2];
+        for i in 0..8 {
+            let mut column = [V::splat(0); 8];
+            for v in 0..8 {
+                column[v] = errors[8 * v + i];
+            }
+            right[i] = ends::<V>(&errors.as_chunks().0[i]);
+            lower[i] = ends::<V>(&column);
+        }
+        (right, lower)
+    }
+}
+
+/// Starts and widths of the intervals of entries, and their symbols.
+#[inline(always)]
+fn parted<V: Vectors>(entries: V::Wide) -> ((V::Wide, V::Wide), V::Wide) {
+    let most = V::splat_wide(i32::from(SCALE) - 1);
+    let width = V::shift_bits_right(entries, V::splat_wide(SCALE_BITS as i32));
+    let symbol = V::shift_bits_right(width, V::splat_wide(SCALE_BITS as i32));
+    ((V::and_wide(entries, most), V::and_wide(width, most)), symbol)
+}
+
+/// Height and slope of the errors along a line of eight.
+#[inline(always)]
+fn ends<V: Vectors>(line: &[V::Narrow; 8]) -> [V::Narrow; 2] {
+    let mut sums = [V::splat_wide(1 << 12); 2];
+    for pair in 0..4 {
+        let errors = V::pairs(line[2 * pair], line[2 * pair + 1]);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = V::multiply_add(*sum, errors, [ENDS[2 * pair][i], ENDS[2 * pair + 1][i]]);
+        }
+    }
+    let [height, slope] = sums;
+    [V::narrow(V::shift_wide_right::<13>(height)), V::narrow(V::shift_wide_right::<13>(slope))]
+}
+
+/// Values in steps as coefficients, at most so large.
+#[inline(always)]
+fn times<V: Vectors>(values: V::Narrow, step: i16, most: i16) -> V::Narrow {
+    let product = V::multiply_add(V::splat_wide(0), V::widen(values), [step, 0]);
+    V::most(V::least(V::narrow(product), V::splat(most)), V::splat(-most))
+}
+
+/// How far values are off what was predicted, in units of 1/2^`BITS`.
+#[inline(always)]
+fn error<V: Vectors, const BITS: u32>(values: V::Narrow, predicted: V::Narrow) -> V::Narrow {
+    let off = V::subtract(V::shift_left::<BITS>(values), predicted);
+    V::most(V::least(off, V::splat(8191)), V::splat(-8191))
+}
+
+/// As `predict::in_steps`.
+#[inline(always)]
+fn in_steps<V: Vectors>(sixteenths: V::Narrow, reciprocal: i32) -> V::Narrow {
+    let product = V::multiply_wide(V::widen(sixteenths), V::splat_wide(reciprocal));
+    let steps = V::shift_wide_right::<15>(V::add_wide(product, V::splat_wide(1 << 14)));
+    V::most(V::narrow(steps), V::splat(-32767))
+}
+
+/// As `expect::whole_steps`.
+#[inline(always)]
+fn whole_steps<V: Vectors>(steps: V::Narrow) -> V::Narrow {
+    V::turn(V::shift_right::<5>(V::size(steps)), V::shift_right::<15>(steps))
+}
+
+/// As `expect::size_of`.
+#[inline(always)]
+fn size_of<V: Vectors>(steps: V::Narrow) -> V::Narrow {
+    V::least(V::size(steps), V::splat(1023))
+}
