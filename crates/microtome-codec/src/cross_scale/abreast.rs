@@ -10,6 +10,8 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 mod blocks;
 pub(super) mod coder;
+mod errors;
+mod symbols;
 pub(super) mod vectors;
 pub(super) mod writer;
 

@@ -15,7 +15,7 @@ pub struct DecodeTimes {
     /// Putting the samples of other tiles onto the tile's grid. What each block takes from there is predicted between its
     /// neighbours' symbols, and counts as entropy decoding.
     pub prediction: Duration,
-    /// Decoding coefficients; of a tile in two parts, chroma's prediction as well.
+    /// Decoding coefficients; of a tile in two parts, as there were some, chroma's prediction as well.
     pub entropy: Duration,
     /// Writing them as JPEG.
     pub stream: Duration,

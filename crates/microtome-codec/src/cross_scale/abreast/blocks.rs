@@ -1,20 +1,18 @@
 //! Sixteen blocks on their way, one of each row, in step: what `walk` does for one, with every number a vector.
 //!
-//! Not here: which blocks these are, and their neighbours (`abreast`).
+//! Here is what is known before a symbol is read. Not here: the symbols (`symbols`), how far predictions were off (`errors`), which
+//! blocks these are, and their neighbours (`abreast`).
 #![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
 
-use super::coder::{Reader, slots};
+use super::coder::Reader;
+use super::symbols::FEW;
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::ahead::Scale;
 use crate::cross_scale::dct::NATURAL;
-use crate::cross_scale::edges::ENDS;
-use crate::cross_scale::expect::MOST;
 use crate::cross_scale::model::{
-    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, EDGE_TARGETS, FIRST_RAW, FLAG_LANE, Kind, Model, PIECES,
+    AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, EDGE_TARGETS, FLAG_LANE, Kind, Model, PIECES,
 };
-use crate::cross_scale::model::{bucket_of, raw_bits};
-use crate::cross_scale::rans::{Machine, SCALE, SCALE_BITS};
-use crate::cross_scale::walk::{ESCAPE, SPARSE, VALUES};
+use crate::cross_scale::walk::SPARSE;
 
 /// Targets that are summed at once.
 const AT_ONCE: usize = 4;
@@ -50,52 +48,26 @@ pub(super) struct Blocks {
     /// Predicted from another scale, in sixteenths.
     pub(super) known: [Row; 64],
     /// Corrected along the edges; and in 1/32 of a step.
-    sixteenths: [Row; 64],
-    steps: [Row; 64],
+    pub(super) sixteenths: [Row; 64],
+    pub(super) steps: [Row; 64],
     /// Magnitudes on the left and above together, with a zero before them and behind.
     pub(super) near: [Row; 66],
-    features: [Row; BLOCK_FEATURES],
+    pub(super) features: [Row; BLOCK_FEATURES],
     /// Magnitudes of the residuals.
     pub(super) found: [Row; 64],
     /// The same by pairs, as far as they are known.
-    pairs: [WideRow; 32],
+    pub(super) pairs: [WideRow; 32],
     pub(super) values: [Row; 64],
     /// Errors within the blocks, in sixteenths, by pairs.
-    errors: [WideRow; AHEAD_AT[AHEAD_PIECES] - AHEAD_AT[AHEAD_PIECES - 1]],
+    pub(super) errors: [WideRow; AHEAD_AT[AHEAD_PIECES] - AHEAD_AT[AHEAD_PIECES - 1]],
     /// Of the open piece: predictions, what its magnitudes are expected to be, tables.
-    piece: [Row; ROOM],
-    piece_steps: [Row; ROOM],
-    tables: [Row; ROOM],
-    expected: [Row; ROOM],
-    residuals: [Row; 16],
+    pub(super) piece: [Row; ROOM],
+    pub(super) piece_steps: [Row; ROOM],
+    pub(super) tables: [Row; ROOM],
+    pub(super) expected: [Row; ROOM],
+    pub(super) residuals: [Row; 16],
     /// Where the last piece ends that any of the blocks has.
-    end: usize,
-}
-
-/// Rows that are decoded one by one where no more have a piece of which most is zero.
-const FEW: u32 = 4;
-
-/// One of these: what the piece's magnitudes are expected to be, and their tables, in their order.
-#[derive(Debug, Clone, Copy)]
-struct Few {
-    row: usize,
-    expected: Row,
-    tables: Row,
-    /// The last one.
-    symbol: usize,
-}
-
-impl Few {
-    /// Tells those behind `k`, in the piece that begins at `start`, that the residual there has this magnitude.
-    #[inline(always)]
-    fn learn(&mut self, model: &Model, k: usize, start: usize, found: i16) {
-        let weights: &Row = model.inner[k & 63].0[start..].first_chunk().unwrap_or(&[0; 16]);
-        let mut expected = self.expected;
-        for (expected, weight) in expected.iter_mut().zip(weights) {
-            *expected = expected.saturating_add(weight.wrapping_mul(found));
-        }
-        self.expected = expected;
-    }
+    pub(super) end: usize,
 }
 
 impl Blocks {
@@ -352,254 +324,6 @@ impl Blocks {
             }
         }
     }
-
-    /// Tables and buckets of the magnitude at zigzag index `k`, in piece `I`.
-    #[inline(always)]
-    fn tables<V: Vectors, const I: usize>(
-        &self,
-        setting: &Setting<'_>,
-        k: usize,
-        expected: V::Narrow,
-    ) -> (V::Wide, V::Wide) {
-        let (start, _) = PIECES[I];
-        let buckets = V::bucket(expected);
-        let first = V::widen(V::load(&self.tables[k - start]));
-        let fractions = V::splat_wide(setting.kind.fractions() as i32);
-        (V::add_wide(first, V::multiply_wide(buckets, fractions)), buckets)
-    }
-
-    /// Decodes the residuals at zigzag index `k`, in piece `I`, of the blocks of `going`, and returns what those behind them are
-    /// expected to be.
-    #[inline(always)]
-    fn symbol<V: Vectors, const I: usize>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        states: &mut V::Wide,
-        setting: &Setting<'_>,
-        k: usize,
-        going: Mask,
-        expected: V::Narrow,
-    ) -> V::Narrow {
-        let (start, end) = PIECES[I];
-        let model = setting.model;
-        let (tables, buckets) = self.tables::<V, I>(setting, k, expected);
-        let slots = slots::<V>(*states);
-        let entries = V::find(&model.tables, &model.entries, tables, slots);
-        let (interval, symbols) = parted::<V>(entries);
-        *states = reader.advance::<V>(*states, slots, interval, going);
-        let one = V::splat_wide(1);
-        let sizes = V::shift_wide_right::<1>(V::add_wide(symbols, one));
-        let signs = V::subtract_wide(V::splat_wide(0), V::and_wide(symbols, one));
-        let mut found = V::truncate(sizes);
-        let mut residuals = V::turn(found, V::truncate(signs));
-        let escapes = V::is_larger(symbols, V::splat_wide(ESCAPE as i32 - 1)) & going;
-        let plain = V::is_larger(buckets, V::splat_wide(FIRST_RAW as i32 - 1)) & going;
-        let bits = V::shift_wide_right::<2>(V::subtract_wide(buckets, V::splat_wide(FIRST_RAW as i32 - 4)));
-        if escapes != 0 {
-            let [mut all, mut more] = [[0; 16]; 2];
-            V::store_wide(*states, &mut all);
-            V::store_wide(V::widen(residuals), &mut more);
-            reader.escapes(&mut all, &mut more, escapes);
-            *states = V::load_wide(&all);
-            let more = V::load_wide(&more);
-            let low = reader.plain::<V>(states, bits, plain);
-            let more = V::select_wide(plain, V::add_wide(V::shift_bits_left(more, bits), low), more);
-            residuals = V::truncate(more);
-            // Some are beyond 16 bits, and count as large all the same.
-            found = V::least(V::size(V::most(V::narrow(more), V::splat(-32767))), V::splat(MOST.into()));
-        } else if plain != 0 {
-            let low = reader.plain::<V>(states, bits, plain);
-            let all = V::add_wide(V::shift_bits_left(V::widen(residuals), bits), low);
-            residuals = V::select(plain, V::truncate(all), residuals);
-            found = V::least(V::size(residuals), V::splat(MOST.into()));
-        }
-        found = V::select(going, found, V::splat(0));
-        V::store(found, &mut self.found[k]);
-        V::store(residuals, &mut self.residuals[k - start]);
-        let weights = &model.inner[k].0;
-        let next =
-            V::add(V::load(&self.expected[k + 1 - start]), V::multiply(found, V::splat(weights[k + 1])));
-        for lane in k + 2..end {
-            let expected = V::load(&self.expected[lane - start]);
-            let more = V::multiply(found, V::splat(weights[lane]));
-            V::store(V::add(expected, more), &mut self.expected[lane - start]);
-        }
-        next
-    }
-
-    /// Decodes the residuals of piece `I` of a few rows, those of `going`, one by one at each place: most are zeros, which change
-    /// nothing.
-    #[inline(always)]
-    fn sparse<V: Vectors, const I: usize>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        states: &mut WideRow,
-        setting: &Setting<'_>,
-        going: Mask,
-    ) {
-        let (start, end) = PIECES[I];
-        let (model, fractions) = (setting.model, setting.kind.fractions());
-        let mut rows = [Few { row: 0, expected: [0; 16], tables: [0; 16], symbol: 0 }; FEW as usize];
-        let mut count = 0;
-        for row in (0..16).filter(|row| going >> row & 1 == 1).take(FEW as usize) {
-            let few = &mut rows[count];
-            few.row = row;
-            for at in 0..end - start {
-                (few.expected[at], few.tables[at]) = (self.expected[at][row], self.tables[at][row]);
-            }
-            count += 1;
-        }
-        for k in start..end {
-            V::store(V::splat(0), &mut self.found[k]);
-            V::store(V::splat(0), &mut self.residuals[k - start]);
-        }
-        for k in start..end {
-            let mut more = false;
-            for few in &mut rows[..count] {
-                let bucket = bucket_of(few.expected[k - start]);
-                let index = few.tables[k - start] as usize + bucket * fractions;
-                let (Some(table), Some(state)) = (model.tables.get(index), states.get_mut(few.row)) else {
-                    continue;
-                };
-                let (slot, width) = (*state as u32 & (u32::from(SCALE) - 1), u32::from(table.starts()[1]));
-                if slot < width {
-                    reader.take(state, 0, width);
-                    (few.symbol, more) = (0, more | (bucket >= FIRST_RAW));
-                    continue;
-                }
-                let symbol = V::Machine::find(table, slot as u16) & 15;
-                let (begin, width) = table.interval(symbol);
-                reader.take(state, begin.into(), width.into());
-                few.symbol = symbol;
-                if symbol == ESCAPE || bucket >= FIRST_RAW {
-                    more = true;
-                } else {
-                    let [residual, found] = VALUES[symbol];
-                    (self.residuals[k - start][few.row], self.found[k][few.row]) = (residual, found);
-                    few.learn(model, k, start, found);
-                }
-            }
-            if more {
-                self.beyond::<I>(reader, states, model, k, &mut rows[..count]);
-            }
-        }
-    }
-
-    /// Takes in the residuals at zigzag index `k`, in piece `I`, of which symbols do not tell all.
-    #[cold]
-    #[inline(never)]
-    fn beyond<const I: usize>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        states: &mut WideRow,
-        model: &Model,
-        k: usize,
-        rows: &mut [Few],
-    ) {
-        let (start, _) = PIECES[I];
-        let mut residuals = [0; 16];
-        let mut escapes = 0;
-        for few in &*rows {
-            residuals[few.row & 15] = VALUES[few.symbol & 15][0].into();
-            escapes |= Mask::from(few.symbol == ESCAPE) << few.row;
-        }
-        reader.escapes(states, &mut residuals, escapes);
-        for few in rows {
-            let bits = raw_bits(bucket_of(few.expected[k - start]));
-            if few.symbol != ESCAPE && bits == 0 {
-                continue;
-            }
-            let residual = match bits {
-                0 => residuals[few.row & 15],
-                _ => residuals[few.row & 15] << bits | reader.bits(&mut states[few.row & 15], bits) as i32,
-            };
-            let found = residual.unsigned_abs().min(MOST.into()) as i16;
-            (self.residuals[k - start][few.row], self.found[k][few.row]) = (residual as i16, found);
-            few.learn(model, k, start, found);
-        }
-    }
-
-    /// Takes in how far the predictions of piece `I` were off.
-    #[inline(always)]
-    fn learn<V: Vectors, const I: usize>(&mut self, scale: &Scale) {
-        let (start, end) = PIECES[I];
-        for pair in start / 2..end.div_ceil(2) {
-            let first = if 2 * pair < start {
-                // Of the piece before.
-                V::truncate(V::load_wide(&self.errors[pair]))
-            } else {
-                self.error::<V>(scale, start, 2 * pair)
-            };
-            let second =
-                if 2 * pair + 1 < end { self.error::<V>(scale, start, 2 * pair + 1) } else { V::splat(0) };
-            V::store_wide(V::pairs(first, second), &mut self.errors[pair]);
-        }
-    }
-
-    /// How far the coefficient `k` of the piece that begins at `start` was off, in sixteenths.
-    #[inline(always)]
-    fn error<V: Vectors>(&self, scale: &Scale, start: usize, k: usize) -> V::Narrow {
-        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 2047);
-        error::<V, 4>(value, V::load(&self.piece[k - start]))
-    }
-
-    /// The edges on the right and below.
-    #[inline(always)]
-    pub(super) fn edges<V: Vectors, const N: usize>(&self, scale: &Scale) -> (Edge<V>, Edge<V>) {
-        let mut errors = [V::splat(0); 64];
-        for k in 0..self.end.max(N) {
-            let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 1023);
-            let known = V::shift_right::<1>(V::load(&self.known[k]));
-            errors[usize::from(NATURAL[k])] = error::<V, 3>(value, known);
-        }
-        let [mut right, mut lower] = [[[V::splat(0); 2]; 8]; 2];
-        for i in 0..8 {
-            let mut column = [V::splat(0); 8];
-            for v in 0..8 {
-                column[v] = errors[8 * v + i];
-            }
-            right[i] = ends::<V>(&errors.as_chunks().0[i]);
-            lower[i] = ends::<V>(&column);
-        }
-        (right, lower)
-    }
-}
-
-/// Starts and widths of the intervals of entries, and their symbols.
-#[inline(always)]
-fn parted<V: Vectors>(entries: V::Wide) -> ((V::Wide, V::Wide), V::Wide) {
-    let most = V::splat_wide(i32::from(SCALE) - 1);
-    let width = V::shift_bits_right(entries, V::splat_wide(SCALE_BITS as i32));
-    let symbol = V::shift_bits_right(width, V::splat_wide(SCALE_BITS as i32));
-    ((V::and_wide(entries, most), V::and_wide(width, most)), symbol)
-}
-
-/// Height and slope of the errors along a line of eight.
-#[inline(always)]
-fn ends<V: Vectors>(line: &[V::Narrow; 8]) -> [V::Narrow; 2] {
-    let mut sums = [V::splat_wide(1 << 12); 2];
-    for pair in 0..4 {
-        let errors = V::pairs(line[2 * pair], line[2 * pair + 1]);
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = V::multiply_add(*sum, errors, [ENDS[2 * pair][i], ENDS[2 * pair + 1][i]]);
-        }
-    }
-    let [height, slope] = sums;
-    [V::narrow(V::shift_wide_right::<13>(height)), V::narrow(V::shift_wide_right::<13>(slope))]
-}
-
-/// Values in steps as coefficients, at most so large.
-#[inline(always)]
-fn times<V: Vectors>(values: V::Narrow, step: i16, most: i16) -> V::Narrow {
-    let product = V::multiply_add(V::splat_wide(0), V::widen(values), [step, 0]);
-    V::most(V::least(V::narrow(product), V::splat(most)), V::splat(-most))
-}
-
-/// How far values are off what was predicted, in units of 1/2^`BITS`.
-#[inline(always)]
-fn error<V: Vectors, const BITS: u32>(values: V::Narrow, predicted: V::Narrow) -> V::Narrow {
-    let off = V::subtract(V::shift_left::<BITS>(values), predicted);
-    V::most(V::least(off, V::splat(8191)), V::splat(-8191))
 }
 
 /// As `predict::in_steps`.
