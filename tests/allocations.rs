@@ -8,6 +8,7 @@ mod support;
 use std::path::Path;
 
 use allocation_counter::measure;
+use microtome_container::reader::Reading;
 use microtome_slide::{Slide, TileId};
 use support::{folder, succeed, tissue, write_deep_zoom};
 
@@ -16,6 +17,14 @@ fn tiles(slide: &Slide, level: u8) -> impl Iterator<Item = TileId> {
     let (columns, rows) =
         (slide.levels()[usize::from(level)].columns(), slide.levels()[usize::from(level)].rows());
     (0..rows).flat_map(move |row| (0..columns).map(move |column| TileId { level, column, row }))
+}
+
+/// Whether a tile is coded with sixteen states (`docs/format/codec-1.md`, "Payload").
+fn has_sixteen(slide: &Slide, tile: TileId) -> bool {
+    let container = slide.container();
+    let (page, position) = container.locate(tile).unwrap();
+    let entry = container.read_page(page, Reading::Waits).unwrap().entry(position).unwrap();
+    container.read_record(tile, entry, Reading::Waits).unwrap()[0] & 32 != 0
 }
 
 /// How often fetching and decoding each tile of a level allocates, and how many bytes beyond the tile's own.
@@ -44,6 +53,7 @@ fn a_cold_tile_allocates_its_own_bytes_and_nothing_else() {
     let quantised = ingest("synthetic:1300x1100,seed=5", &quantised, &["--quality", "80"]);
     // Level 1 is stored in one of them, predicted from level 0; in the other it is derived.
     assert!(!kept.is_derived(1) && quantised.is_derived(1));
+    assert!(tiles(&kept, 0).filter(|&tile| has_sixteen(&kept, tile)).count() >= 5, "too few tiles are large");
     for slide in [kept, quantised] {
         for level in 0..3 {
             // Buffers, pictures of base tiles, index pages.

@@ -382,7 +382,9 @@ mod tests {
     fn abreast(set: Set, model: &Model, kind: Kind, plane: &Plane, aligned: &Aligned) -> Vec<u8> {
         let mut planes = [plane.clone(), plane.clone()];
         let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
-        for plane in &mut planes {
+        let mut other = aligned.clone();
+        other.data.iter_mut().for_each(|sample| *sample = -*sample);
+        for (plane, aligned) in planes.iter_mut().zip([aligned, &other]) {
             encode(set, &mut writer, model, kind, aligned, Area::whole(plane), &mut scratch);
         }
         abreast::writer::finish(&mut writer, &[abreast::Steps::of(&planes)], &mut bytes);
@@ -390,7 +392,7 @@ mod tests {
             plane.coefficients.fill(0);
         }
         let mut twice = aligned.clone();
-        twice.data.extend_from_slice(&aligned.data);
+        twice.data.extend_from_slice(&other.data);
         let mut room = vec![];
         let mut reader = abreast::coder::Reader::new(&bytes, &mut room).expect("states");
         let run = Run { planes: &mut planes, aligned: &twice };
@@ -412,6 +414,48 @@ mod tests {
             for set in Set::all() {
                 prop_assert!(plain == all(set, model, kind, &plane, &other), "{:?}", set);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn models_that_leave_16_bits_give_the_same_bits_too(
+            width in 1..19_usize, height in 1..20_usize, seed in any::<u64>(), kind in 0..3_usize,
+        ) {
+            let (plane, other) = plane(width, height, seed);
+            let kind = Kind::ALL[kind];
+            let mut model = Model::clone(&built_in::models()[kind as usize][0]);
+            for (k, lanes) in model.inner.iter_mut().enumerate() {
+                for (lane, weight) in lanes.0[k + 1..64].iter_mut().enumerate() {
+                    *weight = (seed.rotate_left((7 * k + lane) as u32 % 64) & 4095) as i16 - 2048;
+                }
+            }
+            model.arrange();
+            prop_assert!(model.pairs.is_none());
+            let plain = all(Set::BASELINE, &model, kind, &plane, &other);
+            for set in Set::all() {
+                prop_assert!(plain == all(set, &model, kind, &plane, &other), "{:?}", set);
+            }
+        }
+
+        #[test]
+        fn any_words_give_the_same_coefficients_and_the_same_error(
+            width in 1..19_usize, height in 1..20_usize, seed in any::<u64>(),
+            states in prop::array::uniform16(1..u16::MAX), words in proptest::collection::vec(any::<u16>(), 0..3000),
+        ) {
+            let (plane, _) = plane(width, height, seed);
+            let model = &built_in::models()[Kind::Alone as usize][0];
+            let mut bytes: Vec<u8> = states.iter().flat_map(|&state| (u32::from(state) << 16).to_le_bytes()).collect();
+            bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            let found = Set::all().into_iter().map(|set| {
+                let (mut planes, mut room) = ([plane.clone()], vec![]);
+                let mut reader = abreast::coder::Reader::new(&bytes, &mut room).expect("states");
+                let run = Run { planes: &mut planes, aligned: &Aligned::default() };
+                decode_abreast(set, &mut reader, model, Kind::Alone, run, &mut abreast::Scratch::default());
+                (planes[0].coefficients.clone(), reader.finish())
+            });
+            let found: Vec<_> = found.collect();
+            prop_assert!(found.iter().all(|one| *one == found[0]));
         }
     }
 

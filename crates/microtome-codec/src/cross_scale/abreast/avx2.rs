@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 
+use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::machine_avx2::Avx2;
 use crate::cross_scale::model::BUCKETS;
@@ -260,7 +261,7 @@ impl Vectors for InHalves {
         tables: &[Table],
         entries: &[[u32; SYMBOLS]],
         index: [__m256i; 2],
-        slots: [__m256i; 2],
+        states: [__m256i; 2],
     ) -> [__m256i; 2] {
         let Some(last) = tables.len().min(entries.len()).checked_sub(1) else { return Self::splat_wide(0) };
         let (mut place_of, mut slot_of) = ([0; 16], [0; 16]);
@@ -276,7 +277,7 @@ impl Vectors for InHalves {
                 _mm256_slli_epi32::<5>(_mm256_min_epu32(index[1], last)),
             ];
             Self::store_wide(place, &mut place_of);
-            Self::store_wide(slots, &mut slot_of);
+            Self::store_wide(slots::<Self>(states), &mut slot_of);
             macro_rules! entry {
                 ($l:expr) => {{
                     let at = place_of[$l] as u32 as usize;

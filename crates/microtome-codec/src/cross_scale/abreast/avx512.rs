@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::turn_over;
+use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::machine_avx2::Avx2;
 use crate::cross_scale::model::BUCKETS;
@@ -161,7 +162,7 @@ impl Vectors for Avx512 {
         }
     }
     #[inline(always)]
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: __m512i, slots: __m512i) -> __m512i {
+    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: __m512i, states: __m512i) -> __m512i {
         let Some(last) = tables.len().min(entries.len()).checked_sub(1) else { return Self::splat_wide(0) };
         let (mut place_of, mut slot_of) = ([0; 16], [0; 16]);
         let (starts, entries) = (tables.as_ptr(), entries.as_ptr());
@@ -172,7 +173,7 @@ impl Vectors for Avx512 {
             let index = _mm512_min_epu32(index, _mm512_set1_epi32(last as i32));
             // Bytes from the first table: an array of 32 each. Entries have twice as many.
             Self::store_wide(_mm512_slli_epi32::<5>(index), &mut place_of);
-            Self::store_wide(slots, &mut slot_of);
+            Self::store_wide(slots::<Self>(states), &mut slot_of);
             macro_rules! entry {
                 ($l:expr) => {{
                     let at = place_of[$l] as u32 as usize;

@@ -11,7 +11,7 @@ use crate::cross_scale::walk;
 
 /// States, one for each row of blocks abreast.
 pub(in crate::cross_scale) const LANES: usize = 16;
-/// Words that all of them take in a block, and not more: each 175 (`Reader::reach` in `rans`), and as many as are looked at
+/// Words that all of them may take in a block: each less than 175 (`Reader::reach` in `rans`), and as many as are looked at
 /// at a time.
 const REACH: usize = LANES * 176;
 

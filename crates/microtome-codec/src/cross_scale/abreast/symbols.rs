@@ -28,6 +28,7 @@ impl Few {
     /// Tells those behind `k`, in the piece that begins at `start`, that the residual there has this magnitude.
     #[inline(always)]
     fn learn(&mut self, model: &Model, k: usize, start: usize, found: i16) {
+        // Of those up to `k` it has none.
         let weights: &Row = model.inner[k & 63].0[start..].first_chunk().unwrap_or(&[0; 16]);
         let mut expected = self.expected;
         for (expected, weight) in expected.iter_mut().zip(weights) {
@@ -69,7 +70,7 @@ impl Blocks {
         let model = setting.model;
         let (tables, buckets) = self.tables::<V, I>(setting, k, expected);
         let slots = slots::<V>(*states);
-        let entries = V::find(&model.tables, &model.entries, tables, slots);
+        let entries = V::find(&model.tables, &model.entries, tables, *states);
         let (interval, symbols) = parted::<V>(entries);
         *states = reader.advance::<V>(*states, slots, interval, going);
         let one = V::splat_wide(1);

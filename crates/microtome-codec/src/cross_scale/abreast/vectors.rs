@@ -67,7 +67,7 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     fn subtract_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn multiply_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn shift_wide_right<const BITS: u32>(a: Self::Wide) -> Self::Wide;
-    /// The bits of a number shifted by another one, 0 to 15; a right shift brings zeros.
+    /// The bits of a number shifted by another one, 0 to 15; a right shift brings zeros. Shifted by more or less they mean nothing.
     fn shift_bits_left(a: Self::Wide, by: Self::Wide) -> Self::Wide;
     fn shift_bits_right(a: Self::Wide, by: Self::Wide) -> Self::Wide;
     fn and_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide;
@@ -267,12 +267,12 @@ impl Vectors for Plain {
         })
     }
     #[inline(always)]
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: WideRow, slots: WideRow) -> WideRow {
+    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: WideRow, states: WideRow) -> WideRow {
         let last = tables.len().saturating_sub(1);
-        each(index, slots, |index, slot| {
+        each(index, states, |index, state| {
             let index = (index as u32 as usize).min(last);
             let (Some(table), Some(entries)) = (tables.get(index), entries.get(index)) else { return 0 };
-            entries[<rans::Plain as Machine>::find(table, slot as u16) & (SYMBOLS - 1)] as i32
+            entries[<rans::Plain as Machine>::find(table, state as u16) & (SYMBOLS - 1)] as i32
         })
     }
     #[inline(always)]
@@ -335,7 +335,6 @@ mod tests {
         let words = std::array::from_fn(|i| (i as u16 * 4_001).to_le_bytes());
         let (refilled, taken) = V::refill(states, mask, &words);
         let index = V::and_wide(V::widen(x), V::splat_wide(1_023));
-        let slots = V::and_wide(V::widen(y), V::splat_wide(16_383));
         let data: Vec<i16> = (0..700).map(|i| i * 37).collect();
         let wide = [
             wide,
@@ -352,8 +351,8 @@ mod tests {
             V::bucket(x),
             V::gather(&data, index),
             V::gather(&data[..1], index),
-            V::find(&model.tables, &model.entries, index, slots),
-            V::find(&[], &[], index, slots),
+            V::find(&model.tables, &model.entries, index, V::widen(y)),
+            V::find(&[], &[], index, V::widen(y)),
             refilled,
         ];
         let mut values = [[0; 16]; 64];
