@@ -37,7 +37,7 @@ const LARGE: usize = 12_000;
 /// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
 const LARGE_TARGETS: usize = 4 * LARGE;
 
-/// Whether a tile has so many coefficients that sixteen states are worth it, which take some forty bytes.
+/// Whether a tile has so many coefficients that sixteen states are worth it, which take 0.3 % of a dense slide's bytes.
 pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
     let count = |plane: &Plane| plane.coefficients.iter().filter(|&&value| value != 0).count();
     planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
@@ -405,5 +405,6 @@ fn before(row: &[i16; 32]) -> &Row {
 }
 #[inline(always)]
 fn after_mut(row: &mut [i16; 32]) -> &mut Row {
+    // Sixteen of the 31 behind the first.
     row[1..].first_chunk_mut().unwrap_or_else(|| unreachable!())
 }

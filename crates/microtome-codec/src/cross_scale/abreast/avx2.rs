@@ -28,6 +28,49 @@ macro_rules! step {
     };
 }
 
+/// The steps on sixteen numbers of 16 bits, which are AVX2's wherever they are.
+macro_rules! narrow_steps {
+    () => {
+        type Machine = Avx2;
+        type Narrow = __m256i;
+
+        #[inline(always)]
+        fn load(row: &Row) -> __m256i {
+            // SAFETY: 32 bytes are read from an array of 32; AVX2 is there, as above.
+            unsafe { _mm256_loadu_si256(row.as_ptr().cast()) }
+        }
+        #[inline(always)]
+        fn store(values: __m256i, row: &mut Row) {
+            // SAFETY: 32 bytes are written to an array of 32; AVX2 is there, as above.
+            unsafe { _mm256_storeu_si256(row.as_mut_ptr().cast(), values) }
+        }
+        #[inline(always)]
+        fn shift_left<const BITS: u32>(a: __m256i) -> __m256i {
+            // SAFETY: AVX2 is there, as above.
+            unsafe { _mm256_sll_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
+        }
+        #[inline(always)]
+        fn shift_right<const BITS: u32>(a: __m256i) -> __m256i {
+            // SAFETY: AVX2 is there, as above.
+            unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
+        }
+        step! {
+            splat(value: i16) -> __m256i = _mm256_set1_epi16(value);
+            add(a: __m256i, b: __m256i) -> __m256i = _mm256_adds_epi16(a, b);
+            add_modulo(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi16(a, b);
+            subtract(a: __m256i, b: __m256i) -> __m256i = _mm256_subs_epi16(a, b);
+            multiply(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
+            multiply_upper(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
+            least(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
+            most(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
+            size(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
+            and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
+            turn(a: __m256i, sign: __m256i) -> __m256i = _mm256_sub_epi16(_mm256_xor_si256(a, sign), sign);
+        }
+    };
+}
+pub(super) use {narrow_steps, step};
+
 /// A step of one instruction on both halves of wide numbers.
 macro_rules! halves {
     ($($name:ident($a:ident, $b:ident) = $body:expr;)*) => {
@@ -105,20 +148,9 @@ fn take(state: __m256i, mask: Mask, words: &[[u8; 2]; 16], from: usize) -> __m25
 }
 
 impl Vectors for InHalves {
-    type Machine = Avx2;
-    type Narrow = __m256i;
+    narrow_steps! {}
     type Wide = [__m256i; 2];
 
-    #[inline(always)]
-    fn load(row: &Row) -> __m256i {
-        // SAFETY: 32 bytes are read from an array of 32; AVX2 is there, as above.
-        unsafe { _mm256_loadu_si256(row.as_ptr().cast()) }
-    }
-    #[inline(always)]
-    fn store(values: __m256i, row: &mut Row) {
-        // SAFETY: 32 bytes are written to an array of 32; AVX2 is there, as above.
-        unsafe { _mm256_storeu_si256(row.as_mut_ptr().cast(), values) }
-    }
     #[inline(always)]
     fn load_wide(row: &WideRow) -> [__m256i; 2] {
         // SAFETY: twice 32 bytes are read from an array of 64; AVX2 is there, as above.
@@ -138,18 +170,7 @@ impl Vectors for InHalves {
     }
 
     step! {
-        splat(value: i16) -> __m256i = _mm256_set1_epi16(value);
         splat_wide(value: i32) -> [__m256i; 2] = [_mm256_set1_epi32(value); 2];
-        add(a: __m256i, b: __m256i) -> __m256i = _mm256_adds_epi16(a, b);
-        add_modulo(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi16(a, b);
-        subtract(a: __m256i, b: __m256i) -> __m256i = _mm256_subs_epi16(a, b);
-        multiply(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
-        multiply_upper(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
-        least(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
-        most(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
-        size(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
-        and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
-        turn(a: __m256i, sign: __m256i) -> __m256i = _mm256_sub_epi16(_mm256_xor_si256(a, sign), sign);
         select(mask: Mask, a: __m256i, b: __m256i) -> __m256i = _mm256_blendv_epi8(b, a, spread(mask));
         narrow(a: [__m256i; 2]) -> __m256i = _mm256_permute4x64_epi64::<0xD8>(_mm256_packs_epi32(a[0], a[1]));
         truncate(a: [__m256i; 2]) -> __m256i = {
@@ -200,16 +221,6 @@ impl Vectors for InHalves {
     #[inline(always)]
     fn widen(a: __m256i) -> [__m256i; 2] {
         both(a)
-    }
-    #[inline(always)]
-    fn shift_left<const BITS: u32>(a: __m256i) -> __m256i {
-        // SAFETY: AVX2 is there, as above.
-        unsafe { _mm256_sll_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
-    }
-    #[inline(always)]
-    fn shift_right<const BITS: u32>(a: __m256i) -> __m256i {
-        // SAFETY: AVX2 is there, as above.
-        unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
     }
     #[inline(always)]
     fn shift_wide_right<const BITS: u32>([low, high]: [__m256i; 2]) -> [__m256i; 2] {

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::turn_over;
+use super::avx2::{narrow_steps, step, turn_over};
 use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::machine_avx2::Avx2;
@@ -15,19 +15,6 @@ use crate::cross_scale::rans::{LOW, SYMBOLS, Table};
 /// The steps by hand.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cross_scale) struct Avx512;
-
-/// A step of instructions that touch no memory.
-macro_rules! step {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty = $body:expr;)*) => {
-        $(
-            #[inline(always)]
-            fn $name($($arg: $type),*) -> $out {
-                // SAFETY: the instructions are there, as above.
-                unsafe { $body }
-            }
-        )*
-    };
-}
 
 const _: () = assert!(size_of::<Table>() == 32, "starts, and nothing else");
 
@@ -44,20 +31,9 @@ static PAIRED: [i16; 32] = {
 };
 
 impl Vectors for Avx512 {
-    type Machine = Avx2;
-    type Narrow = __m256i;
+    narrow_steps! {}
     type Wide = __m512i;
 
-    #[inline(always)]
-    fn load(row: &Row) -> __m256i {
-        // SAFETY: 32 bytes are read from an array of 32; the instructions are there, as above.
-        unsafe { _mm256_loadu_si256(row.as_ptr().cast()) }
-    }
-    #[inline(always)]
-    fn store(values: __m256i, row: &mut Row) {
-        // SAFETY: 32 bytes are written to an array of 32; the instructions are there, as above.
-        unsafe { _mm256_storeu_si256(row.as_mut_ptr().cast(), values) }
-    }
     #[inline(always)]
     fn load_wide(row: &WideRow) -> __m512i {
         // SAFETY: 64 bytes are read from an array of 64; the instructions are there, as above.
@@ -70,18 +46,7 @@ impl Vectors for Avx512 {
     }
 
     step! {
-        splat(value: i16) -> __m256i = _mm256_set1_epi16(value);
         splat_wide(value: i32) -> __m512i = _mm512_set1_epi32(value);
-        add(a: __m256i, b: __m256i) -> __m256i = _mm256_adds_epi16(a, b);
-        add_modulo(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi16(a, b);
-        subtract(a: __m256i, b: __m256i) -> __m256i = _mm256_subs_epi16(a, b);
-        multiply(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
-        multiply_upper(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
-        least(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
-        most(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
-        size(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
-        and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
-        turn(a: __m256i, sign: __m256i) -> __m256i = _mm256_sub_epi16(_mm256_xor_si256(a, sign), sign);
         select(mask: Mask, a: __m256i, b: __m256i) -> __m256i = _mm256_mask_blend_epi16(mask, b, a);
         widen(a: __m256i) -> __m512i = _mm512_cvtepi16_epi32(a);
         narrow(a: __m512i) -> __m256i = _mm512_cvtsepi32_epi16(a);
@@ -106,16 +71,6 @@ impl Vectors for Avx512 {
         };
     }
 
-    #[inline(always)]
-    fn shift_left<const BITS: u32>(a: __m256i) -> __m256i {
-        // SAFETY: the instructions are there, as above.
-        unsafe { _mm256_sll_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
-    }
-    #[inline(always)]
-    fn shift_right<const BITS: u32>(a: __m256i) -> __m256i {
-        // SAFETY: the instructions are there, as above.
-        unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(BITS as i32)) }
-    }
     #[inline(always)]
     fn shift_wide_right<const BITS: u32>(a: __m512i) -> __m512i {
         // SAFETY: the instructions are there, as above.
