@@ -35,6 +35,9 @@ mod simd;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tokens;
+#[cfg(target_arch = "x86_64")]
+mod tokens_avx512;
 mod write;
 
 use crate::Error;

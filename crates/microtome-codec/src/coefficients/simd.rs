@@ -3,7 +3,10 @@
 use super::header::Layout;
 use super::huffman::Counts;
 use super::parse::{self, Entropy};
-use super::write::{self, Codes, Tokens};
+use super::tokens::{self, Plain, Tokens};
+#[cfg(target_arch = "x86_64")]
+use super::tokens_avx512::Avx512;
+use super::write::{self, Codes};
 use super::{Geometry, Plane};
 
 /// An instruction set that this machine has.
@@ -16,6 +19,9 @@ enum Known {
     /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Besides these AVX-512 F, BW, CD and VBMI2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Set {
@@ -32,7 +38,11 @@ impl Set {
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt")
         {
-            return Self(Known::Avx2);
+            let has_avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512cd")
+                && is_x86_feature_detected!("avx512vbmi2");
+            return Self(if has_avx512 { Known::Avx512 } else { Known::Avx2 });
         }
         Self(Known::Baseline)
     }
@@ -44,10 +54,10 @@ macro_rules! each_set {
         pub(super) fn $name(set: Set, $($arg: $type),*) $(-> $out)? {
             match set.0 {
                 Known::Baseline => $inner($($arg),*),
-                // SAFETY: `Set` says Avx2 only where `detect` has found all of the features below.
+                // SAFETY: `Set` says so only where `detect` has found all of the features below.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
-                Known::Avx2 => unsafe { $avx2($($arg),*) },
+                Known::Avx2 | Known::Avx512 => unsafe { $avx2($($arg),*) },
             }
         }
 
@@ -59,14 +69,42 @@ macro_rules! each_set {
     };
 }
 
-each_set!(
-    /// Makes tokens of planes.
-    tokenise, write::tokenise, tokenise_avx2,
-    [layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens] -> bool
-);
+/// Makes tokens of planes.
+pub(super) fn tokenise(
+    set: Set,
+    layout: &Layout,
+    geometry: &Geometry,
+    planes: &[Plane],
+    out: &mut Tokens,
+) -> bool {
+    match set.0 {
+        Known::Baseline => tokens::tokenise::<Plain>(layout, geometry, planes, out),
+        // SAFETY: `Set` says so only where `detect` has found all of the features below.
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code, reason = "the features were detected")]
+        Known::Avx2 => unsafe { tokenise_avx2(layout, geometry, planes, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code, reason = "the features were detected")]
+        Known::Avx512 => unsafe { tokenise_avx512(layout, geometry, planes, out) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn tokenise_avx2(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens) -> bool {
+    tokens::tokenise::<Plain>(layout, geometry, planes, out)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn tokenise_avx512(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens) -> bool {
+    tokens::tokenise::<Avx512>(layout, geometry, planes, out)
+}
+
 each_set!(
     /// Counts symbols.
-    count, write::count, count_avx2, [tokens: &Tokens, counts: &mut Counts]
+    count, tokens::count, count_avx2, [tokens: &Tokens, counts: &mut Counts]
 );
 each_set!(
     /// Makes bits of tokens.

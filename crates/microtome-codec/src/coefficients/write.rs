@@ -1,15 +1,12 @@
-//! Coefficients to entropy-coded data: symbols first, since tables may have to be made from them, then bits.
+//! Coefficients to entropy-coded data: symbols first (`tokens`), since tables may have to be made from them, then bits.
 
 use super::header::{Layout, Source};
 use super::huffman::{ALL_SYMBOLS, Counts, Definition};
 use super::simd::{self, Set};
 use super::template::{Statistics, Template};
+use super::tokens::Tokens;
 use super::{Geometry, MAX_AC, MAX_DC, Plane, Tile};
 use crate::Error;
-
-/// Tokens that one block may take: 64 values, runs of 16 zeros or an end, and a few that are written but not meant;
-/// rounded up to a power of two.
-const ROOM: usize = 128;
 
 /// The code of every symbol of every table: length of code and value in the upper 5 bits, the code, already
 /// shifted to make room for the value, in the lower 27. Zero for symbols without a code.
@@ -40,26 +37,6 @@ impl Codes {
     }
 }
 
-/// An AC value: its bits, and the number of them at bit 16. Indexed by the value modulo 2048.
-static VALUES: [u32; 2048] = {
-    let mut values = [0; 2048];
-    let mut i = 0;
-    while i < 2048 {
-        let value = if i < 1024 { i as i32 } else { i as i32 - 2048 };
-        values[i] = token(value);
-        i += 1;
-    }
-    values
-};
-
-/// The bits of a value and the number of them.
-const fn token(value: i32) -> u32 {
-    // No branches: signs are not predictable.
-    let sign = value >> 31;
-    let size = 32 - ((value ^ sign) - sign).leading_zeros();
-    size << 16 | (value + sign) as u32 & ((1 << size) - 1)
-}
-
 /// Puts streams together. Keep one for many tiles: it keeps its buffers.
 #[derive(Debug)]
 pub struct Writer {
@@ -71,23 +48,6 @@ pub struct Writer {
     codes: Codes,
     /// One restart interval without stuffed zeros.
     bits: Vec<u8>,
-}
-
-/// The symbols of a tile with their values, in the order of the scan.
-#[derive(Debug, Default)]
-pub(super) struct Tokens {
-    /// `table << 24 | symbol << 16 | value bits`.
-    tokens: Vec<u32>,
-    /// Where in `tokens` each restart interval ends.
-    intervals: Vec<usize>,
-}
-
-impl Tokens {
-    /// Those of each restart interval.
-    fn intervals(&self) -> impl Iterator<Item = &[u32]> {
-        let starts = std::iter::once(&0).chain(&self.intervals);
-        starts.zip(&self.intervals).map(|(&from, &to)| &self.tokens[from..to])
-    }
 }
 
 impl Default for Writer {
@@ -204,115 +164,6 @@ pub(super) fn is_in_range(plane: &Plane) -> bool {
             block[0].unsigned_abs() <= MAX_DC.unsigned_abs()
                 && block[1..].iter().all(|coefficient| coefficient.unsigned_abs() <= MAX_AC.unsigned_abs())
         })
-}
-
-/// Makes tokens of planes of this layout, their coefficients in range. Returns whether the differences of the DC
-/// coefficients are in range too.
-#[inline(always)]
-pub(super) fn tokenise(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens) -> bool {
-    let Tokens { tokens, intervals } = out;
-    intervals.clear();
-    let (mut at, mut largest, mut predictions) = (0, 0, [0_i16; 4]);
-    let (mut row, mut column) = (0, 0);
-    for mcu in 0..geometry.columns * geometry.rows {
-        if layout.restart > 0 && mcu > 0 && mcu % layout.restart == 0 {
-            intervals.push(at);
-            predictions = [0; 4];
-        }
-        if column == 0 {
-            let room = at + ROOM * geometry.blocks_per_row();
-            if tokens.len() < room {
-                tokens.resize(room + at, 0);
-            }
-        }
-        for (i, component) in layout.components().iter().enumerate() {
-            let plane = &planes[i];
-            let (across, down) = geometry.unit[i];
-            let tables = ((component.dc as u32) << 24, (component.ac as u32) << 24);
-            for y in row * down..(row + 1) * down {
-                let first = y * plane.width + column * across;
-                for block in plane.coefficients[64 * first..64 * (first + across)].as_chunks().0 {
-                    let difference = i32::from(block[0]) - i32::from(predictions[i]);
-                    predictions[i] = block[0];
-                    largest = largest.max(difference.unsigned_abs());
-                    let Some(room) = tokens.get_mut(at..).and_then(<[u32]>::first_chunk_mut) else {
-                        return false;
-                    };
-                    at += tokenise_block(block, difference, tables, room);
-                }
-            }
-        }
-        column += 1;
-        if column == geometry.columns {
-            (row, column) = (row + 1, 0);
-        }
-    }
-    intervals.push(at);
-    largest <= u32::from(MAX_DC.unsigned_abs())
-}
-
-/// Writes the tokens of a block, and returns how many.
-#[inline(always)]
-fn tokenise_block(block: &[i16; 64], difference: i32, tables: (u32, u32), tokens: &mut [u32; ROOM]) -> usize {
-    tokens[0] = tables.0 | token(difference);
-    let all = simd::nonzero(block) & !1;
-    // The places still to come, and the one after the last coefficient that was written.
-    let (mut rest, mut after) = (all, 1);
-    let mut next = || {
-        let k = rest.trailing_zeros();
-        rest &= rest.wrapping_sub(1);
-        let run = k.wrapping_sub(after);
-        after = k + 1;
-        (run, VALUES[block[k as usize & 63] as usize & 2047])
-    };
-    let count = all.count_ones() as usize;
-    let mut length = 1;
-    // The places that follow a coefficient within 16, the DC coefficient included.
-    let near = [1, 2, 4, 8].into_iter().fold(all | 1, |near, shift| near | near << shift) << 1;
-    if all & !near == 0 {
-        // Four at a time, however many there are: how many is not predictable.
-        for tokens in tokens[1..].as_chunks_mut::<4>().0.iter_mut().take(count.div_ceil(4)) {
-            for token in tokens {
-                let (run, value) = next();
-                *token = tables.1 | run << 20 | value;
-            }
-        }
-        length += count;
-    } else {
-        for _ in 0..count {
-            let (mut run, value) = next();
-            while run > 15 {
-                tokens[length % ROOM] = tables.1 | 0xF0 << 16;
-                length += 1;
-                run -= 16;
-            }
-            tokens[length % ROOM] = tables.1 | run << 20 | value;
-            length += 1;
-        }
-    }
-    tokens[length % ROOM] = tables.1;
-    length + usize::from(all >> 63 == 0)
-}
-
-/// Counts symbols.
-#[inline(always)]
-pub(super) fn count(tokens: &Tokens, counts: &mut Counts) {
-    // By turns: a count takes a while to change.
-    let mut more: Counts = [0; _];
-    counts.fill(0);
-    for tokens in tokens.intervals() {
-        let (pairs, last) = tokens.as_chunks::<2>();
-        for [a, b] in pairs {
-            counts[(a >> 16) as usize % ALL_SYMBOLS] += 1;
-            more[(b >> 16) as usize % ALL_SYMBOLS] += 1;
-        }
-        for a in last {
-            counts[(a >> 16) as usize % ALL_SYMBOLS] += 1;
-        }
-    }
-    for (count, more) in counts.iter_mut().zip(&more) {
-        *count += more;
-    }
 }
 
 /// Writes the codes of `tokens` to `bits`, all of which have one, and returns how many bytes.
