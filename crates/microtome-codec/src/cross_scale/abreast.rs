@@ -140,55 +140,49 @@ struct Places {
     mask: Mask,
     first_columns: Mask,
     first_rows: Mask,
-    at: [Place; LANES],
-}
-
-/// Where one of them is.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// Steps until its first block.
-    waits: usize,
-    column: usize,
-    /// In its plane.
-    row: usize,
-    plane: usize,
+    /// Below 0 until their first block.
+    columns: WideRow,
+    /// In their planes.
+    rows: WideRow,
+    planes: WideRow,
 }
 
 impl Places {
     /// Where they begin, in planes of so many rows.
-    fn new(height: usize) -> Self {
-        let at = std::array::from_fn(|l| Place { waits: l, column: 0, row: l % height, plane: l / height });
-        Self { mask: 0, first_columns: 0, first_rows: 0, at }
+    fn new(height: i32) -> Self {
+        let of = |place: fn(i32, i32) -> i32| std::array::from_fn(|l| place(l as i32, height));
+        let [columns, rows, planes] = [of(|l, _| -l), of(|l, height| l % height), of(|l, height| l / height)];
+        Self { mask: 0, first_columns: 0, first_rows: 0, columns, rows, planes }
     }
 
-    /// Finds those that have a block.
+    /// Finds those that have a block, in so many planes of so many columns.
     #[inline(always)]
-    fn find(&mut self, width: usize, planes: usize) {
-        (self.mask, self.first_columns, self.first_rows) = (0, 0, 0);
-        for (l, place) in self.at.iter().enumerate() {
-            let is_there = place.waits == 0 && place.column < width && place.plane < planes;
-            self.mask |= Mask::from(is_there) << l;
-            self.first_columns |= Mask::from(place.column == 0) << l;
-            self.first_rows |= Mask::from(place.row == 0) << l;
-        }
+    fn find<V: Vectors>(&mut self, width: i32, planes: i32) {
+        let (zero, column) = (V::splat_wide(0), V::load_wide(&self.columns));
+        let is_in_row = V::is_larger(V::splat_wide(width), column) & !V::is_larger(zero, column);
+        self.mask = is_in_row & V::is_larger(V::splat_wide(planes), V::load_wide(&self.planes));
+        self.first_columns = self.mask & !V::is_larger(column, zero);
+        self.first_rows = self.mask & !V::is_larger(V::load_wide(&self.rows), zero);
     }
 
     /// Goes on to the next column, or to the row that is sixteen further down.
     #[inline(always)]
-    fn advance(&mut self, period: usize, height: usize) {
-        for place in &mut self.at {
-            if place.waits > 0 {
-                place.waits -= 1;
-                continue;
-            }
-            place.column += 1;
-            if place.column == period {
-                (place.column, place.row) = (0, place.row + LANES);
-                while place.row >= height {
-                    (place.row, place.plane) = (place.row - height, place.plane + 1);
-                }
+    fn advance<V: Vectors>(&mut self, period: i32, height: i32) {
+        let columns = V::add_wide(V::load_wide(&self.columns), V::splat_wide(1));
+        V::store_wide(columns, &mut self.columns);
+        let behind = V::is_larger(columns, V::splat_wide(period - 1));
+        for l in (0..LANES).filter(|l| behind >> l & 1 == 1) {
+            (self.columns[l], self.rows[l]) = (0, self.rows[l] + LANES as i32);
+            while self.rows[l] >= height {
+                (self.rows[l], self.planes[l]) = (self.rows[l] - height, self.planes[l] + 1);
             }
         }
+    }
+
+    /// Row `l`'s column, row and plane, which are none below 0 where the mask has it.
+    #[inline(always)]
+    fn at(&self, l: usize) -> [usize; 3] {
+        [self.columns[l], self.rows[l], self.planes[l]].map(|place| place as usize)
     }
 }
 
@@ -214,9 +208,10 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
     scratch.lower_above.clear();
     scratch.lower_above.resize(width, [[0; 2]; 8]);
     let mut states = V::load_wide(&reader.states);
-    let mut places = Places::new(height);
+    // All of these fit: a tile has no more than 2^24 pixels.
+    let mut places = Places::new(height as i32);
     for _ in 0..steps.count() {
-        places.find(width, planes.len());
+        places.find::<V>(width as i32, planes.len() as i32);
         reader.reach();
         match setting.kind {
             Kind::Alone => {}
@@ -229,13 +224,13 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
         scratch.leave::<V, N>(&scale, &places);
         V::turn_over(&scratch.blocks.values, &mut scratch.turned);
         for (l, block) in scratch.turned.iter().enumerate().filter(|(l, _)| mask >> l & 1 == 1) {
-            let Place { column, row, plane, .. } = places.at[l];
+            let [column, row, plane] = places.at(l);
             let blocks = planes.get_mut(plane).map(|plane| plane.coefficients.as_chunks_mut::<64>().0);
             if let Some(to) = blocks.and_then(|blocks| blocks.get_mut(row * width + column)) {
                 *to = *block;
             }
         }
-        places.advance(steps.period, height);
+        places.advance::<V>(steps.period as i32, height as i32);
     }
     V::store_wide(states, &mut reader.states);
 }
@@ -250,13 +245,10 @@ impl Scratch {
         samples: usize,
         places: &Places,
     ) {
-        let mut offsets = [0; LANES];
-        let offset =
-            |place: &Place| plane_offset(place, samples) + 2 * place.row * aligned.width + 2 * place.column;
-        for (to, place) in offsets.iter_mut().zip(&places.at) {
-            *to = offset(place) as i32;
-        }
-        let offsets = V::load_wide(&offsets);
+        let times =
+            |places: &WideRow, by: usize| V::multiply_wide(V::load_wide(places), V::splat_wide(by as i32));
+        let rows = V::add_wide(times(&places.planes, samples), times(&places.rows, 2 * aligned.width));
+        let offsets = V::add_wide(rows, times(&places.columns, 2));
         let mut sums = [V::splat_wide(1 << 9); PARENT_TARGETS];
         for (y, [first, second, third]) in self.patch.iter_mut().enumerate() {
             // A patch is the one before and a pair more.
@@ -266,12 +258,11 @@ impl Scratch {
             V::store_wide(V::gather(&aligned.data, V::add_wide(offsets, at)), third);
         }
         // But where a row begins.
-        for l in (0..LANES).filter(|l| (places.mask & places.first_columns) >> l & 1 == 1) {
+        for l in (0..LANES).filter(|l| places.first_columns >> l & 1 == 1) {
+            let [column, row, plane] = places.at(l);
+            let offset = plane * samples + 2 * row * aligned.width + 2 * column;
             for (y, patch) in self.patch.iter_mut().enumerate() {
-                let line = aligned
-                    .data
-                    .get(offset(&places.at[l]) + y * aligned.width..)
-                    .and_then(|l| l.first_chunk());
+                let line = aligned.data.get(offset + y * aligned.width..).and_then(|l| l.first_chunk());
                 let Some([a, b, c, d]) = line.copied() else { continue };
                 (patch[0][l], patch[1][l]) = (pair(a, b), pair(c, d));
             }
@@ -298,10 +289,9 @@ impl Scratch {
         places: &Places,
     ) {
         for l in (0..LANES).filter(|l| places.mask >> l & 1 == 1) {
-            let place = &places.at[l];
-            let data = aligned.data.get(plane_offset(place, samples)..).unwrap_or_default();
-            let block =
-                predict::from_samples::<V::Machine>(model, data, aligned.width, place.column, place.row);
+            let [column, row, plane] = places.at(l);
+            let data = aligned.data.get(plane * samples..).unwrap_or_default();
+            let block = predict::from_samples::<V::Machine>(model, data, aligned.width, column, row);
             for (known, value) in self.blocks.known.iter_mut().zip(block) {
                 known[l] = value;
             }
@@ -315,7 +305,7 @@ impl Scratch {
         setting: &Setting<'_>,
         places: &Places,
     ) {
-        let column = places.at[0].column;
+        let [column, ..] = places.at(0);
         if places.mask & 1 == 1
             && let (Some(found), Some(lower)) = (self.found_above.get(column), self.lower_above.get(column))
         {
@@ -368,7 +358,7 @@ impl Scratch {
             V::store(V::load(found), after_mut(row));
         }
         let last = LANES - 1;
-        let column = places.at[last].column;
+        let [column, ..] = places.at(last);
         if places.mask >> last & 1 == 1
             && let (Some(found), Some(lower)) =
                 (self.found_above.get_mut(column), self.lower_above.get_mut(column))
@@ -381,12 +371,6 @@ impl Scratch {
             }
         }
     }
-}
-
-/// Where the samples of a row's plane begin, each plane having so many.
-#[inline(always)]
-fn plane_offset(place: &Place, samples: usize) -> usize {
-    place.plane * samples
 }
 
 #[inline(always)]
