@@ -50,6 +50,7 @@ mod request_body;
 mod request_id;
 mod response;
 mod routes;
+mod scheduling;
 mod serve;
 mod slide_api;
 mod slide_id;
