@@ -128,6 +128,13 @@ impl Queue {
         None
     }
 
+    /// Whether far more is asked for than can be made.
+    pub(crate) fn is_flooded(&self, now: Instant) -> bool {
+        // Where nothing is asked for any more, nobody counts.
+        self.flow.is_flooded.load(Ordering::Relaxed)
+            && self.since(&self.flow.begun_us, now) < 2 * micros(COUNTED)
+    }
+
     /// Learns what a tile took to decode.
     pub(crate) fn decoded(&self, time: Duration) {
         let (old, new) = (self.decoding_us.load(Ordering::Relaxed), micros(time));
@@ -365,6 +372,10 @@ mod tests {
     fn a_flood_ends() {
         let (queue, now) = queue(2);
         assert_eq!(room_after(&queue, (960, 480, 1), now), PER_THREAD_FLOODED * 2);
+        assert!(
+            queue.is_flooded(now + 2 * COUNTED) && !queue.is_flooded(now + 4 * COUNTED),
+            "nothing is asked for"
+        );
         assert_eq!(room_after(&queue, (480, 480, 1), now + COUNTED), PER_THREAD * 2);
     }
 

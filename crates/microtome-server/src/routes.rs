@@ -19,7 +19,7 @@ use crate::protocols::{deepzoom, dicomweb, iiif, xyz, zoomify};
 use crate::query::Query;
 use crate::request_id::{self, RequestId};
 use crate::response::momentary;
-use crate::{assets, openapi, pages, request_body, slide_api, source_folder};
+use crate::{assets, openapi, pages, request_body, scheduling, slide_api, source_folder};
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -159,6 +159,8 @@ pub(crate) async fn answer<B: HttpBody<Data = Bytes> + Unpin>(
     connection: &Activity,
 ) -> Response {
     let start = Instant::now();
+    // Refusals, of which there are many then, can wait until a tile is made; those who make it should not.
+    scheduling::wait_for_a_core(app.pipeline.queue.is_flooded(start));
     let (mut request, body) = request.into_parts();
     let route = Route::of(request.uri.path());
     let id = RequestId::of(&request.headers);

@@ -1,21 +1,36 @@
 //! What the system's scheduler is told of threads.
 //!
 //! Not here: how many there are (`machine`).
-#![allow(unsafe_code, reason = "a system call")]
 
-/// Has the calling thread and those that it starts wait for a core rather than interrupt who has one: it runs when that
-/// one sleeps or its time is over, some milliseconds later (sched(7), `SCHED_BATCH`). Where that cannot be had, nothing changes.
-pub(crate) fn interrupt_nobody() {
-    #[cfg(target_os = "linux")]
-    {
+use std::cell::Cell;
+
+thread_local! {
+    static IS_PATIENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says whether the calling thread, when it wakes, waits until whoever has its core sleeps or has had its turn, some
+/// milliseconds at most (sched(7), `SCHED_BATCH`). If not, it may interrupt others, as threads do. Where the system does not know
+/// that, nothing changes.
+pub(crate) fn wait_for_a_core(is_patient: bool) {
+    if IS_PATIENT.replace(is_patient) != is_patient {
+        #[cfg(target_os = "linux")]
+        policy::set(is_patient);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod policy {
+    #![allow(unsafe_code, reason = "a system call")]
+
+    /// Sets the calling thread's policy.
+    pub(super) fn set(is_patient: bool) {
+        let policy = if is_patient { libc::SCHED_BATCH } else { libc::SCHED_OTHER };
         // SAFETY: a structure of numbers, which may all be 0.
-        let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
-        parameters.sched_priority = 0;
+        let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
         // SAFETY: the calling thread exists, and the parameters are only read.
-        let refused =
-            unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_BATCH, &parameters) };
+        let refused = unsafe { libc::pthread_setschedparam(libc::pthread_self(), policy, &parameters) };
         if refused != 0 {
-            tracing::debug!(refused, "threads that answer interrupt those that decode");
+            tracing::debug!(refused, policy, "the scheduling of a thread stays as it was");
         }
     }
 }
@@ -32,12 +47,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_told_to_interrupt_nobody() {
+    fn a_thread_is_patient_for_as_long_as_it_is_told_to_be() {
         let told = std::thread::spawn(|| {
-            let before = policy();
-            interrupt_nobody();
-            [before, policy()]
+            [false, true, true, false].map(|is_patient| {
+                wait_for_a_core(is_patient);
+                policy()
+            })
         });
-        assert_eq!(told.join().expect("no panic"), ["0", "3"]);
+        assert_eq!(told.join().expect("no panic"), ["0", "3", "3", "0"]);
     }
 }

@@ -20,7 +20,6 @@ use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::machine;
 use crate::readers::OTHER_THREADS;
 use crate::routes;
-use crate::scheduling;
 use crate::tls::{self, TlsError};
 
 /// Pause after a connection could not be accepted, usually because all file descriptors are in use.
@@ -79,9 +78,6 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
         .worker_threads(config.tokio_workers.max(1))
         .max_blocking_threads(config.tokio_blocking_threads.max(1) + OTHER_THREADS)
         .thread_name("http")
-        // An answer more or less a millisecond late is nothing to a viewer, and one that interrupts the decoding of a tile
-        // makes that one late: with all cores busy, 5 % more tiles are made, and 10 % more on one core.
-        .on_thread_start(scheduling::interrupt_nobody)
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;
