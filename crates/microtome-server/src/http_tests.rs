@@ -85,6 +85,22 @@ pub(crate) fn ingest_with(source: &str, target: &Path, options: microtome_ingest
     microtome_ingest::ingest(source, target, options, &Quiet, &AtomicBool::new(false)).expect("an ingest");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn threads_that_answer_wait_for_a_core_as_long_as_a_flood_lasts() {
+    use crate::scheduling::tests::policy;
+    let fixture = Fixture::new();
+    let queue = &fixture.app.pipeline.queue;
+    fixture.get("/healthz").await;
+    assert_eq!(policy(), "0");
+    queue.flood(true);
+    fixture.get("/healthz").await;
+    assert_eq!(policy(), "3");
+    queue.flood(false);
+    fixture.get("/healthz").await;
+    assert_eq!(policy(), "0");
+}
+
 #[tokio::test]
 async fn all_spellings_of_a_tile_give_the_same_bytes() {
     let fixture = Fixture::new();

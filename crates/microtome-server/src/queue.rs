@@ -150,6 +150,13 @@ impl Queue {
         self.flow.made.load(Ordering::Relaxed)
     }
 
+    /// Has it flooded from now on, or no longer.
+    #[cfg(test)]
+    pub(crate) fn flood(&self, is_flooded: bool) {
+        self.flow.begun_us.store(micros(self.started.elapsed()), Ordering::Relaxed);
+        self.flow.is_flooded.store(is_flooded, Ordering::Relaxed);
+    }
+
     fn is_empty(&self, now: Instant) {
         self.empty_us.store(micros(now - self.started), Ordering::Relaxed);
     }

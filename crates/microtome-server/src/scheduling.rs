@@ -36,14 +36,15 @@ mod policy {
 }
 
 #[cfg(all(test, target_os = "linux"))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// Scheduling policy of the calling thread: proc(5), field 41 of `stat`, counted from the command's end.
-    fn policy() -> String {
+    /// Scheduling policy of the calling thread (0 for usual, 3 for batch): proc(5), field 41 of `stat`.
+    pub(crate) fn policy() -> String {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("proc is mounted");
+        // The command may hold blanks; the third field follows it.
         let (_, fields) = stat.rsplit_once(')').expect("a command");
-        fields.split_whitespace().nth(38).expect("a policy").to_owned()
+        fields.split_whitespace().nth(41 - 3).expect("a policy").to_owned()
     }
 
     #[test]

@@ -525,3 +525,34 @@ fn tables_without_all_codes_are_taken_as_far_as_they_go() {
     assert!(matches!(Writer::new().write(&template, &tile, &mut out), Err(Error::InvalidArgument(_))));
     assert_eq!(out, [3]);
 }
+
+#[test]
+fn blocks_of_all_shapes_are_written_alike_by_every_instruction_set() {
+    let stream = encode(&picture(8 * 64, 8 * 6, 15, 7), 70, Subsamp::None, true);
+    let mut tile = Tile::new();
+    let template = Parser::new().parse(&stream, &mut tile).expect("taken");
+    for plane in &mut tile.planes {
+        plane.coefficients.fill(0);
+        for (i, block) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+            let (row, n) = (i / 64, i % 64);
+            for k in 1..64 {
+                let is_there = match row {
+                    0 => k <= n,
+                    1 => k >= n,
+                    2 => k % (n + 1) == 0,
+                    3 => k == n || k == 63,
+                    4 => k > 31 && k <= n,
+                    _ => k <= n / 2 || k > 31 && k < 32 + n / 2,
+                };
+                let value = [1, -1, 1023, -1023, 512, -511, 2, -3][(k + i) % 8];
+                block[k] = if is_there { value } else { 0 };
+            }
+        }
+    }
+    let (mut out, mut other, mut back) = (Vec::new(), Vec::new(), Tile::new());
+    Writer::new().write(&template, &tile, &mut out).expect("coefficients in range");
+    Writer::baseline().write(&template, &tile, &mut other).expect("coefficients in range");
+    assert!(out == other);
+    Parser::baseline().parse(&out, &mut back).expect("what was written can be parsed");
+    assert!(tile.planes == back.planes);
+}
