@@ -20,6 +20,7 @@ use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::machine;
 use crate::readers::OTHER_THREADS;
 use crate::routes;
+use crate::scheduling;
 use crate::tls::{self, TlsError};
 
 /// Pause after a connection could not be accepted, usually because all file descriptors are in use.
@@ -78,6 +79,7 @@ pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()
         .worker_threads(config.tokio_workers.max(1))
         .max_blocking_threads(config.tokio_blocking_threads.max(1) + OTHER_THREADS)
         .thread_name("http")
+        .on_thread_start(scheduling::begin)
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;

@@ -29,6 +29,20 @@ impl Set {
     #[cfg(test)]
     pub(super) const BASELINE: Self = Self(Known::Baseline);
 
+    /// All that this machine has, the best one last.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Self::BASELINE];
+        #[cfg(target_arch = "x86_64")]
+        if Self::detect() != Self::BASELINE {
+            all.push(Self(Known::Avx2));
+        }
+        if !all.contains(&Self::detect()) {
+            all.push(Self::detect());
+        }
+        all
+    }
+
     /// The best one.
     pub(super) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]

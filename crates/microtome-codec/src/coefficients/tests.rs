@@ -10,6 +10,7 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::header::Cut;
 use super::huffman::STANDARD;
+use super::simd::Set;
 use super::*;
 use crate::Rgb;
 use crate::turbo::{self, Subsampling};
@@ -426,7 +427,9 @@ fn only_what_the_writer_writes_is_taken() {
         let taken = round_trip(&stream).is_ok();
         let (mut tile, mut out) = (Tile::new(), Vec::new());
         if let Ok(template) = Parser::baseline().parse(&stream, &mut tile) {
-            Writer::baseline().write(&template, &tile, &mut out).expect("what was parsed can be written");
+            Writer::with(Set::BASELINE)
+                .write(&template, &tile, &mut out)
+                .expect("what was parsed can be written");
         }
         assert_eq!(out == stream, taken);
         taken
@@ -491,10 +494,13 @@ proptest! {
         let mut tile = Tile::new();
         template.planes_for(size.0, size.1, &mut tile).expect("a small size");
         fill(&mut tile, density, seed);
-        let (mut stream, mut other) = (Vec::new(), Vec::new());
-        Writer::new().write(&template, &tile, &mut stream).expect("coefficients in range");
-        Writer::baseline().write(&template, &tile, &mut other).expect("coefficients in range");
-        prop_assert!(stream == other);
+        let mut stream = Vec::new();
+        Writer::with(Set::BASELINE).write(&template, &tile, &mut stream).expect("coefficients in range");
+        for set in Set::all() {
+            let mut other = Vec::new();
+            Writer::with(set).write(&template, &tile, &mut other).expect("coefficients in range");
+            prop_assert!(stream == other, "{set:?}");
+        }
         let at = damage.0.index(stream.len());
         for value in [stream[at], damage.1] {
             stream[at] = value;
@@ -549,10 +555,10 @@ fn blocks_of_all_shapes_are_written_alike_by_every_instruction_set() {
             }
         }
     }
-    let (mut out, mut other, mut back) = (Vec::new(), Vec::new(), Tile::new());
-    Writer::new().write(&template, &tile, &mut out).expect("coefficients in range");
-    Writer::baseline().write(&template, &tile, &mut other).expect("coefficients in range");
-    assert!(out == other);
-    Parser::baseline().parse(&out, &mut back).expect("what was written can be parsed");
-    assert!(tile.planes == back.planes);
+    for set in Set::all() {
+        let (mut out, mut back) = (Vec::new(), Tile::new());
+        Writer::with(set).write(&template, &tile, &mut out).expect("coefficients in range");
+        Parser::baseline().parse(&out, &mut back).expect("what was written can be parsed");
+        assert!(tile.planes == back.planes, "{set:?}");
+    }
 }

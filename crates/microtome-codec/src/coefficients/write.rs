@@ -70,10 +70,10 @@ impl Writer {
         Self::default()
     }
 
-    /// A writer that makes do with the instructions that every machine has.
+    /// A writer that makes do with these instructions.
     #[cfg(test)]
-    pub(super) fn baseline() -> Self {
-        Self { set: Set::BASELINE, ..Self::default() }
+    pub(super) fn with(set: Set) -> Self {
+        Self { set, ..Self::default() }
     }
 
     /// Appends the stream of `template` and `tile` to `out`. Of the planes, coefficients and counts of blocks

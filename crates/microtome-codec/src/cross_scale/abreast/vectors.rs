@@ -350,8 +350,10 @@ mod tests {
             V::splat_wide(i32::from(V::is_larger(wide, other))),
             V::bucket(x),
             V::gather(&data, index),
+            V::gather(&data, other),
             V::gather(&data[..1], index),
             V::find(&model.tables, &model.entries, index, V::widen(y)),
+            V::find(&model.tables, &model.entries, other, V::widen(y)),
             V::find(&[], &[], index, V::widen(y)),
             refilled,
         ];
