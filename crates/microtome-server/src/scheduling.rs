@@ -62,6 +62,7 @@ mod policy {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::print_stderr, reason = "says what was not tested")]
 pub(crate) mod tests {
     use super::*;
 
