@@ -225,7 +225,9 @@ impl Header {
     pub(crate) fn parse(file: &[u8]) -> Result<Self, Refusal> {
         let damaged = |what: &str| Err(Refusal::Damaged(what.to_owned()));
         if file.len() < shortest_length(1, 1) as usize {
-            return damaged("shorter than a header: the file is empty, cut off or not a container");
+            return damaged(
+                "shorter than a header: the file is empty, cut off or not a container; copy it again from where it is whole",
+            );
         }
         if file[..8] != MAGIC {
             return damaged(

@@ -110,7 +110,9 @@ fn named(source: &str) -> Result<Vec<Job>, Failure> {
         }
     }
     match jobs.is_empty() {
-        true => Err(Failure::Usage(format!("{source}: nothing is named like that"))),
+        true => Err(Failure::Usage(format!(
+            "{source}: nothing is named like that; check the folder and the pattern"
+        ))),
         false => Ok(jobs),
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn part(slide: &Slide, query: &Query) -> Result<Rect, Error> {
 /// Micrometres per pixel of level 0.
 fn mpp(slide: &Slide) -> Result<[f64; 2], Error> {
     let known = slide.metadata().mpp.filter(|mpp| mpp.iter().all(|mpp| mpp.is_finite() && *mpp > 0.0));
-    known.ok_or(Error::Malformed("nothing is known of the size of the slide's pixels: ask in pixels"))
+    known.ok_or(Error::Malformed("the size of the slide's pixels is not known, which mpp, magnification and unit=um need: ask in pixels"))
 }
 
 /// The size that a query asks for.
