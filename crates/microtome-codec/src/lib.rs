@@ -10,6 +10,7 @@
 pub mod coefficients;
 pub mod cross_scale;
 pub mod error;
+mod instructions;
 pub mod jpeg;
 pub mod payload;
 pub mod rgb;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::header::{Cut, Layout, Source, table_index};
 use super::huffman::{ALL_SYMBOLS, Counts, Decoder, Definition, END, Entry, LONG, LOOKUP_BITS};
-use super::simd::{self, Set};
+use super::simd;
 use super::template::{Template, check_tail, strip};
 use super::write::find_ff;
 use super::{Geometry, MAX_DC, Tile, shape, unsupported};
 use crate::Error;
+use crate::instructions::Set;
 
 /// Takes streams apart. Keep one for many tiles: it keeps its buffers, the decoding tables and the last
 /// template, so that tiles of one encoder need no allocation.

@@ -8,70 +8,18 @@ use super::tokens::{self, Plain, Tokens};
 use super::tokens_avx512::Avx512;
 use super::write::{self, Codes};
 use super::{Geometry, Plane};
-
-/// An instruction set that this machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Set(Known);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Baseline,
-    /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Besides these AVX-512 F, BW, CD and VBMI2.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Set {
-    /// The one that says what the others must do.
-    #[cfg(test)]
-    pub(super) const BASELINE: Self = Self(Known::Baseline);
-
-    /// All that this machine has, the best one last.
-    #[cfg(test)]
-    pub(super) fn all() -> Vec<Self> {
-        let mut all = vec![Self::BASELINE];
-        #[cfg(target_arch = "x86_64")]
-        if Self::detect() != Self::BASELINE {
-            all.push(Self(Known::Avx2));
-        }
-        if !all.contains(&Self::detect()) {
-            all.push(Self::detect());
-        }
-        all
-    }
-
-    /// The best one.
-    pub(super) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt")
-        {
-            let has_avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512cd")
-                && is_x86_feature_detected!("avx512vbmi2");
-            return Self(if has_avx512 { Known::Avx512 } else { Known::Avx2 });
-        }
-        Self(Known::Baseline)
-    }
-}
+use crate::instructions::{Known, Set};
 
 macro_rules! each_set {
     ($(#[$doc:meta])* $name:ident, $inner:path, $avx2:ident, [$($arg:ident: $type:ty),*] $(-> $out:ty)?) => {
         $(#[$doc])*
         pub(super) fn $name(set: Set, $($arg: $type),*) $(-> $out)? {
-            match set.0 {
+            match set.known() {
                 Known::Baseline => $inner($($arg),*),
                 // SAFETY: `Set` says so only where `detect` has found all of the features below.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
-                Known::Avx2 | Known::Avx512 => unsafe { $avx2($($arg),*) },
+                Known::Avx2 | Known::Avx512 | Known::Vbmi2 => unsafe { $avx2($($arg),*) },
             }
         }
 
@@ -91,16 +39,16 @@ pub(super) fn tokenise(
     planes: &[Plane],
     out: &mut Tokens,
 ) -> bool {
-    match set.0 {
+    match set.known() {
         Known::Baseline => tokens::tokenise::<Plain>(layout, geometry, planes, out),
         // SAFETY: `Set` says so only where `detect` has found all of the features below.
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code, reason = "the features were detected")]
-        Known::Avx2 => unsafe { tokenise_avx2(layout, geometry, planes, out) },
+        Known::Avx2 | Known::Avx512 => unsafe { tokenise_avx2(layout, geometry, planes, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code, reason = "the features were detected")]
-        Known::Avx512 => unsafe { tokenise_avx512(layout, geometry, planes, out) },
+        Known::Vbmi2 => unsafe { tokenise_avx512(layout, geometry, planes, out) },
     }
 }
 

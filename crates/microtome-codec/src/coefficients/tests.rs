@@ -10,9 +10,9 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::header::Cut;
 use super::huffman::STANDARD;
-use super::simd::Set;
 use super::*;
 use crate::Rgb;
+use crate::instructions::Set;
 use crate::turbo::{self, Subsampling};
 
 /// Takes a stream apart and puts it together with a new writer.

@@ -2,11 +2,12 @@
 
 use super::header::{Layout, Source};
 use super::huffman::{ALL_SYMBOLS, Counts, Definition};
-use super::simd::{self, Set};
+use super::simd;
 use super::template::{Statistics, Template};
 use super::tokens::Tokens;
 use super::{Geometry, MAX_AC, MAX_DC, Plane, Tile};
 use crate::Error;
+use crate::instructions::Set;
 
 /// The code of every symbol of every table: length of code and value in the upper 5 bits, the code, already
 /// shifted to make room for the value, in the lower 27. Zero for symbols without a code.

@@ -9,10 +9,10 @@ use flate2::write::DeflateEncoder;
 
 use super::built_in;
 use super::model::{Kind, Model};
-use super::simd::Set;
 use super::stored::{self, Base, Input, put_number};
 use crate::Error;
 use crate::coefficients::Template;
+use crate::instructions::Set;
 use crate::payload::VerbatimParams;
 
 /// Longest parameters, before and after compression.

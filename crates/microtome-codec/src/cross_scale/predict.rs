@@ -296,8 +296,9 @@ pub(super) fn in_steps(sixteenths: i16, reciprocal: i32) -> i16 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::simd::{self, Set};
+    use super::super::simd;
     use super::*;
+    use crate::instructions::Set;
 
     /// The specification's sum for a sample of a tile.
     fn plainly(child: &Child<'_>, x: usize, y: usize) -> i16 {

@@ -9,11 +9,12 @@ use super::dct;
 use super::expect::{self, Expected, MOST};
 use super::model::{Model, PIECES, bucket_of, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS};
-use super::simd::{self, Set};
+use super::simd;
 use super::strands::Writer;
 use super::walk::{self, Coder, ESCAPE, Outlook, Setting};
 use super::workspace::Workspace;
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
+use crate::instructions::Set;
 use crate::turbo::Subsampling;
 use crate::{Error, Rgb};
 

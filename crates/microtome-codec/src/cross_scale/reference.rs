@@ -8,6 +8,7 @@ use super::model::Kind;
 use super::predict::{Aligned, Child, Samples};
 use super::simd;
 use crate::coefficients::Plane;
+use crate::instructions::Set;
 
 /// The samples of a decoded tile, component by component: what other tiles are predicted from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub(super) fn most_sampling(planes: &[Plane]) -> [u8; 2] {
 
 /// Puts the reference's samples onto the plane's grid.
 pub(super) fn align(
-    set: simd::Set,
+    set: Set,
     reference: &Reference<'_>,
     kind: Kind,
     plane: &Plane,

@@ -16,77 +16,19 @@ use super::survey::{self, Survey};
 use super::train::{Counter, Example, Observer};
 use crate::Rgb;
 use crate::coefficients::Plane;
-
-/// An instruction set that this machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Set(Known);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Baseline,
-    /// AVX2, BMI1, BMI2, LZCNT and POPCNT are there.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Besides these AVX-512 F, BW, DQ, VL and VNNI.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Set {
-    /// The one that says what the others must do.
-    #[cfg(test)]
-    pub(super) const BASELINE: Self = Self(Known::Baseline);
-
-    /// All that this machine has, the best one last.
-    #[cfg(test)]
-    pub(super) fn all() -> Vec<Self> {
-        let mut all = vec![Self::BASELINE];
-        #[cfg(target_arch = "x86_64")]
-        if Self::detect() != Self::BASELINE {
-            all.push(Self(Known::Avx2));
-        }
-        if !all.contains(&Self::detect()) {
-            all.push(Self::detect());
-        }
-        all
-    }
-
-    #[cfg(all(test, target_arch = "x86_64"))]
-    pub(super) fn has_avx512(self) -> bool {
-        self.0 == Known::Avx512
-    }
-
-    /// The best one.
-    pub(super) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt")
-        {
-            let has_avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vnni");
-            return Self(if has_avx512 { Known::Avx512 } else { Known::Avx2 });
-        }
-        Self(Known::Baseline)
-    }
-}
+use crate::instructions::{Known, Set};
 
 macro_rules! each_set {
     ($(#[$doc:meta])* $name:ident, $inner:ident, $avx2:ident, [$($arg:ident: $type:ty),*], $machine:ident) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "the walk's own arguments")]
         pub(super) fn $name(set: Set, $($arg: $type),*) {
-            match set.0 {
+            match set.known() {
                 Known::Baseline => $inner::<Plain>($($arg),*),
                 // SAFETY: `Set` says so only where `detect` has found all of the features below.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
-                Known::Avx2 | Known::Avx512 => unsafe { $avx2($($arg),*) },
+                Known::Avx2 | Known::Avx512 | Known::Vbmi2 => unsafe { $avx2($($arg),*) },
             }
         }
 
@@ -215,7 +157,7 @@ pub(super) fn decode_abreast(
     run: Run<'_>,
     scratch: &mut abreast::Scratch,
 ) {
-    match set.0 {
+    match set.known() {
         Known::Baseline => abreast::decode::<abreast::vectors::Plain>(reader, model, kind, run, scratch),
         // SAFETY: `Set` says so only where `detect` has found all of the features below.
         #[cfg(target_arch = "x86_64")]
@@ -224,7 +166,7 @@ pub(super) fn decode_abreast(
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code, reason = "the features were detected")]
-        Known::Avx512 => unsafe { decode_abreast_avx512(reader, model, kind, run, scratch) },
+        Known::Avx512 | Known::Vbmi2 => unsafe { decode_abreast_avx512(reader, model, kind, run, scratch) },
     }
 }
 

@@ -14,11 +14,12 @@ use super::plane::{Area, Scratch};
 use super::predict::Aligned;
 use super::rans::{SCALE, SYMBOLS};
 use super::regression::{Gram, Lanewise, STRIDE};
-use super::simd::{self, Set};
+use super::simd;
 use super::stored::{MOST_AHEAD, MOST_EDGE};
 use super::survey::{AHEAD_VALUES, PARENT_VALUES, Survey};
 use super::walk::{Coder, Outlook};
 use crate::coefficients::Plane;
+use crate::instructions::Set;
 
 /// A plane to learn from.
 #[derive(Debug, Clone)]
