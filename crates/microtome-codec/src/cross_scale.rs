@@ -8,7 +8,7 @@
 //! Files from the outside in: `tile` (payloads), `reference` (other tiles), `planes`, `plane` and `walk` (blocks), `predict`
 //! and `expect` (what is known before a coefficient is read), `parts`, `strands` and `rans` (bytes), `train`; `abreast`, which decodes
 //! sixteen rows of blocks of large tiles at a time. What takes long besides the symbols is in `dct`, `colour`, `edges` and
-//! `predict`, and once more by hand in the files named `_avx2`.
+//! `predict`, and once more by hand in the files named `_avx2` and `_neon`.
 //! Not here: which tile is whose reference (geometry), I/O, threads.
 
 mod abreast;
@@ -28,9 +28,13 @@ mod expect_avx2;
 mod forward_avx2;
 #[cfg(target_arch = "x86_64")]
 mod inverse_avx2;
+#[cfg(target_arch = "aarch64")]
+mod inverse_neon;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod machine_avx2;
+#[cfg(target_arch = "aarch64")]
+mod machine_neon;
 mod model;
 mod params;
 mod parts;

@@ -19,6 +19,8 @@ pub(crate) enum Known {
     /// AVX-512 CD and VBMI2.
     #[cfg(target_arch = "x86_64")]
     Vbmi2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Set {
@@ -31,7 +33,9 @@ impl Set {
     pub(crate) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         let known = [Known::Baseline, Known::Avx2, Known::Avx512, Known::Vbmi2];
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let known = [Known::Baseline, Known::Neon];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let known = [Known::Baseline];
         known.into_iter().filter(|known| *known <= Self::detect().0).map(Self).collect()
     }
@@ -61,6 +65,10 @@ impl Set {
                 (true, false) => Known::Avx512,
                 (false, _) => Known::Avx2,
             });
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self(Known::Neon);
         }
         Self(Known::Baseline)
     }

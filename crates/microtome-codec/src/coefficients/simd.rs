@@ -20,6 +20,8 @@ macro_rules! each_set {
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
                 Known::Avx2 | Known::Avx512 | Known::Vbmi2 => unsafe { $avx2($($arg),*) },
+                #[cfg(target_arch = "aarch64")]
+                Known::Neon => $inner($($arg),*),
             }
         }
 
@@ -49,6 +51,8 @@ pub(super) fn tokenise(
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code, reason = "the features were detected")]
         Known::Vbmi2 => unsafe { tokenise_avx512(layout, geometry, planes, out) },
+        #[cfg(target_arch = "aarch64")]
+        Known::Neon => tokens::tokenise::<Plain>(layout, geometry, planes, out),
     }
 }
 
@@ -107,14 +111,40 @@ pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
 }
 
 /// A bit for each coefficient that is not zero.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
+    use std::arch::aarch64::{
+        vandq_u8, vget_lane_u64, vget_low_u8, vld1q_s16, vld1q_u8, vpaddq_u8, vreinterpret_u64_u8,
+        vreinterpretq_u8_u16, vtstq_s16, vuzp1q_u8,
+    };
+    static BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+    let (eights, _) = block.as_chunks::<8>();
+    // SAFETY: NEON is part of what Rust calls AArch64, and each load reads the 16 bytes of an array of 16.
+    #[allow(unsafe_code, reason = "vector instructions")]
+    unsafe {
+        let bits = vld1q_u8(BITS.as_ptr());
+        let eight = |i: usize| {
+            let values = vld1q_s16(eights[i].as_ptr());
+            vreinterpretq_u8_u16(vtstq_s16(values, values))
+        };
+        let sixteen = |i: usize| vandq_u8(vuzp1q_u8(eight(2 * i), eight(2 * i + 1)), bits);
+        // Three times two neighbours become one: eight bits of a byte each.
+        let (front, back) = (vpaddq_u8(sixteen(0), sixteen(1)), vpaddq_u8(sixteen(2), sixteen(3)));
+        let fours = vpaddq_u8(front, back);
+        vget_lane_u64::<0>(vreinterpret_u64_u8(vget_low_u8(vpaddq_u8(fours, fours))))
+    }
+}
+
+/// A bit for each coefficient that is not zero.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
     nonzero_anywhere(block)
 }
 
 /// The same for machines whose vectors this module does not know.
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 #[inline(always)]
 fn nonzero_anywhere(block: &[i16; 64]) -> u64 {
     let mut flags = [0_u8; 64];

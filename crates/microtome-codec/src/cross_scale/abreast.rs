@@ -11,6 +11,8 @@ pub(super) mod avx512;
 mod blocks;
 pub(super) mod coder;
 mod errors;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
 mod symbols;
 pub(super) mod vectors;
 pub(super) mod writer;

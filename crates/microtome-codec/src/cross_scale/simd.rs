@@ -1,11 +1,13 @@
 //! The same code for each instruction set: what the compiler makes of it differs, the integers do not.
 //!
-//! What compilers do not see is written by hand, in the files named `_avx2`. On other machines than x86-64 the baseline
-//! already has vectors.
+//! What compilers do not see is written by hand, in the files named `_avx2` and `_neon`. On AArch64 the baseline already has
+//! vectors.
 
 use super::abreast::{self, Run};
 #[cfg(target_arch = "x86_64")]
 use super::machine_avx2::Avx2;
+#[cfg(target_arch = "aarch64")]
+use super::machine_neon::Neon;
 use super::model::{Kind, Model};
 use super::plane::{self, Area, Scratch};
 use super::predict::{Aligned, Child, Samples};
@@ -19,7 +21,7 @@ use crate::coefficients::Plane;
 use crate::instructions::{Known, Set};
 
 macro_rules! each_set {
-    ($(#[$doc:meta])* $name:ident, $inner:ident, $avx2:ident, [$($arg:ident: $type:ty),*], $machine:ident) => {
+    ($(#[$doc:meta])* $name:ident, $inner:ident, $avx2:ident, [$($arg:ident: $type:ty),*]) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "the walk's own arguments")]
         pub(super) fn $name(set: Set, $($arg: $type),*) {
@@ -29,13 +31,15 @@ macro_rules! each_set {
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the features were detected")]
                 Known::Avx2 | Known::Avx512 | Known::Vbmi2 => unsafe { $avx2($($arg),*) },
+                #[cfg(target_arch = "aarch64")]
+                Known::Neon => $inner::<Neon>($($arg),*),
             }
         }
 
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
         fn $avx2($($arg: $type),*) {
-            $inner::<$machine>($($arg),*);
+            $inner::<Avx2>($($arg),*);
         }
     };
 }
@@ -145,8 +149,7 @@ fn finer_inner<M: Machine>(aligned: &mut Aligned, children: &[Child<'_>], size: 
 each_set!(
     /// Decodes an area.
     decode, decode_inner, decode_avx2,
-    [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
-    Avx2
+    [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 /// Decodes a run of planes, sixteen rows abreast.
 pub(super) fn decode_abreast(
@@ -167,6 +170,8 @@ pub(super) fn decode_abreast(
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code, reason = "the features were detected")]
         Known::Avx512 | Known::Vbmi2 => unsafe { decode_abreast_avx512(reader, model, kind, run, scratch) },
+        #[cfg(target_arch = "aarch64")]
+        Known::Neon => abreast::decode::<abreast::neon::InQuarters>(reader, model, kind, run, scratch),
     }
 }
 
@@ -197,62 +202,52 @@ fn decode_abreast_avx512(
 each_set!(
     /// Encodes an area.
     encode, encode_inner, encode_avx2,
-    [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
-    Avx2
+    [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
     /// Quantises and encodes an area.
     choose, choose_inner, choose_avx2,
-    [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
-    Avx2
+    [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
     /// What a plane's coefficients should be for pixels.
     transform, transform_inner, transform_avx2,
-    [pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2], targets: &mut Targets],
-    Avx2
+    [pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2], targets: &mut Targets]
 );
 each_set!(
     /// Shows an area to training.
     observe, observe_inner, observe_avx2,
-    [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
-    Avx2
+    [observer: &mut Observer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
     /// Shows a plane to the stages of training before that.
     survey, survey_inner, survey_avx2,
-    [survey: &mut Survey, model: &Model, kind: Kind, example: &Example],
-    Avx2
+    [survey: &mut Survey, model: &Model, kind: Kind, example: &Example]
 );
 each_set!(
     /// Counts the symbols of an area.
     tally, tally_inner, tally_avx2,
-    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch],
-    Avx2
+    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
     /// The samples of a plane.
     samples, samples_inner, samples_avx2,
-    [plane: &Plane, out: &mut Samples],
-    Avx2
+    [plane: &Plane, out: &mut Samples]
 );
 each_set!(
     /// Quantises what finer samples predict.
     round, round_inner, round_avx2,
-    [unit: &Model, aligned: &Aligned, plane: &mut Plane],
-    Avx2
+    [unit: &Model, aligned: &Aligned, plane: &mut Plane]
 );
 each_set!(
     /// Coarser samples on a tile's grid.
     coarser, coarser_inner, coarser_avx2,
-    [aligned: &mut Aligned, parent: &Samples, offset: [u32; 2], sampling: [u32; 2], blocks: [usize; 2]],
-    Avx2
+    [aligned: &mut Aligned, parent: &Samples, offset: [u32; 2], sampling: [u32; 2], blocks: [usize; 2]]
 );
 each_set!(
     /// Finer samples reduced onto a tile's grid.
     finer, finer_inner, finer_avx2,
-    [aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]],
-    Avx2
+    [aligned: &mut Aligned, children: &[Child<'_>], size: [usize; 2]]
 );
 
 #[cfg(test)]

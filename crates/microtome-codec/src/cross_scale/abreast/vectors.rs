@@ -296,12 +296,16 @@ impl Vectors for Plain {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    #[cfg(target_arch = "x86_64")]
     use super::super::avx2::InHalves;
+    #[cfg(target_arch = "x86_64")]
     use super::super::avx512::Avx512;
+    #[cfg(target_arch = "aarch64")]
+    use super::super::neon::InQuarters;
     use super::*;
     use crate::cross_scale::built_in;
     use crate::instructions::{Known, Set};
@@ -388,11 +392,17 @@ mod tests {
             rows in [any_row(), any_row()], mask in any::<Mask>(), weights in any::<[i16; 2]>(),
         ) {
             let plain = all::<Plain>(rows, mask, weights);
-            if Set::detect().known() >= Known::Avx2 {
-                prop_assert_eq!(&plain, &all::<InHalves>(rows, mask, weights));
-            }
-            if Set::detect().known() >= Known::Avx512 {
-                prop_assert_eq!(&plain, &all::<Avx512>(rows, mask, weights));
+            for set in Set::all() {
+                let found = match set.known() {
+                    Known::Baseline => continue,
+                    #[cfg(target_arch = "x86_64")]
+                    Known::Avx2 => all::<InHalves>(rows, mask, weights),
+                    #[cfg(target_arch = "x86_64")]
+                    Known::Avx512 | Known::Vbmi2 => all::<Avx512>(rows, mask, weights),
+                    #[cfg(target_arch = "aarch64")]
+                    Known::Neon => all::<InQuarters>(rows, mask, weights),
+                };
+                prop_assert_eq!(&plain, &found);
             }
         }
     }
