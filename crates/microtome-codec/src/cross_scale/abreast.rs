@@ -251,7 +251,6 @@ impl Scratch {
             |places: &WideRow, by: usize| V::multiply_wide(V::load_wide(places), V::splat_wide(by as i32));
         let rows = V::add_wide(times(&places.planes, samples), times(&places.rows, 2 * aligned.width));
         let offsets = V::add_wide(rows, times(&places.columns, 2));
-        let mut sums = [V::splat_wide(1 << 9); PARENT_TARGETS];
         for (y, [first, second, third]) in self.patch.iter_mut().enumerate() {
             // A patch is the one before and a pair more.
             V::store_wide(V::load_wide(second), first);
@@ -269,15 +268,28 @@ impl Scratch {
                 (patch[0][l], patch[1][l]) = (pair(a, b), pair(c, d));
             }
         }
-        for (pairs, weights) in self.patch.as_flattened().iter().zip(&model.parent) {
-            let pairs = V::load_wide(pairs);
-            for (k, sum) in sums.iter_mut().enumerate() {
-                *sum = V::multiply_add(*sum, pairs, weights[k / 8][k % 8]);
-            }
+        match V::HAS_MANY {
+            true => self.weigh_patch::<V, PARENT_TARGETS>(model),
+            false => self.weigh_patch::<V, 4>(model),
         }
-        for (known, sum) in self.blocks.known.iter_mut().zip(sums) {
-            // Eighths of a sample times 2^11: 2^10 is a sixteenth.
-            V::store(V::narrow(V::shift_wide_right::<10>(sum)), known);
+    }
+
+    /// Sums up the patches, `COUNT` targets at a time: as many as there are registers for.
+    #[inline(always)]
+    fn weigh_patch<V: Vectors, const COUNT: usize>(&mut self, model: &Model) {
+        for from in (0..PARENT_TARGETS).step_by(COUNT) {
+            let mut sums = [V::splat_wide(1 << 9); COUNT];
+            for (pairs, weights) in self.patch.as_flattened().iter().zip(&model.parent) {
+                let pairs = V::load_wide(pairs);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let k = from + i;
+                    *sum = V::multiply_add(*sum, pairs, weights[k / 8][k % 8]);
+                }
+            }
+            for (known, sum) in self.blocks.known[from..].iter_mut().zip(sums) {
+                // Eighths of a sample times 2^11: 2^10 is a sixteenth.
+                V::store(V::narrow(V::shift_wide_right::<10>(sum)), known);
+            }
         }
     }
 

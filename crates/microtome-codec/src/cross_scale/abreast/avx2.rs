@@ -150,6 +150,7 @@ fn take(state: __m256i, mask: Mask, words: &[[u8; 2]; 16], from: usize) -> __m25
 impl Vectors for InHalves {
     narrow_steps! {}
     type Wide = [__m256i; 2];
+    const HAS_MANY: bool = false;
 
     #[inline(always)]
     fn load_wide(row: &WideRow) -> [__m256i; 2] {

@@ -33,6 +33,7 @@ static PAIRED: [i16; 32] = {
 impl Vectors for Avx512 {
     narrow_steps! {}
     type Wide = __m512i;
+    const HAS_MANY: bool = true;
 
     #[inline(always)]
     fn load_wide(row: &WideRow) -> __m512i {

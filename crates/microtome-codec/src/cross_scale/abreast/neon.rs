@@ -115,6 +115,7 @@ impl Vectors for InQuarters {
     type Narrow = Narrow;
     type Wide = Wide;
     type Machine = Neon;
+    const HAS_MANY: bool = false;
 
     halves! {
         add(a, b) = vqaddq_s16(a, b);

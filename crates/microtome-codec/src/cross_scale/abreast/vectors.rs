@@ -19,6 +19,8 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     type Wide: Copy;
     /// What is done block by block.
     type Machine: Machine;
+    /// Whether there are registers for two dozen wide vectors of sixteen, and more.
+    const HAS_MANY: bool;
 
     fn load(row: &Row) -> Self::Narrow;
     fn store(values: Self::Narrow, row: &mut Row);
@@ -106,6 +108,7 @@ impl Vectors for Plain {
     type Narrow = Row;
     type Wide = WideRow;
     type Machine = rans::Plain;
+    const HAS_MANY: bool = false;
 
     #[inline(always)]
     fn load(row: &Row) -> Row {
