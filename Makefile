@@ -16,6 +16,7 @@ test:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/viewer.sh
 	cargo test --workspace --locked
+	scripts/aarch64.sh
 
 # The benchmarks of the README.
 bench:

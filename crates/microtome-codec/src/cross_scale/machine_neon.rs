@@ -122,12 +122,12 @@ fn piece(
         store(steps, &mut piece.steps.as_chunks_mut().0[half]);
         store(known, &mut piece.known.as_chunks_mut().0[half]);
     }
-    let classes = look_up(fraction, fractions);
-    for half in 0..2 {
-        let first = load_unsigned(&first.as_chunks().0[half]);
-        let tables = vaddq_u16(first, vreinterpretq_u16_s16(classes[half]));
+    let (first, _) = first.as_chunks();
+    let (tables, _) = piece.tables.as_chunks_mut::<8>();
+    for ((tables, first), class) in tables.iter_mut().zip(first).zip(look_up(fraction, fractions)) {
+        let sums = vaddq_u16(load_unsigned(first), vreinterpretq_u16_s16(class));
         // SAFETY: 16 bytes are written to an array of 16.
-        unsafe { vst1q_u16(piece.tables.as_chunks_mut::<8>().0[half].as_mut_ptr(), tables) };
+        unsafe { vst1q_u16(tables.as_mut_ptr(), sums) };
     }
     piece
 }
