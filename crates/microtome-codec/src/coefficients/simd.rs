@@ -111,7 +111,7 @@ pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
 }
 
 /// A bit for each coefficient that is not zero.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[inline(always)]
 pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
     use std::arch::aarch64::{
@@ -137,14 +137,14 @@ pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
 }
 
 /// A bit for each coefficient that is not zero.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 #[inline(always)]
 pub(super) fn nonzero(block: &[i16; 64]) -> u64 {
     nonzero_anywhere(block)
 }
 
 /// The same for machines whose vectors this module does not know.
-#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(any(test, not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))))]
 #[inline(always)]
 fn nonzero_anywhere(block: &[i16; 64]) -> u64 {
     let mut flags = [0_u8; 64];

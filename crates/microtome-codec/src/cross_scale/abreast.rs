@@ -277,6 +277,7 @@ impl Scratch {
     /// Sums up the patches, `COUNT` targets at a time: as many as there are registers for.
     #[inline(always)]
     fn weigh_patch<V: Vectors, const COUNT: usize>(&mut self, model: &Model) {
+        const { assert!(PARENT_TARGETS.is_multiple_of(COUNT)) };
         for from in (0..PARENT_TARGETS).step_by(COUNT) {
             let mut sums = [V::splat_wide(1 << 9); COUNT];
             for (pairs, weights) in self.patch.as_flattened().iter().zip(&model.parent) {

@@ -8,8 +8,8 @@ use std::arch::aarch64::*;
 use super::dct::{self, NATURAL};
 use super::machine_neon::{load, store_bytes};
 
-/// For each row, where in the 128 bytes of a block in zigzag order its coefficients lie; those in the lower 64, and those in the
-/// upper ones. What lies in the other half is beyond both.
+/// For each row, where in a half of a block's 128 bytes in zigzag order its coefficients lie: in the lower half, and in the
+/// upper one. 0xFF, beyond the end of either, for those that lie in the other half.
 static ROWS: [[[u8; 16]; 8]; 2] = {
     let mut rows = [[[0xFF; 16]; 8]; 2];
     let mut k = 0;
@@ -179,11 +179,32 @@ mod tests {
         fn lines_are_those_of_the_plain_transform(
             blocks in prop::collection::vec(any_block(), 1..6), steps in any_steps(),
         ) {
-            let (mut expected, mut lines) = (vec![1; 64 * blocks.len()], vec![2; 64 * blocks.len()]);
-            dct::inverse_row(&blocks, &steps, &mut expected);
-            // SAFETY: NEON is part of AArch64 as Rust's targets know it.
-            unsafe { inverse_row(&blocks, &steps, &mut lines) };
-            prop_assert!(lines == expected, "{:?} {:?}", blocks, steps);
+            check(&blocks, &steps);
+        }
+    }
+
+    fn check(blocks: &[[i16; 64]], steps: &[u16; 64]) {
+        let (mut expected, mut lines) = (vec![1; 64 * blocks.len()], vec![2; 64 * blocks.len()]);
+        dct::inverse_row(blocks, steps, &mut expected);
+        // SAFETY: NEON is part of AArch64 as Rust's targets know it.
+        unsafe { inverse_row(blocks, steps, &mut lines) };
+        assert!(lines == expected, "{blocks:?} {steps:?}");
+    }
+
+    /// Each coefficient alone and with a DC coefficient, and all of them at once, as small and as large as they can be.
+    #[test]
+    fn single_coefficients_and_the_largest_sums() {
+        for value in [1, -1, i16::MIN, i16::MAX] {
+            for step in [1, 16, u16::MAX] {
+                let mut blocks = vec![[value; 64]];
+                for k in 0..64 {
+                    let (mut alone, mut both) = ([0; 64], [0; 64]);
+                    (alone[k], both[0]) = (value, 5);
+                    both[k] = value;
+                    blocks.extend([alone, both]);
+                }
+                check(&blocks, &[step; 64]);
+            }
         }
     }
 }

@@ -272,8 +272,9 @@ mod tests {
 
     use super::super::ahead::sixteen;
     use super::super::expect;
-    use super::super::model::{Kind, MAX_WIDTH, table};
+    use super::super::model::{Kind, MAX_WIDTH, PIECES, table};
     use super::super::rans::Plain;
+    use super::super::stored::MOST_EDGE;
     use super::*;
 
     fn any_number() -> impl Strategy<Value = i16> {
@@ -298,8 +299,9 @@ mod tests {
 
         #[test]
         fn products_are_those_of_the_plain_steps(
-            sums in prop::array::uniform8(any::<i32>()), pairs in prop::array::uniform8(prop::array::uniform2(-8191..8192_i16)),
-            weights in prop::array::uniform8(prop::array::uniform2(any_number())), index in prop::array::uniform8(0..8_u32),
+            sums in prop::array::uniform8(any::<i32>()), pairs in prop::array::uniform8(prop::array::uniform2(any_number())),
+            weights in prop::array::uniform8(prop::array::uniform2(-MOST_EDGE..=MOST_EDGE)),
+            index in prop::array::uniform8(0..16_u32),
         ) {
             prop_assert_eq!(
                 Neon::multiply_add(sums, pairs[0], &weights), Plain::multiply_add(sums, pairs[0], &weights)
@@ -312,13 +314,13 @@ mod tests {
 
         #[test]
         fn pieces_are_those_of_the_plain_steps(
-            a in any_sixteen(), sums in prop::array::uniform16(any::<i32>()), reciprocal in 1..=65536_i32,
-            kind in 0..3_usize,
+            a in any_sixteen(), sums in prop::array::uniform16(any::<i32>()),
+            reciprocals in prop::array::uniform16(prop_oneof![1..=65536_i32, Just(1), Just(65536)]),
+            kind in 0..3_usize, (start, _) in prop::sample::select(&PIECES[..]),
         ) {
             let layout = Kind::ALL[kind].layout();
-            let first = sixteen(&layout.first, 21);
+            let first = sixteen(&layout.first, start);
             let sums: [Sums; 2] = std::array::from_fn(|h| std::array::from_fn(|l| sums[8 * h + l]));
-            let reciprocals = [reciprocal; 16];
             prop_assert_eq!(
                 Neon::piece(&a, &sums, &reciprocals, first, &layout.fractions),
                 Piece::new(&a, &sums, &reciprocals, first, &layout.fractions)

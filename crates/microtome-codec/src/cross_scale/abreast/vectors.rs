@@ -19,7 +19,7 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     type Wide: Copy;
     /// What is done block by block.
     type Machine: Machine;
-    /// Whether there are registers for two dozen wide vectors of sixteen, and more.
+    /// Whether there are registers for two dozen wide vectors of sixteen, and more. (NEON has 32, of which each takes four.)
     const HAS_MANY: bool;
 
     fn load(row: &Row) -> Self::Narrow;
@@ -338,14 +338,16 @@ mod tests {
             V::narrow(wide),
             V::truncate(wide),
         ];
-        let states = V::add_wide(V::splat_wide(65_000), V::and_wide(wide, V::splat_wide(0x7FFF)));
+        // Near the lower bound, and beyond what has a sign.
+        let near = V::add_wide(V::splat_wide(65_000), V::and_wide(wide, V::splat_wide(0x7FFF)));
+        let states = V::select_wide(mask.rotate_left(5), near, wide);
         let words = std::array::from_fn(|i| (i as u16 * 4_001).to_le_bytes());
         let (refilled, taken) = V::refill(states, mask, &words);
         let index = V::and_wide(V::widen(x), V::splat_wide(1_023));
         let data: Vec<i16> = (0..700).map(|i| i * 37).collect();
         let wide = [
             wide,
-            V::look_up_flags(V::widen(low(31)), &model.flags[2]),
+            V::look_up_flags(V::widen(V::least(low(63), V::splat(BUCKETS as i16 - 1))), &model.flags[2]),
             V::multiply_add(other, wide, weights),
             V::add_wide(wide, other),
             V::subtract_wide(wide, other),
