@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Another processor: the workspace checked for AArch64, and the codec's tests run there, by qemu. All instruction sets must give
+# Another processor: the workspace checked for AArch64, and the codec's unit tests run there, by qemu. All instruction sets must give
 # the same bits. Installs a cross compiler, qemu and Rust's library for AArch64 where that can be done; where not, it
 # says so and does nothing.
 set -euo pipefail
@@ -34,4 +34,4 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
 cargo clippy --workspace --locked --target "$target" -- -D warnings
 cargo clippy -p microtome-codec --all-targets --locked --target "$target" -- -D warnings
-cargo test -p microtome-codec --locked --target "$target"
+cargo test -p microtome-codec --lib --locked --target "$target"
