@@ -12,7 +12,7 @@ skip() { echo "skipped on AArch64: $*" >&2; exit 0; }
 
 target=aarch64-unknown-linux-gnu
 if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
-    rustup target add "$target" || skip "Rust's library for $target is missing, and rustup cannot add it"
+    timeout 300 rustup target add "$target" || skip "Rust's library for $target is missing, and rustup cannot add it"
 fi
 
 has_all() {

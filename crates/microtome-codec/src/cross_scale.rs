@@ -35,6 +35,8 @@ mod lanes;
 mod machine_avx2;
 #[cfg(target_arch = "aarch64")]
 mod machine_neon;
+#[cfg(test)]
+mod machine_tests;
 mod model;
 mod params;
 mod parts;

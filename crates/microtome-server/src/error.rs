@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Malformed(&'static str),
     #[error("no such page")]
     NoSuchPage,
+    #[error("no sources are shown here: that takes a server with --source-root")]
+    NoSources,
     #[error("no such slide; slides are named by their path below the root, without .mtm")]
     NoSuchSlide,
     #[error("no such tile: it is outside the slide; /slides/ and the slide's name says what it has")]
@@ -77,6 +79,7 @@ impl Error {
             Self::Malformed(_) | Self::TooLarge { .. } | Self::Unencodable(_) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoSuchPage
+            | Self::NoSources
             | Self::NoSuchSlide
             | Self::NoSuchTile
             | Self::NoSuchImage
@@ -131,6 +134,7 @@ impl Error {
             | Self::Unencodable(_)
             | Self::NotImplemented(_)
             | Self::NoSuchPage
+            | Self::NoSources
             | Self::NoSuchSlide
             | Self::NoSuchTile
             | Self::NoSuchImage

@@ -307,7 +307,9 @@ async fn sources_are_served_below_their_root_and_for_slides_only() {
     }
     let (_, _, page) = fixture.get("/viewer/case%201/a").await;
     assert!(std::str::from_utf8(&page).expect("text").contains(r#""source":true"#));
-    assert_eq!(Fixture::new().get("/source/case%201/a.dzi").await.0, StatusCode::NOT_FOUND, "not asked for");
+    let (status, _, body) = Fixture::new().get("/source/case%201/a.dzi").await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "not asked for");
+    assert!(body.starts_with(b"no sources are shown here"));
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl Sources {
 
     /// The bytes of a file.
     async fn read(&self, file: &SourceFile) -> Result<Vec<u8>, Error> {
-        let root = self.root.clone().ok_or(Error::NoSuchPage)?;
+        let root = self.root.clone().ok_or(Error::NoSources)?;
         let (name, max_bytes) = (format!("{}{}", file.slide, file.rest), file.max_bytes);
         let read = self.blocking(move || read(&find(&root, &name)?, max_bytes));
         match tokio::time::timeout(LONGEST_WAIT, read).await.unwrap_or(Err(Error::Overloaded))? {

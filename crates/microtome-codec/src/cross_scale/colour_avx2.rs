@@ -75,29 +75,3 @@ fn add_to(sums: &mut [i32; EIGHT], values: __m256i) {
     // SAFETY: 32 bytes are read from and written to an array of 32.
     unsafe { _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), values)) }
 }
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn sums_are_the_plain_ones(
-            pixels in prop::collection::vec(any::<[u8; 3]>(), 0..40),
-            weights in [-32767..=32768, -65534..=65536, -32767..=32768, 0..=1 << 24],
-            extreme in any::<bool>(),
-        ) {
-            if is_x86_feature_detected!("avx2") {
-                let weights = if extreme { [32768, 65536, 32768, 0] } else { weights };
-                let mut sums = vec![5; pixels.len()];
-                let mut expected = sums.clone();
-                colour::weigh(&pixels, weights, &mut expected);
-                // SAFETY: AVX2 was detected.
-                unsafe { weigh(&pixels, weights, &mut sums) };
-                prop_assert_eq!(sums, expected);
-            }
-        }
-    }
-}

@@ -195,32 +195,3 @@ pub(super) fn forward<M: Machine>(rows: [&[i16; 8]; 8], gain: &[i16; 64], out: &
         out[k] = ((value * i32::from(gain[k]) + (1 << 13)) >> 14) as i16;
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests {
-    use proptest::prelude::*;
-
-    /// Coefficients of which some are zero and the rest within bounds that thin out, up to all that 16 bits hold.
-    pub(in crate::cross_scale) fn any_block() -> impl Strategy<Value = [i16; 64]> {
-        let value = (0..64_u32, 1..=16_u32, any::<i16>(), 0..=64_u32);
-        (0..=64_u32, 0..=16_u32, prop::collection::vec(value, 64)).prop_map(|(density, most, values)| {
-            let mut block = [0; 64];
-            for (to, (dense, bits, value, extreme)) in block.iter_mut().zip(values) {
-                if dense < density {
-                    *to = if most == 16 && extreme == 0 {
-                        i16::MIN
-                    } else {
-                        value >> (16 - bits.min(most)).min(15)
-                    };
-                }
-            }
-            block
-        })
-    }
-
-    pub(in crate::cross_scale) fn any_steps() -> impl Strategy<Value = [u16; 64]> {
-        let steps = |most: u16| prop::collection::vec(1..=most, 64);
-        prop_oneof![steps(1), steps(16), steps(255), steps(1023), steps(u16::MAX)]
-            .prop_map(|steps| std::array::from_fn(|k| steps[k]))
-    }
-}

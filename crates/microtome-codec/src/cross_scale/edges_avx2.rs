@@ -173,35 +173,3 @@ fn load(values: &[i16; 16]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 32 bytes.
     unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
 }
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::{edges, rans::Plain};
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn vectors_give_the_edges_that_the_plain_steps_do(
-            groups in 0..=4_usize,
-            values in proptest::collection::vec(
-                (prop_oneof![any::<i16>(), -20..20_i16, Just(0)], 1..2048_i16, prop_oneof![any::<i16>(), Just(0)]), 64,
-            ),
-        ) {
-            let (mut coefficients, mut steps, mut known) = ([0; 64], [1; PADDED], [0; PADDED]);
-            for (k, &(value, step, predicted)) in values.iter().enumerate() {
-                steps[k] = step;
-                if k < 16 * groups {
-                    (coefficients[k], known[k]) = (value, predicted);
-                }
-            }
-            if !is_x86_feature_detected!("avx2") {
-                return Ok(());
-            }
-            // SAFETY: AVX2 was detected.
-            let found = unsafe { of(&coefficients, &steps, &known) };
-            prop_assert_eq!(found, edges::of::<Plain>(&coefficients, &steps, &known));
-        }
-    }
-}

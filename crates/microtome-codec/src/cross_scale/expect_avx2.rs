@@ -54,31 +54,3 @@ fn load_bytes(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 32 bytes.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::expect;
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn vectors_give_the_features_that_the_plain_steps_do(
-            sides in proptest::collection::vec((0..=15_u8, 0..=15_u8), 64), most in 0..=15_u8,
-            sizes in proptest::collection::vec(prop_oneof![-32767..=i16::MAX, -40..40_i16, Just(0)], 64),
-        ) {
-            let (mut left, mut above, mut steps) = ([0; 64], [0; 64], [0; PADDED]);
-            for (k, &(l, a)) in sides.iter().enumerate() {
-                (left[k], above[k]) = (l.min(most), a.min(most));
-            }
-            steps[..64].copy_from_slice(&sizes);
-            if !is_x86_feature_detected!("avx2") {
-                return Ok(());
-            }
-            // SAFETY: AVX2 was detected.
-            let found = unsafe { features(&left, &above, &steps) };
-            prop_assert_eq!(found, expect::features(&left, &above, &steps));
-        }
-    }
-}

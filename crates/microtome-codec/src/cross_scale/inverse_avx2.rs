@@ -311,9 +311,6 @@ fn store(to: &mut [u8; 16], value: __m128i) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::super::dct::tests::{any_block, any_steps};
     use super::*;
 
     fn check(blocks: &[[i16; 64]], steps: &[u16; 64]) {
@@ -325,15 +322,6 @@ mod tests {
         // SAFETY: AVX2 was detected.
         unsafe { inverse_row(blocks, steps, &mut lines) };
         assert!(lines == expected, "{blocks:?} {steps:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn lines_are_those_of_the_plain_transform(
-            blocks in prop::collection::vec(any_block(), 1..6), steps in any_steps(),
-        ) {
-            check(&blocks, &steps);
-        }
     }
 
     /// All of the sum that is allowed, and a bit more, where it weighs most: in one column or one place, either sign.

@@ -153,30 +153,3 @@ impl Machine for Avx2 {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::model::{MAX_WIDTH, table};
-    use super::super::rans::{Plain, SYMBOLS};
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_symbol_is_found_as_the_plain_steps_find_it(
-            widths in prop::array::uniform16(0..=MAX_WIDTH), slot in any::<u16>(),
-        ) {
-            if !is_x86_feature_detected!("avx2") {
-                return Ok(());
-            }
-            let table = table(&widths);
-            let starts = table.starts().iter().flat_map(|&start| [start.wrapping_sub(1), start]);
-            for slot in starts.chain([slot, SCALE - 1]) {
-                let symbol = Plain::find(&table, slot);
-                prop_assert!(symbol < SYMBOLS);
-                prop_assert_eq!(Avx2::find(&table, slot), symbol);
-            }
-        }
-    }
-}
