@@ -11,6 +11,7 @@ pub(super) mod avx512;
 mod blocks;
 pub(super) mod coder;
 mod errors;
+mod expected;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 mod symbols;

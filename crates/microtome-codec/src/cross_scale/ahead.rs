@@ -21,7 +21,16 @@ pub(super) struct Scale {
     /// At most [`MOST_STEP`], which is as good as more.
     pub(super) steps: [i16; PADDED],
     pub(super) reciprocals: [i32; PADDED],
+    /// Whether no reciprocal is above 16 bits with a sign: no step is 1 or 2.
+    pub(super) is_narrow: bool,
+    /// So many steps are more than [`MOST_OF_EDGES`], and than [`MOST`].
+    pub(super) beyond_edges: [i16; PADDED],
+    pub(super) beyond: [i16; PADDED],
 }
+
+/// Coefficients that are larger count as this for errors within a block, and for those along its edges.
+pub(super) const MOST: i16 = 2047;
+pub(super) const MOST_OF_EDGES: i16 = 1023;
 
 /// Beyond it, one step is more than any error that counts.
 const MOST_STEP: u16 = 2047;
@@ -32,7 +41,9 @@ impl Scale {
         for (k, (&step, reciprocal)) in table.iter().zip(predict::reciprocals(table)).enumerate() {
             (steps[k], reciprocals[k]) = (step.min(MOST_STEP) as i16, reciprocal);
         }
-        Self { steps, reciprocals }
+        let is_narrow = reciprocals[..64].iter().all(|&reciprocal| reciprocal <= i16::MAX.into());
+        let beyond = |most: i16| steps.map(|step| most / step + 1);
+        Self { steps, reciprocals, is_narrow, beyond_edges: beyond(MOST_OF_EDGES), beyond: beyond(MOST) }
     }
 }
 

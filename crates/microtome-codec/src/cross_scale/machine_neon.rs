@@ -226,6 +226,13 @@ pub(super) fn load_unsigned(values: &[u16; 8]) -> uint16x8_t {
 
 #[inline]
 #[target_feature(enable = "neon")]
+pub(super) fn load_bytes(values: &[u8; 16]) -> uint8x16_t {
+    // SAFETY: 16 bytes are read from an array of 16.
+    unsafe { vld1q_u8(values.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
 pub(super) fn store(values: int16x8_t, to: &mut [i16; 8]) {
     // SAFETY: 16 bytes are written to an array of 16.
     unsafe { vst1q_s16(to.as_mut_ptr(), values) };

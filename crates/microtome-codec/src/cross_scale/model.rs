@@ -6,7 +6,7 @@
 use super::ahead::PADDED;
 use super::expect::MOST;
 use super::lanes::Grouped;
-use super::rans::{Pairs, SCALE, SYMBOLS, Table};
+use super::rans::{Marked, Pairs, SCALE, SYMBOLS, Table};
 
 /// What a level's tiles are predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,8 +174,8 @@ pub(super) struct Model {
     pub(super) widths: Vec<[u8; SYMBOLS]>,
     /// The symbol tables that these give.
     pub(super) tables: Vec<Table>,
-    /// What there is to know of each of their symbols ([`Table::entry`]).
-    pub(super) entries: Vec<[u32; SYMBOLS]>,
+    /// The same with marks, and one more behind.
+    pub(super) marked: Vec<Marked>,
     /// The lanes above in the order in which blocks are coded.
     pub(super) lanes: Box<Grouped>,
     /// What pairs of magnitudes add to the lanes of magnitudes, if these never come near the bounds of 16 bits: then it does
@@ -199,7 +199,7 @@ impl Model {
             flags: [[SCALE / 2; BUCKETS]; CHECKPOINTS],
             widths: vec![[80; SYMBOLS]; kind.tables()],
             tables: vec![],
-            entries: vec![],
+            marked: vec![],
             lanes: Box::new(Grouped::new(&none, &[none; BLOCK_FEATURES], &[none; LANE_FEATURES], &inner)),
             pairs: None,
         };
@@ -210,8 +210,8 @@ impl Model {
     /// Makes what coding looks at, the tables and the lanes in its order, from what training and files set.
     pub(super) fn arrange(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
-        self.entries =
-            self.tables.iter().map(|table| std::array::from_fn(|symbol| table.entry(symbol))).collect();
+        let first = self.tables.first();
+        self.marked = self.tables.iter().chain(first).map(Marked::new).collect();
         *self.lanes = Grouped::new(&self.bias, &self.block, &self.own, &self.inner);
         self.pairs = (1..64).all(|lane| self.most(lane) <= i32::from(i16::MAX)).then(|| {
             let pair = |p: usize, lane: usize| [self.inner[2 * p].0[lane], self.inner[2 * p + 1].0[lane]];
@@ -219,13 +219,16 @@ impl Model {
         });
     }
 
-    /// More than what the lane of a magnitude can come to on its way, whatever is decoded.
+    /// More than what the lane of a magnitude can come to on its way, whatever is decoded and in whatever order.
     fn most(&self, lane: usize) -> i32 {
-        let size = |lanes: &Lanes| i32::from(lanes.0[lane]).abs();
-        // Of a feature's product, below 2^15 times its weight, the upper half counts.
-        let given: i32 = self.block.iter().chain(&self.own).map(|lanes| size(lanes) / 2 + 1).sum();
-        let inner: i32 = self.inner.iter().map(|lanes| i32::from(MOST) * size(lanes)).sum();
-        size(&self.bias) + given + inner
+        let sum = |sign: i32| {
+            let size = |lanes: &Lanes| (i32::from(lanes.0[lane]) * sign).max(0);
+            // Of a feature's product, from 0 to below 2^15 times its weight, the upper half counts.
+            let given: i32 = self.block.iter().chain(&self.own).map(|lanes| size(lanes) / 2 + 1).sum();
+            let inner: i32 = self.inner.iter().map(|lanes| i32::from(MOST) * size(lanes)).sum();
+            size(&self.bias) + given + inner
+        };
+        sum(1).max(sum(-1))
     }
 }
 

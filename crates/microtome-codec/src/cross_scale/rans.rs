@@ -61,11 +61,41 @@ impl Table {
     }
 }
 
-impl Table {
-    /// A symbol with its interval: from the lowest bit on its start, its width, itself.
-    pub(super) fn entry(&self, symbol: usize) -> u32 {
-        let (start, width) = self.interval(symbol);
-        u32::from(start) | u32::from(width) << SCALE_BITS | (symbol as u32) << (2 * SCALE_BITS)
+/// A table of which each start tells which symbol it is of, so that a symbol and its interval are found in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
+pub(super) struct Marked(pub(super) [i16; SYMBOLS]);
+
+/// Two bits for each symbol: with those of the next one they are of no other (a de Bruijn sequence).
+const MARKS: [u8; SYMBOLS] = [0, 0, 1, 0, 2, 0, 3, 1, 1, 2, 1, 3, 2, 2, 3, 3];
+
+/// The symbol that has a mark, and four times that of the next one.
+pub(super) static SYMBOL_OF: [u8; SYMBOLS] = {
+    let mut symbols = [0; SYMBOLS];
+    let mut s = 0;
+    while s < SYMBOLS {
+        symbols[(MARKS[s] | MARKS[(s + 1) % SYMBOLS] << 2) as usize] = s as u8;
+        s += 1;
+    }
+    symbols
+};
+
+impl Marked {
+    /// Starts of [`SCALE`] times four, each with its mark, less 2^15: they rise.
+    pub(super) fn new(table: &Table) -> Self {
+        Self(std::array::from_fn(|s| {
+            (i32::from(table.starts[s]) * 4 + i32::from(MARKS[s]) + i32::from(i16::MIN)) as i16
+        }))
+    }
+
+    /// What is found for a slot: the start of its symbol, and in the upper half that of the next one, which for the last symbol is
+    /// the first of the table behind.
+    #[inline(always)]
+    pub(super) fn find(&self, slot: u16) -> i32 {
+        let place = (i32::from(slot % SCALE) * 4 + 3 + i32::from(i16::MIN)) as i16;
+        let count = self.0.iter().filter(|&&start| start <= place).count();
+        let next = self.0[count % SYMBOLS];
+        i32::from(self.0[(count + SYMBOLS - 1) % SYMBOLS] as u16) | i32::from(next) << 16
     }
 }
 
@@ -318,4 +348,31 @@ pub(super) fn put(state: &mut u32, (start, width): Interval) -> Option<u16> {
     let width = u32::from(width);
     *state = ((*state / width) << SCALE_BITS) + *state % width + u32::from(start);
     word
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::model::{MAX_WIDTH, table};
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn marks_tell_a_symbol_and_its_interval(
+            widths in prop::array::uniform16(0..=MAX_WIDTH), slot in any::<u16>(),
+        ) {
+            let table = table(&widths);
+            let marked = Marked::new(&table);
+            let slots = table.starts().iter().flat_map(|&start| [start.wrapping_sub(1), start]);
+            for slot in slots.chain([slot, SCALE - 1]) {
+                let (found, symbol) = (marked.find(slot) as u32, Plain::find(&table, slot));
+                let marks = found & 3 | found >> 14 & 12;
+                prop_assert_eq!(usize::from(SYMBOL_OF[marks as usize]), symbol);
+                let (start, width) = table.interval(symbol);
+                prop_assert_eq!((found >> 2) as u16 % SCALE, start ^ SCALE / 2);
+                prop_assert_eq!((found >> 18).wrapping_sub(found >> 2) as u16 % SCALE, width);
+            }
+        }
+    }
 }

@@ -5,11 +5,11 @@
 
 use std::arch::x86_64::*;
 
-use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
+use crate::cross_scale::expect::MOST;
 use crate::cross_scale::machine_avx2::Avx2;
 use crate::cross_scale::model::BUCKETS;
-use crate::cross_scale::rans::{LOW, SYMBOLS, Table};
+use crate::cross_scale::rans::{LOW, Marked, SYMBOL_OF};
 
 /// The steps by hand.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,7 @@ macro_rules! narrow_steps {
             subtract(a: __m256i, b: __m256i) -> __m256i = _mm256_subs_epi16(a, b);
             multiply(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi16(a, b);
             multiply_upper(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhi_epi16(a, b);
+            multiply_rounded(a: __m256i, b: __m256i) -> __m256i = _mm256_mulhrs_epi16(a, b);
             least(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epi16(a, b);
             most(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi16(a, b);
             size(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
@@ -135,6 +136,19 @@ fn both(a: __m256i) -> [__m256i; 2] {
     }
 }
 
+/// The symbols of eight that were found.
+#[inline(always)]
+fn symbols(found: __m256i) -> __m256i {
+    // SAFETY: 16 bytes are read from an array of 16; AVX2 is there, as above.
+    unsafe {
+        let all = _mm256_broadcastsi128_si256(_mm_loadu_si128(SYMBOL_OF.as_ptr().cast()));
+        let own = _mm256_and_si256(found, _mm256_set1_epi32(3));
+        let next = _mm256_and_si256(_mm256_srli_epi32::<14>(found), _mm256_set1_epi32(12));
+        // The upper bytes are 0, and so is the symbol that they choose.
+        _mm256_shuffle_epi8(all, _mm256_or_si256(own, next))
+    }
+}
+
 /// Each state of eight, and behind it a word: those of the mask take the next one each.
 #[inline(always)]
 fn take(state: __m256i, mask: Mask, words: &[[u8; 2]; 16], from: usize) -> __m256i {
@@ -201,12 +215,27 @@ impl Vectors for InHalves {
             let high = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(a[1], b[1])));
             (low | high << 8) as Mask
         };
+        magnitudes(residuals: [__m256i; 2]) -> [__m256i; 2] = {
+            let most = _mm256_set1_epi32(MOST.into());
+            [
+                _mm256_min_epu32(_mm256_abs_epi32(residuals[0]), most),
+                _mm256_min_epu32(_mm256_abs_epi32(residuals[1]), most),
+            ]
+        };
         // A float's exponent and its two highest bits count four an octave; that of 4 is 129.
-        bucket(expected: __m256i) -> [__m256i; 2] = {
-            let [low, high] = both(_mm256_max_epi16(expected, _mm256_set1_epi16(4)));
+        bucket(expected: [__m256i; 2]) -> [__m256i; 2] = {
+            let four = _mm256_set1_epi32(4);
+            let [low, high] = [_mm256_max_epi32(expected[0], four), _mm256_max_epi32(expected[1], four)];
             let low = _mm256_srli_epi32::<21>(_mm256_castps_si256(_mm256_cvtepi32_ps(low)));
             let high = _mm256_srli_epi32::<21>(_mm256_castps_si256(_mm256_cvtepi32_ps(high)));
             [_mm256_sub_epi32(low, _mm256_set1_epi32(4 * 129)), _mm256_sub_epi32(high, _mm256_set1_epi32(4 * 129))]
+        };
+        tell(expected: [__m256i; 2], found: [__m256i; 2], weight: i16) -> [__m256i; 2] = {
+            let weight = _mm256_set1_epi32(i32::from(weight as u16));
+            [
+                _mm256_add_epi32(expected[0], _mm256_madd_epi16(found[0], weight)),
+                _mm256_add_epi32(expected[1], _mm256_madd_epi16(found[1], weight)),
+            ]
         };
     }
 
@@ -222,6 +251,10 @@ impl Vectors for InHalves {
     #[inline(always)]
     fn widen(a: __m256i) -> [__m256i; 2] {
         both(a)
+    }
+    #[inline(always)]
+    fn symbols(found: [__m256i; 2]) -> [__m256i; 2] {
+        [symbols(found[0]), symbols(found[1])]
     }
     #[inline(always)]
     fn shift_wide_right<const BITS: u32>([low, high]: [__m256i; 2]) -> [__m256i; 2] {
@@ -269,35 +302,36 @@ impl Vectors for InHalves {
         }
     }
     #[inline(always)]
-    fn find(
-        tables: &[Table],
-        entries: &[[u32; SYMBOLS]],
-        index: [__m256i; 2],
-        states: [__m256i; 2],
-    ) -> [__m256i; 2] {
-        let Some(last) = tables.len().min(entries.len()).checked_sub(1) else { return Self::splat_wide(0) };
+    fn find(tables: &[Marked], index: [__m256i; 2], states: [__m256i; 2]) -> [__m256i; 2] {
+        let Some(last) = tables.len().checked_sub(2) else { return Self::splat_wide(0) };
         let (mut place_of, mut slot_of) = ([0; 16], [0; 16]);
-        let (starts, entries) = (tables.as_ptr(), entries.as_ptr());
-        // SAFETY: no index is beyond the last of either, since they are compared without signs. A table's first start is 0, and no
-        // slot below it, so that from 1 to 16 starts are not above it. 32 bytes are read from arrays of 32. AVX2 is there, as
-        // above.
+        let tables = tables.as_ptr();
+        // SAFETY: behind the table of any index is another one, since they are compared without signs. A table's first start is
+        // not above any slot, so that from 1 to 16 of them are not, and the pair from the last of these on is in both. 32 bytes are
+        // read from arrays of 32. AVX2 is there, as above.
         unsafe {
             let last = _mm256_set1_epi32(last as i32);
-            // Bytes from the first table: an array of 32 each. Entries have twice as many.
+            // Bytes from the first table: an array of 32 each.
             let place = [
                 _mm256_slli_epi32::<5>(_mm256_min_epu32(index[0], last)),
                 _mm256_slli_epi32::<5>(_mm256_min_epu32(index[1], last)),
             ];
             Self::store_wide(place, &mut place_of);
-            Self::store_wide(slots::<Self>(states), &mut slot_of);
+            // Each slot where it was shifted to, behind all marks of its start, less 2^15.
+            let behind = _mm256_set1_epi32(3 + (1 << 15));
+            let slots = [
+                _mm256_add_epi32(_mm256_slli_epi32::<2>(states[0]), behind),
+                _mm256_add_epi32(_mm256_slli_epi32::<2>(states[1]), behind),
+            ];
+            Self::store_wide(slots, &mut slot_of);
             macro_rules! entry {
                 ($l:expr) => {{
-                    let at = place_of[$l] as u32 as usize;
-                    let starts = _mm256_loadu_si256(starts.byte_add(at).cast());
+                    let table = tables.byte_add(place_of[$l] as u32 as usize);
+                    let starts = _mm256_loadu_si256(table.cast());
                     let above = _mm256_cmpgt_epi16(starts, _mm256_set1_epi16(slot_of[$l] as i16));
                     // Two bits for each start.
                     let twice = _mm256_movemask_epi8(above).trailing_zeros() as usize;
-                    *entries.byte_add(2 * at + 2 * twice).cast::<i32>().sub(1)
+                    table.byte_add(twice).cast::<i16>().sub(1).cast::<i32>().read_unaligned()
                 }};
             }
             macro_rules! four {

@@ -4,19 +4,20 @@
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
+use std::hint::black_box;
 
 use super::avx2::{narrow_steps, step, turn_over};
-use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
+use crate::cross_scale::expect::MOST;
 use crate::cross_scale::machine_avx2::Avx2;
 use crate::cross_scale::model::BUCKETS;
-use crate::cross_scale::rans::{LOW, SYMBOLS, Table};
+use crate::cross_scale::rans::{LOW, Marked, SYMBOL_OF};
 
 /// The steps by hand.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cross_scale) struct Avx512;
 
-const _: () = assert!(size_of::<Table>() == 32, "starts, and nothing else");
+const _: () = assert!(size_of::<Marked>() == 32, "starts, and nothing else");
 
 /// Where the numbers of two vectors go that become pairs.
 static PAIRED: [i16; 32] = {
@@ -64,12 +65,22 @@ impl Vectors for Avx512 {
         and_wide(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         select_wide(mask: Mask, a: __m512i, b: __m512i) -> __m512i = _mm512_mask_blend_epi32(mask, b, a);
         is_larger(a: __m512i, b: __m512i) -> Mask = _mm512_cmpgt_epi32_mask(a, b);
+        symbols(found: __m512i) -> __m512i = {
+            let all = _mm512_cvtepu8_epi32(_mm_loadu_si128(SYMBOL_OF.as_ptr().cast()));
+            // Only the lowest four bits choose.
+            let three = _mm512_set1_epi32(3);
+            let marks = _mm512_ternarylogic_epi32::<0xCA>(three, found, _mm512_srli_epi32::<14>(found));
+            _mm512_permutexvar_epi32(marks, all)
+        };
+        magnitudes(residuals: __m512i) -> __m512i =
+            _mm512_min_epu32(_mm512_abs_epi32(residuals), _mm512_set1_epi32(MOST.into()));
         // A float's exponent and its two highest bits count four an octave; that of 4 is 129.
-        bucket(expected: __m256i) -> __m512i = {
-            let least = _mm512_max_epi32(_mm512_cvtepi16_epi32(expected), _mm512_set1_epi32(4));
-            let bits = _mm512_castps_si512(_mm512_cvtepi32_ps(least));
+        bucket(expected: __m512i) -> __m512i = {
+            let bits = _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_max_epi32(expected, _mm512_set1_epi32(4))));
             _mm512_sub_epi32(_mm512_srli_epi32::<21>(bits), _mm512_set1_epi32(4 * 129))
         };
+        tell(expected: __m512i, found: __m512i, weight: i16) -> __m512i =
+            _mm512_add_epi32(expected, _mm512_madd_epi16(found, _mm512_set1_epi32(i32::from(weight as u16))));
     }
 
     #[inline(always)]
@@ -118,25 +129,34 @@ impl Vectors for Avx512 {
         }
     }
     #[inline(always)]
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: __m512i, states: __m512i) -> __m512i {
-        let Some(last) = tables.len().min(entries.len()).checked_sub(1) else { return Self::splat_wide(0) };
+    fn find(tables: &[Marked], index: __m512i, states: __m512i) -> __m512i {
+        let Some(last) = tables.len().checked_sub(2) else { return Self::splat_wide(0) };
         let (mut place_of, mut slot_of) = ([0; 16], [0; 16]);
-        let (starts, entries) = (tables.as_ptr(), entries.as_ptr());
-        // SAFETY: no index is beyond the last of either, since they are compared without signs. A table's first start is 0, and no
-        // slot below it, so that from 1 to 16 starts are not above it. 32 bytes are read from arrays of 32. The instructions
-        // are there, as above.
+        let tables = tables.as_ptr();
+        // SAFETY: behind the table of any index is another one, since they are compared without signs. A table's first start is
+        // not above any slot, so that from 1 to 16 of them are not, and the pair from the last of these on is in both. 32 bytes are
+        // read from arrays of 32. The instructions are there, as above.
         unsafe {
             let index = _mm512_min_epu32(index, _mm512_set1_epi32(last as i32));
-            // Bytes from the first table: an array of 32 each. Entries have twice as many.
+            // Bytes from the first table: an array of 32 each.
             Self::store_wide(_mm512_slli_epi32::<5>(index), &mut place_of);
-            Self::store_wide(slots::<Self>(states), &mut slot_of);
+            // Each slot where it was shifted to, behind all marks of its start, less 2^15.
+            let slots = _mm512_add_epi32(_mm512_slli_epi32::<2>(states), _mm512_set1_epi32(3 + (1 << 15)));
+            let twice = _mm512_ternarylogic_epi32::<0xCA>(
+                _mm512_set1_epi32(0xFFFF),
+                slots,
+                _mm512_slli_epi32::<16>(slots),
+            );
+            Self::store_wide(twice, &mut slot_of);
+            // Read back from memory: taken out of their vectors they would all go through the one pipe that leads out.
+            let (place_of, slot_of) = (black_box(&place_of), black_box(&slot_of));
             macro_rules! entry {
                 ($l:expr) => {{
-                    let at = place_of[$l] as u32 as usize;
-                    let starts = _mm256_loadu_si256(starts.byte_add(at).cast());
-                    let up_to = _mm256_cmple_epi16_mask(starts, _mm256_set1_epi16(slot_of[$l] as i16));
+                    let table = tables.byte_add(place_of[$l] as u32 as usize);
+                    let starts = _mm256_loadu_si256(table.cast());
+                    let up_to = _mm256_cmple_epi16_mask(starts, _mm256_set1_epi32(slot_of[$l]));
                     let count = up_to.count_ones() as usize;
-                    *entries.byte_add(2 * at).cast::<i32>().add(count).sub(1)
+                    table.cast::<i16>().add(count).sub(1).cast::<i32>().read_unaligned()
                 }};
             }
             macro_rules! four {

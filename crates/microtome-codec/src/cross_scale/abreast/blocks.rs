@@ -15,20 +15,9 @@ use crate::cross_scale::model::{
 use crate::cross_scale::walk::SPARSE;
 
 /// Targets that are summed at once.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 /// Longest piece, and as many more as may be summed with its last target.
 const ROOM: usize = 16 + AT_ONCE;
-
-/// Lanes of the magnitudes of a piece, in parts whose lanes hear of what is expected without any at the same zigzag index:
-/// from, to, and that index.
-const PARTS: [&[(usize, usize, usize)]; PIECES.len()] = [
-    &[(0, 3, 0)],
-    &[(3, 10, 0)],
-    &[(10, 16, 0), (16, 21, 10)],
-    &[(21, 32, 10), (32, 36, 21)],
-    &[(36, 48, 21), (48, 52, 36)],
-    &[(52, 64, 36)],
-];
 
 /// What the blocks of a plane have in common.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +55,8 @@ pub(super) struct Blocks {
     pub(super) tables: [Row; ROOM],
     pub(super) expected: [Row; ROOM],
     pub(super) residuals: [Row; 16],
+    /// What magnitudes of a piece to come are expected to be by what was known before the open one ([`Self::foresee`]).
+    pub(super) foreseen: [Row; 64],
     /// Where the last piece ends that any of the blocks has.
     pub(super) end: usize,
 }
@@ -87,12 +78,26 @@ impl Blocks {
         tables: [[0; 16]; ROOM],
         expected: [[0; 16]; ROOM],
         residuals: [[0; 16]; 16],
+        foreseen: [[0; 16]; 64],
         end: 0,
     };
 
     /// Corrects what is known along the edges on the left and above: the first `N` coefficients are predicted.
     #[inline(always)]
     pub(super) fn correct<V: Vectors, const N: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        left: &Edge<V>,
+        above: &Edge<V>,
+    ) {
+        match setting.scale.is_narrow {
+            true => self.correct_as::<V, N, true>(setting, left, above),
+            false => self.correct_as::<V, N, false>(setting, left, above),
+        }
+    }
+
+    #[inline(always)]
+    fn correct_as<V: Vectors, const N: usize, const IS_NARROW: bool>(
         &mut self,
         setting: &Setting<'_>,
         left: &Edge<V>,
@@ -113,7 +118,8 @@ impl Blocks {
                 sixteenths = V::add(sixteenths, V::narrow(V::shift_wide_right::<11>(sum)));
             }
             V::store(sixteenths, &mut self.sixteenths[k]);
-            V::store(in_steps::<V>(sixteenths, setting.scale.reciprocals[k]), &mut self.steps[k]);
+            let steps = in_steps::<V, IS_NARROW>(sixteenths, setting.scale.reciprocals[k]);
+            V::store(steps, &mut self.steps[k]);
         }
     }
 
@@ -143,8 +149,8 @@ impl Blocks {
         setting: &Setting<'_>,
         mask: Mask,
     ) {
-        let mut going = mask;
         self.end = 0;
+        let mut going = (mask, false);
         going = self.decode_piece::<V, N, 0>(reader, states, setting, going);
         going = self.decode_piece::<V, N, 1>(reader, states, setting, going);
         going = self.decode_piece::<V, N, 2>(reader, states, setting, going);
@@ -153,22 +159,23 @@ impl Blocks {
         self.decode_piece::<V, N, 5>(reader, states, setting, going);
     }
 
-    /// Decodes piece `I` of the blocks of `mask` that have it; returns which.
+    /// Decodes piece `I` of the blocks of `mask` that have it, given whether it was foreseen; returns which, and whether the next
+    /// one was.
     #[inline(always)]
     fn decode_piece<V: Vectors, const N: usize, const I: usize>(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut V::Wide,
         setting: &Setting<'_>,
-        mask: Mask,
-    ) -> Mask {
+        (mask, is_foreseen): (Mask, bool),
+    ) -> (Mask, bool) {
         let (start, end) = PIECES[I];
         let mut going = mask;
         if going != 0
             && let Some(flags) = setting.model.flags.get(I)
         {
             let expected = self.expect::<V, 1, N>(setting.model, start, FLAG_LANE + I, 0)[0];
-            going = reader.flags::<V>(states, flags, V::bucket(expected), going);
+            going = reader.flags::<V>(states, flags, V::bucket(V::widen(expected)), going);
         }
         if going == 0 {
             for k in start..end {
@@ -178,23 +185,14 @@ impl Blocks {
                     V::store(whole_steps::<V>(V::load(&self.steps[k])), &mut self.values[k]);
                 }
             }
-            return 0;
+            return (0, false);
         }
         self.end = end;
-        for &(from, to, begin) in PARTS[I] {
-            for lane in (from..to).step_by(AT_ONCE) {
-                let expected = self.expect::<V, AT_ONCE, N>(setting.model, start, lane, begin);
-                for (i, expected) in expected.into_iter().enumerate() {
-                    V::store(expected, &mut self.expected[lane - start + i]);
-                }
-            }
-        }
+        self.expect_piece::<V, N, I>(setting.model, is_foreseen);
         self.predict::<V, I>(setting);
+        let mut foresees = false;
         if I < SPARSE || going.count_ones() > FEW {
-            let mut expected = V::load(&self.expected[0]);
-            for k in start..end {
-                expected = self.symbol::<V, I>(reader, states, setting, k, going, expected);
-            }
+            foresees = self.dense::<V, N, I>(reader, states, setting, going);
         } else {
             let mut all = [0; 16];
             V::store_wide(*states, &mut all);
@@ -215,88 +213,53 @@ impl Blocks {
         if I + 1 < AHEAD_PIECES {
             self.learn::<V, I>(setting.scale);
         }
-        going
+        (going, foresees)
     }
 
-    /// What `COUNT` lanes from `lane` on are expected to be by the magnitudes before `start`, and by what they are without
-    /// any, which comes in at `begin`.
+    /// Decodes the residuals of piece `I`, those of all rows at each place, and foresees what the next one is expected to be beside
+    /// them: symbols wait for each other. Returns whether it did.
     #[inline(always)]
-    fn expect<V: Vectors, const COUNT: usize, const N: usize>(
-        &self,
-        model: &Model,
-        start: usize,
-        lane: usize,
-        begin: usize,
-    ) -> [V::Narrow; COUNT] {
-        let mut sums = [V::splat(0); COUNT];
-        if lane < FLAG_LANE
-            && let Some(pairs) = &model.pairs
-        {
-            let mut wide = [V::splat_wide(0); COUNT];
-            for (found, weights) in self.pairs[..start.div_ceil(2)].iter().zip(pairs.iter()) {
-                let found = V::load_wide(found);
-                for (i, sum) in wide.iter_mut().enumerate() {
-                    *sum = V::multiply_add(*sum, found, weights[(lane + i) & 63]);
-                }
-            }
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = V::add(V::narrow(wide[i]), self.given::<V, N>(model, (lane + i) & 63));
-            }
-            return sums;
-        }
-        sums = self.tell::<V, COUNT>(model, 0, begin, lane, sums);
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = V::add(*sum, self.given::<V, N>(model, lane + i));
-        }
-        self.tell::<V, COUNT>(model, begin, start, lane, sums)
-    }
-
-    #[inline(always)]
-    fn tell<V: Vectors, const COUNT: usize>(
-        &self,
-        model: &Model,
-        from: usize,
-        to: usize,
-        lane: usize,
-        mut sums: [V::Narrow; COUNT],
-    ) -> [V::Narrow; COUNT] {
-        for (found, weights) in self.found[from..to].iter().zip(&model.inner[from..to]) {
-            let found = V::load(found);
-            let weights: &[i16; COUNT] = weights.0[lane..].first_chunk().unwrap_or(&[0; COUNT]);
-            for i in 0..COUNT {
-                sums[i] = V::add(sums[i], V::multiply(found, V::splat(weights[i])));
+    fn dense<V: Vectors, const N: usize, const I: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut V::Wide,
+        setting: &Setting<'_>,
+        going: Mask,
+    ) -> bool {
+        let (start, end) = PIECES[I];
+        let next_end = PIECES.get(I + 1).map_or(0, |&(_, next_end)| next_end);
+        let pairs = setting.model.pairs.as_deref().filter(|_| next_end > 0);
+        let mut expected = V::widen(V::load(&self.expected[0]));
+        let mut lane = end;
+        if let Some(pairs) = pairs {
+            while lane + (end - start) < next_end {
+                self.foresee::<V, N, 1>(setting.model, pairs, lane, start / 2);
+                lane += 1;
             }
         }
-        sums
-    }
-
-    /// What a lane is expected to be with no magnitude known.
-    #[inline(always)]
-    fn given<V: Vectors, const N: usize>(&self, model: &Model, lane: usize) -> V::Narrow {
-        let mut sum = V::splat(model.bias.0[lane]);
-        for (feature, weights) in self.features.iter().zip(&model.block) {
-            sum = V::add(sum, V::multiply_upper(V::load(feature), V::splat(weights.0[lane])));
-        }
-        if lane < FLAG_LANE {
-            let (before, behind) = (V::load(&self.near[lane]), V::load(&self.near[lane + 2]));
-            let (same, beside) = (V::load(&self.near[lane + 1]), V::shift_left::<9>(V::add(before, behind)));
-            let [of_same, of_beside, of_size, of_fraction] = &model.own;
-            sum = V::add(sum, V::multiply_upper(V::shift_left::<10>(same), V::splat(of_same.0[lane])));
-            sum = V::add(sum, V::multiply_upper(beside, V::splat(of_beside.0[lane])));
-            if lane < N {
-                let steps = V::load(&self.steps[lane]);
-                let size = V::shift_left::<5>(size_of::<V>(steps));
-                let fraction = V::shift_left::<10>(V::and(V::size(steps), V::splat(31)));
-                sum = V::add(sum, V::multiply_upper(size, V::splat(of_size.0[lane])));
-                sum = V::add(sum, V::multiply_upper(fraction, V::splat(of_fraction.0[lane])));
+        for k in start..end {
+            if let Some(pairs) = pairs
+                && lane < next_end
+            {
+                self.foresee::<V, N, 1>(setting.model, pairs, lane, start / 2);
+                lane += 1;
             }
+            expected = self.symbol::<V, I>(reader, states, setting, k, going, expected);
         }
-        sum
+        pairs.is_some()
     }
 
     /// Predicts piece `I` from the errors of those before it, and finds its tables.
     #[inline(always)]
     fn predict<V: Vectors, const I: usize>(&mut self, setting: &Setting<'_>) {
+        match setting.scale.is_narrow {
+            true => self.predict_as::<V, I, true>(setting),
+            false => self.predict_as::<V, I, false>(setting),
+        }
+    }
+
+    #[inline(always)]
+    fn predict_as<V: Vectors, const I: usize, const IS_NARROW: bool>(&mut self, setting: &Setting<'_>) {
         let (start, end) = PIECES[I];
         let layout = setting.kind.layout();
         for from in (start..end).step_by(AT_ONCE) {
@@ -315,7 +278,7 @@ impl Blocks {
                 let k = from + i;
                 let ahead = V::narrow(V::shift_wide_right::<12>(sum));
                 let sixteenths = V::add(V::load(&self.sixteenths[k]), ahead);
-                let steps = in_steps::<V>(sixteenths, setting.scale.reciprocals[k]);
+                let steps = in_steps::<V, IS_NARROW>(sixteenths, setting.scale.reciprocals[k]);
                 let fraction = V::and(V::size(steps), V::splat(31));
                 let table = V::add(V::splat(layout.first[k] as i16), V::look_up(fraction, &layout.fractions));
                 V::store(sixteenths, &mut self.piece[k - start]);
@@ -328,7 +291,10 @@ impl Blocks {
 
 /// As `predict::in_steps`.
 #[inline(always)]
-fn in_steps<V: Vectors>(sixteenths: V::Narrow, reciprocal: i32) -> V::Narrow {
+fn in_steps<V: Vectors, const IS_NARROW: bool>(sixteenths: V::Narrow, reciprocal: i32) -> V::Narrow {
+    if IS_NARROW {
+        return V::multiply_rounded(sixteenths, V::splat(reciprocal as i16));
+    }
     let product = V::multiply_wide(V::widen(sixteenths), V::splat_wide(reciprocal));
     let steps = V::shift_wide_right::<15>(V::add_wide(product, V::splat_wide(1 << 14)));
     V::most(V::narrow(steps), V::splat(-32767))
@@ -342,6 +308,6 @@ fn whole_steps<V: Vectors>(steps: V::Narrow) -> V::Narrow {
 
 /// As `expect::size_of`.
 #[inline(always)]
-fn size_of<V: Vectors>(steps: V::Narrow) -> V::Narrow {
+pub(super) fn size_of<V: Vectors>(steps: V::Narrow) -> V::Narrow {
     V::least(V::size(steps), V::splat(1023))
 }

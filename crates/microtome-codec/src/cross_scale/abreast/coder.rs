@@ -80,18 +80,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on behind intervals of these states.
+    /// Goes on behind intervals of these states, given how far behind its start a slot is, and its width.
     #[inline(always)]
     pub(super) fn advance<V: Vectors>(
         &mut self,
         states: V::Wide,
-        slots: V::Wide,
-        (starts, widths): (V::Wide, V::Wide),
+        (behind, widths): (V::Wide, V::Wide),
         mask: Mask,
     ) -> V::Wide {
         let whole = V::shift_bits_right(states, V::splat_wide(SCALE_BITS as i32));
-        let next = V::add_wide(V::multiply_wide(widths, whole), V::subtract_wide(slots, starts));
-        let (states, taken) = V::refill(V::select_wide(mask, next, states), mask, self.near());
+        let next = V::add_wide(V::multiply_wide(widths, whole), behind);
+        self.refill::<V>(V::select_wide(mask, next, states), mask)
+    }
+
+    /// Takes words into those states of the mask that are below their range.
+    #[inline(always)]
+    fn refill<V: Vectors>(&mut self, states: V::Wide, mask: Mask) -> V::Wide {
+        let (states, taken) = V::refill(states, mask, self.near());
         self.at += taken;
         states
     }
@@ -109,7 +114,8 @@ impl<'a> Reader<'a> {
         let flags = !V::is_larger(zero, slots) & mask;
         let starts = V::select_wide(flags, zero, V::splat_wide(0));
         let others = V::subtract_wide(V::splat_wide(SCALE.into()), zero);
-        *states = self.advance::<V>(*states, slots, (starts, V::select_wide(flags, others, zero)), mask);
+        let interval = (V::subtract_wide(slots, starts), V::select_wide(flags, others, zero));
+        *states = self.advance::<V>(*states, interval, mask);
         flags
     }
 
@@ -117,10 +123,13 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn plain<V: Vectors>(&mut self, states: &mut V::Wide, bits: V::Wide, mask: Mask) -> V::Wide {
         let shifts = V::subtract_wide(V::splat_wide(SCALE_BITS as i32), bits);
-        let slots = slots::<V>(*states);
-        let values = V::shift_bits_right(slots, shifts);
-        let interval = (V::shift_bits_left(values, shifts), V::shift_bits_left(V::splat_wide(1), shifts));
-        *states = self.advance::<V>(*states, slots, interval, mask);
+        let values = V::shift_bits_right(slots::<V>(*states), shifts);
+        // All intervals have a power of two for their width.
+        let one = V::splat_wide(1);
+        let behind = V::and_wide(*states, V::subtract_wide(V::shift_bits_left(one, shifts), one));
+        let whole = V::shift_bits_right(*states, V::splat_wide(SCALE_BITS as i32));
+        let next = V::add_wide(V::shift_bits_left(whole, shifts), behind);
+        *states = self.refill::<V>(V::select_wide(mask, next, *states), mask);
         values
     }
 

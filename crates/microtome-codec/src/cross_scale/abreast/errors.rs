@@ -3,7 +3,7 @@
 
 use super::blocks::{Blocks, Edge};
 use super::vectors::Vectors;
-use crate::cross_scale::ahead::Scale;
+use crate::cross_scale::ahead::{MOST, MOST_OF_EDGES, Scale};
 use crate::cross_scale::dct::NATURAL;
 use crate::cross_scale::edges::ENDS;
 use crate::cross_scale::model::PIECES;
@@ -29,7 +29,7 @@ impl Blocks {
     /// How far the coefficient `k` of the piece that begins at `start` was off, in sixteenths.
     #[inline(always)]
     fn error<V: Vectors>(&self, scale: &Scale, start: usize, k: usize) -> V::Narrow {
-        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 2047);
+        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], scale.beyond[k], MOST);
         error::<V, 4>(value, V::load(&self.piece[k - start]))
     }
 
@@ -38,7 +38,8 @@ impl Blocks {
     pub(super) fn edges<V: Vectors, const N: usize>(&self, scale: &Scale) -> (Edge<V>, Edge<V>) {
         let mut errors = [V::splat(0); 64];
         for k in 0..self.end.max(N) {
-            let value = times::<V>(V::load(&self.values[k]), scale.steps[k], 1023);
+            let values = V::load(&self.values[k]);
+            let value = times::<V>(values, scale.steps[k], scale.beyond_edges[k], MOST_OF_EDGES);
             let known = V::shift_right::<1>(V::load(&self.known[k]));
             errors[usize::from(NATURAL[k])] = error::<V, 3>(value, known);
         }
@@ -69,16 +70,21 @@ fn ends<V: Vectors>(line: &[V::Narrow; 8]) -> [V::Narrow; 2] {
     [V::narrow(V::shift_wide_right::<13>(height)), V::narrow(V::shift_wide_right::<13>(slope))]
 }
 
-/// Values in steps as coefficients, at most so large.
+/// Values in steps as coefficients, at most so large: `beyond` steps are more, and their product still has 16 bits.
 #[inline(always)]
-fn times<V: Vectors>(values: V::Narrow, step: i16, most: i16) -> V::Narrow {
-    let product = V::multiply_add(V::splat_wide(0), V::widen(values), [step, 0]);
-    V::most(V::least(V::narrow(product), V::splat(most)), V::splat(-most))
+fn times<V: Vectors>(values: V::Narrow, step: i16, beyond: i16, most: i16) -> V::Narrow {
+    within::<V>(V::multiply(within::<V>(values, beyond), V::splat(step)), most)
+}
+
+/// Values, at most so large.
+#[inline(always)]
+fn within<V: Vectors>(values: V::Narrow, most: i16) -> V::Narrow {
+    V::most(V::least(values, V::splat(most)), V::splat(-most))
 }
 
 /// How far values are off what was predicted, in units of 1/2^`BITS`.
 #[inline(always)]
 fn error<V: Vectors, const BITS: u32>(values: V::Narrow, predicted: V::Narrow) -> V::Narrow {
     let off = V::subtract(V::shift_left::<BITS>(values), predicted);
-    V::most(V::least(off, V::splat(8191)), V::splat(-8191))
+    within::<V>(off, 8191)
 }

@@ -3,11 +3,11 @@
 
 use std::arch::aarch64::*;
 
-use super::coder::slots;
 use super::vectors::{Mask, Row, Vectors, WideRow};
+use crate::cross_scale::expect::MOST;
 use crate::cross_scale::machine_neon::{self, Neon, products};
 use crate::cross_scale::model::BUCKETS;
-use crate::cross_scale::rans::{LOW, Machine, SYMBOLS, Table};
+use crate::cross_scale::rans::{LOW, Marked, SYMBOL_OF};
 
 /// The steps by hand.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +111,25 @@ fn take(state: int32x4_t, mask: Mask, words: &[[u8; 2]; 16], from: usize) -> int
     vorrq_s32(vshlq_n_s32::<16>(state), vreinterpretq_s32_u8(words))
 }
 
+/// As [`Marked::find`], given where a slot is among starts with their marks.
+///
+/// # Safety
+/// Another table lies behind this one.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn pair(table: *const Marked, place: i16) -> i32 {
+    let starts: *const i16 = table.cast();
+    // SAFETY: twice 16 bytes are read from an array of 32. Its first start is not above any place, so that from 1 to 16 of them are not,
+    // and the pair from the last of these on is in both tables.
+    unsafe {
+        let place = vdupq_n_s16(place);
+        let (front, back) = (vcgeq_s16(place, vld1q_s16(starts)), vcgeq_s16(place, vld1q_s16(starts.add(8))));
+        // -1 for each that is not above.
+        let count = vaddvq_s16(vreinterpretq_s16_u16(vaddq_u16(front, back)));
+        starts.offset(-isize::from(count) - 1).cast::<i32>().read_unaligned()
+    }
+}
+
 impl Vectors for InQuarters {
     type Narrow = Narrow;
     type Wide = Wide;
@@ -126,6 +145,7 @@ impl Vectors for InQuarters {
             let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
             vuzp2q_s16(vreinterpretq_s16_s32(low), vreinterpretq_s16_s32(vmull_high_s16(a, b)))
         };
+        multiply_rounded(a, b) = vqrdmulhq_s16(a, b);
         least(a, b) = vminq_s16(a, b);
         most(a, b) = vmaxq_s16(a, b);
         size(a) = vabsq_s16(a);
@@ -179,12 +199,24 @@ impl Vectors for InQuarters {
         };
         is_larger(a: Wide, b: Wide) -> Mask = mask_of(quarters!(@ vcgtq_s32(a, b), a, b));
         // A float's exponent and its two highest bits count four an octave; that of 4 is 129.
-        bucket(expected: Narrow) -> Wide = {
-            let least = Self::widen(Self::most(expected, Self::splat(4)));
+        bucket(expected: Wide) -> Wide = quarters!(@ {
+            let bits = vreinterpretq_s32_f32(vcvtq_f32_s32(vmaxq_s32(expected, vdupq_n_s32(4))));
+            vsubq_s32(vshrq_n_s32::<21>(bits), vdupq_n_s32(4 * 129))
+        }, expected);
+        tell(expected: Wide, found: Wide, weight: i16) -> Wide =
+            quarters!(@ vmlaq_n_s32(expected, found, i32::from(weight)), expected, found);
+        magnitudes(residuals: Wide) -> Wide = quarters!(@ {
+            let sizes = vreinterpretq_u32_s32(vabsq_s32(residuals));
+            vreinterpretq_s32_u32(vminq_u32(sizes, vdupq_n_u32(MOST.into())))
+        }, residuals);
+        symbols(found: Wide) -> Wide = {
+            let all = machine_neon::load_bytes(&SYMBOL_OF);
             quarters!(@ {
-                let bits = vreinterpretq_s32_f32(vcvtq_f32_s32(least));
-                vsubq_s32(vshrq_n_s32::<21>(bits), vdupq_n_s32(4 * 129))
-            }, least)
+                let next = vandq_s32(vshrq_n_s32::<14>(found), vdupq_n_s32(12));
+                let marks = vorrq_s32(vandq_s32(found, vdupq_n_s32(3)), next);
+                // The upper bytes are 0, and so is the symbol that they choose.
+                vreinterpretq_s32_u8(vqtbl1q_u8(all, vreinterpretq_u8_s32(marks)))
+            }, found)
         };
         look_up(index: Narrow, table: &[u8; 32]) -> Narrow = machine_neon::look_up(index, table);
     }
@@ -260,17 +292,17 @@ impl Vectors for InQuarters {
         Self::load_wide(&found)
     }
     #[inline(always)]
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: Wide, states: Wide) -> Wide {
-        let Some(last) = tables.len().min(entries.len()).checked_sub(1) else { return Self::splat_wide(0) };
-        let (mut found, mut slot_of) = ([0; 16], [0; 16]);
+    fn find(tables: &[Marked], index: Wide, states: Wide) -> Wide {
+        let Some(last) = tables.len().checked_sub(2) else { return Self::splat_wide(0) };
+        let (mut found, mut places) = ([0; 16], [0; 16]);
         // SAFETY: NEON is there, as above.
         Self::store_wide(unsafe { at_most(index, last as u32) }, &mut found);
-        Self::store_wide(slots::<Self>(states), &mut slot_of);
-        for (found, slot) in found.iter_mut().zip(slot_of) {
-            let at = *found as u32 as usize;
-            // SAFETY: no index is beyond the last of either, since they are compared without signs.
-            let (table, entries) = unsafe { (tables.get_unchecked(at), entries.get_unchecked(at)) };
-            *found = entries[Neon::find(table, slot as u16) & (SYMBOLS - 1)] as i32;
+        // Each slot where it was shifted to, behind all marks of its start, less 2^15.
+        let shifted = Self::shift_bits_left(states, Self::splat_wide(2));
+        Self::store_wide(Self::add_wide(shifted, Self::splat_wide(3 + (1 << 15))), &mut places);
+        for (found, place) in found.iter_mut().zip(places) {
+            // SAFETY: behind the table of any index is another one, since they are compared without signs.
+            *found = unsafe { pair(tables.as_ptr().add(*found as u32 as usize), place as i16) };
         }
         Self::load_wide(&found)
     }

@@ -4,11 +4,11 @@
 #![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
 
 use super::blocks::{Blocks, Setting};
-use super::coder::{Reader, slots};
+use super::coder::Reader;
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::expect::MOST;
 use crate::cross_scale::model::{FIRST_RAW, Model, PIECES, bucket_of, raw_bits};
-use crate::cross_scale::rans::{Machine, SCALE, SCALE_BITS};
+use crate::cross_scale::rans::{Machine, SCALE};
 use crate::cross_scale::walk::{ESCAPE, VALUES};
 
 /// Rows that are decoded one by one where no more have a piece of which most is zero.
@@ -45,7 +45,7 @@ impl Blocks {
         &self,
         setting: &Setting<'_>,
         k: usize,
-        expected: V::Narrow,
+        expected: V::Wide,
     ) -> (V::Wide, V::Wide) {
         let (start, _) = PIECES[I];
         let buckets = V::bucket(expected);
@@ -64,47 +64,41 @@ impl Blocks {
         setting: &Setting<'_>,
         k: usize,
         going: Mask,
-        expected: V::Narrow,
-    ) -> V::Narrow {
+        expected: V::Wide,
+    ) -> V::Wide {
         let (start, end) = PIECES[I];
         let model = setting.model;
         let (tables, buckets) = self.tables::<V, I>(setting, k, expected);
-        let slots = slots::<V>(*states);
-        let entries = V::find(&model.tables, &model.entries, tables, *states);
-        let (interval, symbols) = parted::<V>(entries);
-        *states = reader.advance::<V>(*states, slots, interval, going);
+        let found = V::find(&model.marked, tables, *states);
+        *states = reader.advance::<V>(*states, interval::<V>(found, *states), going);
+        let symbols = V::symbols(found);
         let one = V::splat_wide(1);
         let sizes = V::shift_wide_right::<1>(V::add_wide(symbols, one));
-        let signs = V::subtract_wide(V::splat_wide(0), V::and_wide(symbols, one));
-        let mut found = V::truncate(sizes);
-        let mut residuals = V::turn(found, V::truncate(signs));
+        let odd = V::subtract_wide(V::splat_wide(0), V::and_wide(symbols, one));
+        let below = V::and_wide(sizes, odd);
+        let mut residuals = V::subtract_wide(V::subtract_wide(sizes, below), below);
+        let mut found = sizes;
         let escapes = V::is_larger(symbols, V::splat_wide(ESCAPE as i32 - 1)) & going;
         let plain = V::is_larger(buckets, V::splat_wide(FIRST_RAW as i32 - 1)) & going;
         let bits = V::shift_wide_right::<2>(V::subtract_wide(buckets, V::splat_wide(FIRST_RAW as i32 - 4)));
         if escapes != 0 {
             let [mut all, mut more] = [[0; 16]; 2];
             V::store_wide(*states, &mut all);
-            V::store_wide(V::widen(residuals), &mut more);
+            V::store_wide(residuals, &mut more);
             reader.escapes(&mut all, &mut more, escapes);
-            *states = V::load_wide(&all);
-            let more = V::load_wide(&more);
-            let low = reader.plain::<V>(states, bits, plain);
-            let more = V::select_wide(plain, V::add_wide(V::shift_bits_left(more, bits), low), more);
-            residuals = V::truncate(more);
-            // Some are beyond 16 bits, and count as large all the same.
-            found = V::least(V::size(V::most(V::narrow(more), V::splat(-32767))), V::splat(MOST.into()));
-        } else if plain != 0 {
-            let low = reader.plain::<V>(states, bits, plain);
-            let all = V::add_wide(V::shift_bits_left(V::widen(residuals), bits), low);
-            residuals = V::select(plain, V::truncate(all), residuals);
-            found = V::least(V::size(residuals), V::splat(MOST.into()));
+            (*states, residuals) = (V::load_wide(&all), V::load_wide(&more));
         }
-        found = V::select(going, found, V::splat(0));
-        V::store(found, &mut self.found[k]);
-        V::store(residuals, &mut self.residuals[k - start]);
+        if escapes | plain != 0 {
+            let low = reader.plain::<V>(states, bits, plain);
+            let all = V::add_wide(V::shift_bits_left(residuals, bits), low);
+            residuals = V::select_wide(plain, all, residuals);
+            found = V::magnitudes(residuals);
+        }
         let weights = &model.inner[k].0;
-        let next =
-            V::add(V::load(&self.expected[k + 1 - start]), V::multiply(found, V::splat(weights[k + 1])));
+        let next = V::tell(V::widen(V::load(&self.expected[k + 1 - start])), found, weights[k + 1]);
+        let found = V::select(going, V::truncate(found), V::splat(0));
+        V::store(found, &mut self.found[k]);
+        V::store(V::truncate(residuals), &mut self.residuals[k - start]);
         for lane in k + 2..end {
             let expected = V::load(&self.expected[lane - start]);
             let more = V::multiply(found, V::splat(weights[lane]));
@@ -206,11 +200,13 @@ impl Blocks {
     }
 }
 
-/// Starts and widths of the intervals of entries, and their symbols.
+/// How far behind its start each state's slot is, and the width of its interval, by what was found (`Marked::find`).
 #[inline(always)]
-fn parted<V: Vectors>(entries: V::Wide) -> ((V::Wide, V::Wide), V::Wide) {
+fn interval<V: Vectors>(found: V::Wide, states: V::Wide) -> (V::Wide, V::Wide) {
     let most = V::splat_wide(i32::from(SCALE) - 1);
-    let width = V::shift_bits_right(entries, V::splat_wide(SCALE_BITS as i32));
-    let symbol = V::shift_bits_right(width, V::splat_wide(SCALE_BITS as i32));
-    ((V::and_wide(entries, most), V::and_wide(width, most)), symbol)
+    let (start, next) =
+        (V::shift_bits_right(found, V::splat_wide(2)), V::shift_bits_right(found, V::splat_wide(18)));
+    // Starts are a half of all off.
+    let slots = V::add_wide(states, V::splat_wide(i32::from(SCALE) / 2));
+    (V::and_wide(V::subtract_wide(slots, start), most), V::and_wide(V::subtract_wide(next, start), most))
 }

@@ -3,8 +3,9 @@
 //! [`Plain`] says what each step is; the same by hand is in the files named for their instructions. Not here: what the
 //! numbers mean.
 
+use crate::cross_scale::expect::MOST;
 use crate::cross_scale::model::{BUCKETS, bucket};
-use crate::cross_scale::rans::{self, LOW, Machine, SYMBOLS, Table};
+use crate::cross_scale::rans::{self, LOW, Machine, Marked, SYMBOL_OF, SYMBOLS};
 
 /// Sixteen numbers in memory.
 pub(in crate::cross_scale) type Row = [i16; 16];
@@ -37,6 +38,8 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     /// Lower and upper half of the product.
     fn multiply(a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     fn multiply_upper(a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
+    /// The product in 2^15, rounded; both are not -2^15.
+    fn multiply_rounded(a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     fn least(a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     fn most(a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
     /// The size of a number that is not the least one.
@@ -77,14 +80,20 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     /// Where the first is larger; both are signed.
     fn is_larger(a: Self::Wide, b: Self::Wide) -> Mask;
 
-    /// Bucket of each expected magnitude.
-    fn bucket(expected: Self::Narrow) -> Self::Wide;
+    /// Bucket of each expected magnitude, which has 16 bits.
+    fn bucket(expected: Self::Wide) -> Self::Wide;
+    /// What lanes are expected to be that hear of these magnitudes, where they never come near the bounds of 16 bits
+    /// (`Model::pairs`).
+    fn tell(expected: Self::Wide, found: Self::Wide, weight: i16) -> Self::Wide;
+    /// The magnitudes of residuals: their sizes, at most [`MOST`].
+    fn magnitudes(residuals: Self::Wide) -> Self::Wide;
     /// Pairs of neighbours in `data` from each offset on; offsets beyond the last pair are taken for it.
     fn gather(data: &[i16], offsets: Self::Wide) -> Self::Wide;
-    /// The entries of the symbols whose intervals the slots are in, each of its own table; indices beyond the last table are
-    /// taken for it.
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: Self::Wide, slots: Self::Wide)
-    -> Self::Wide;
+    /// What is found for each state's slot in its own table (`Marked::find`); indices beyond the last table, behind which there is one
+    /// more, are taken for it.
+    fn find(tables: &[Marked], index: Self::Wide, states: Self::Wide) -> Self::Wide;
+    /// The symbols that were found.
+    fn symbols(found: Self::Wide) -> Self::Wide;
     /// Takes a word into each state of `mask` that is below its range, one after the other; returns how many.
     fn refill(states: Self::Wide, mask: Mask, words: &[[u8; 2]; 16]) -> (Self::Wide, usize);
     /// The blocks of sixteen rows from their coefficients, row by row.
@@ -153,6 +162,10 @@ impl Vectors for Plain {
     #[inline(always)]
     fn multiply_upper(a: Row, b: Row) -> Row {
         each(a, b, |a, b| ((i32::from(a) * i32::from(b)) >> 16) as i16)
+    }
+    #[inline(always)]
+    fn multiply_rounded(a: Row, b: Row) -> Row {
+        each(a, b, |a, b| ((i32::from(a) * i32::from(b) + (1 << 14)) >> 15) as i16)
     }
     #[inline(always)]
     fn least(a: Row, b: Row) -> Row {
@@ -240,7 +253,7 @@ impl Vectors for Plain {
     }
     #[inline(always)]
     fn shift_bits_right(a: WideRow, by: WideRow) -> WideRow {
-        each(a, by, |a, by| (a as u32 >> (by & 15)) as i32)
+        each(a, by, |a, by| (a as u32 >> (by & 31)) as i32)
     }
     #[inline(always)]
     fn and_wide(a: WideRow, b: WideRow) -> WideRow {
@@ -255,8 +268,18 @@ impl Vectors for Plain {
         (0..16).fold(0, |mask, l| mask | Mask::from(a[l] > b[l]) << l)
     }
     #[inline(always)]
-    fn bucket(expected: Row) -> WideRow {
-        expected.map(|e| bucket(e) as i32)
+    fn bucket(expected: WideRow) -> WideRow {
+        expected.map(|e| bucket(e as i16) as i32)
+    }
+    #[inline(always)]
+    fn tell(expected: WideRow, found: WideRow, weight: i16) -> WideRow {
+        each(expected, found, |expected, found| {
+            (expected as i16).saturating_add((found as i16).wrapping_mul(weight)).into()
+        })
+    }
+    #[inline(always)]
+    fn magnitudes(residuals: WideRow) -> WideRow {
+        residuals.map(|residual| residual.unsigned_abs().min(MOST.into()) as i32)
     }
     #[inline(always)]
     fn gather(data: &[i16], offsets: WideRow) -> WideRow {
@@ -270,13 +293,15 @@ impl Vectors for Plain {
         })
     }
     #[inline(always)]
-    fn find(tables: &[Table], entries: &[[u32; SYMBOLS]], index: WideRow, states: WideRow) -> WideRow {
-        let last = tables.len().saturating_sub(1);
+    fn find(tables: &[Marked], index: WideRow, states: WideRow) -> WideRow {
         each(index, states, |index, state| {
-            let index = (index as u32 as usize).min(last);
-            let (Some(table), Some(entries)) = (tables.get(index), entries.get(index)) else { return 0 };
-            entries[<rans::Plain as Machine>::find(table, state as u16) & (SYMBOLS - 1)] as i32
+            let table = (index as u32 as usize).min(tables.len().saturating_sub(2));
+            tables.get(table).map_or(0, |table| table.find(state as u16))
         })
+    }
+    #[inline(always)]
+    fn symbols(found: WideRow) -> WideRow {
+        found.map(|found| SYMBOL_OF[(found & 3 | found >> 14 & 12) as usize & (SYMBOLS - 1)].into())
     }
     #[inline(always)]
     fn refill(mut states: WideRow, mask: Mask, words: &[[u8; 2]; 16]) -> (WideRow, usize) {
@@ -357,13 +382,17 @@ mod tests {
             V::shift_bits_right(wide, by),
             V::select_wide(mask, wide, other),
             V::splat_wide(i32::from(V::is_larger(wide, other))),
-            V::bucket(x),
+            V::bucket(V::widen(x)),
+            V::tell(V::widen(low(14)), V::widen(low(4)), 1_000),
+            V::magnitudes(wide),
+            V::magnitudes(V::widen(x)),
             V::gather(&data, index),
             V::gather(&data, other),
             V::gather(&data[..1], index),
-            V::find(&model.tables, &model.entries, index, V::widen(y)),
-            V::find(&model.tables, &model.entries, other, V::widen(y)),
-            V::find(&[], &[], index, V::widen(y)),
+            V::find(&model.marked, index, V::widen(y)),
+            V::find(&model.marked, other, V::widen(y)),
+            V::symbols(wide),
+            V::find(&[], index, V::widen(y)),
             refilled,
         ];
         let mut values = [[0; 16]; 64];
