@@ -160,9 +160,7 @@ pub(super) fn decode_abreast(
     run: Run<'_>,
     scratch: &mut abreast::Scratch,
 ) {
-    // All others rely on sums that stay within 16 bits.
-    let known = if model.pairs.is_some() { set.known() } else { Known::Baseline };
-    match known {
+    match set.known() {
         Known::Baseline => abreast::decode::<abreast::vectors::Plain>(reader, model, kind, run, scratch),
         // SAFETY: `Set` says so only where `detect` has found all of the features below.
         #[cfg(target_arch = "x86_64")]

@@ -95,7 +95,11 @@ impl Blocks {
             found = V::magnitudes(residuals);
         }
         let weights = &model.inner[k].0;
-        let next = V::tell(V::widen(V::load(&self.expected[k + 1 - start])), found, weights[k + 1]);
+        let behind = V::load(&self.expected[k + 1 - start]);
+        let next = match model.pairs {
+            Some(_) => V::tell(V::widen(behind), found, weights[k + 1]),
+            None => V::widen(V::add(behind, V::multiply(V::truncate(found), V::splat(weights[k + 1])))),
+        };
         let found = V::select(going, V::truncate(found), V::splat(0));
         V::store(found, &mut self.found[k]);
         V::store(V::truncate(residuals), &mut self.residuals[k - start]);

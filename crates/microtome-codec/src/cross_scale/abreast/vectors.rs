@@ -273,9 +273,7 @@ impl Vectors for Plain {
     }
     #[inline(always)]
     fn tell(expected: WideRow, found: WideRow, weight: i16) -> WideRow {
-        each(expected, found, |expected, found| {
-            (expected as i16).saturating_add((found as i16).wrapping_mul(weight)).into()
-        })
+        each(expected, found, |expected, found| expected + found * i32::from(weight))
     }
     #[inline(always)]
     fn magnitudes(residuals: WideRow) -> WideRow {
