@@ -42,7 +42,7 @@ impl Scale {
             (steps[k], reciprocals[k]) = (step.min(MOST_STEP) as i16, reciprocal);
         }
         let is_narrow = reciprocals[..64].iter().all(|&reciprocal| reciprocal <= i16::MAX.into());
-        let beyond = |most: i16| steps.map(|step| most / step + 1);
+        let beyond = |most: i16| steps.map(|step| most / step.max(1) + 1);
         Self { steps, reciprocals, is_narrow, beyond_edges: beyond(MOST_OF_EDGES), beyond: beyond(MOST) }
     }
 }

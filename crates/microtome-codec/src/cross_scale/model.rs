@@ -213,6 +213,7 @@ impl Model {
         let first = self.tables.first();
         self.marked = self.tables.iter().chain(first).map(Marked::new).collect();
         *self.lanes = Grouped::new(&self.bias, &self.block, &self.own, &self.inner);
+        // Lane 0 hears of no magnitude.
         self.pairs = (1..64).all(|lane| self.most(lane) <= i32::from(i16::MAX)).then(|| {
             let pair = |p: usize, lane: usize| [self.inner[2 * p].0[lane], self.inner[2 * p + 1].0[lane]];
             Box::new(std::array::from_fn(|p| std::array::from_fn(|lane| pair(p, lane))))
@@ -220,7 +221,7 @@ impl Model {
     }
 
     /// More than what the lane of a magnitude can come to on its way, whatever is decoded and in whatever order.
-    fn most(&self, lane: usize) -> i32 {
+    pub(super) fn most(&self, lane: usize) -> i32 {
         let sum = |sign: i32| {
             let size = |lanes: &Lanes| (i32::from(lanes.0[lane]) * sign).max(0);
             // Of a feature's product, from 0 to below 2^15 times its weight, the upper half counts.

@@ -61,7 +61,7 @@ impl Table {
     }
 }
 
-/// A table of which each start tells which symbol it is of, so that a symbol and its interval are found in one place.
+/// A table of which two starts one behind the other tell which symbol they bound, so that a symbol and its interval are found in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(32))]
 pub(super) struct Marked(pub(super) [i16; SYMBOLS]);

@@ -255,6 +255,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::built_in;
+    use super::super::expect::MOST;
     use super::super::model::{AHEAD_AT, AHEAD_PIECES};
     use super::super::stored::MOST_AHEAD;
     use super::*;
@@ -382,11 +383,13 @@ mod tests {
             width in 1..19_usize, height in 1..20_usize, seed in any::<u64>(), kind in 0..3_usize, is_falling: bool,
         ) {
             let (mut plane, other) = plane(width, height, seed);
-            // Magnitudes are as large as they count, or nothing.
-            plane.coefficients.iter_mut().for_each(|value| *value *= 30);
+            // All magnitudes are as large as they count.
+            plane.coefficients.iter_mut().for_each(|value| *value = if *value < 0 { -9_000 } else { 9_000 });
             let kind = Kind::ALL[kind];
             let mut model = Model::clone(&built_in::models()[kind as usize][0]);
-            let weight = if is_falling { -19 } else { 19 };
+            model.inner.iter_mut().enumerate().for_each(|(k, lanes)| lanes.0[k + 1..64].fill(0));
+            let left = i32::from(i16::MAX) - (1..64).map(|lane| model.most(lane)).max().unwrap_or(0);
+            let weight = (left / 63 / i32::from(MOST)) as i16 * if is_falling { -1 } else { 1 };
             model.inner.iter_mut().enumerate().for_each(|(k, lanes)| lanes.0[k + 1..64].fill(weight));
             model.arrange();
             prop_assert!(model.pairs.is_some());

@@ -55,7 +55,8 @@ pub(super) struct Blocks {
     pub(super) tables: [Row; ROOM],
     pub(super) expected: [Row; ROOM],
     pub(super) residuals: [Row; 16],
-    /// What magnitudes of a piece to come are expected to be by what was known before the open one ([`Self::foresee`]).
+    /// What magnitudes of a piece to come are expected to be by whole pairs of those before the open one
+    /// ([`Self::foresee`]).
     pub(super) foreseen: [Row; 64],
     /// Where the last piece ends that any of the blocks has.
     pub(super) end: usize,

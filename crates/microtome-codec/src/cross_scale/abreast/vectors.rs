@@ -350,6 +350,7 @@ mod tests {
             V::subtract(x, y),
             V::multiply(x, y),
             V::multiply_upper(x, y),
+            V::multiply_rounded(x, low(i16::MAX)),
             V::least(x, y),
             V::most(x, y),
             V::size(V::most(x, V::splat(-32767))),
