@@ -370,7 +370,7 @@ mod tests {
                 let marks = found & 3 | found >> 14 & 12;
                 prop_assert_eq!(usize::from(SYMBOL_OF[marks as usize]), symbol);
                 let (start, width) = table.interval(symbol);
-                prop_assert_eq!((found >> 2) as u16 % SCALE, start ^ SCALE / 2);
+                prop_assert_eq!((found >> 2) as u16 % SCALE, start ^ (SCALE / 2));
                 prop_assert_eq!((found >> 18).wrapping_sub(found >> 2) as u16 % SCALE, width);
             }
         }
