@@ -23,13 +23,13 @@ pub(super) struct Scale {
     pub(super) reciprocals: [i32; PADDED],
     /// Whether no reciprocal is above 16 bits with a sign: no step is 1 or 2.
     pub(super) is_narrow: bool,
-    /// So many steps are more than [`MOST_OF_EDGES`], and than [`MOST`].
+    /// So many steps are more than [`MOST_OF_EDGES`], and than [`MOST_IN_BLOCK`].
     pub(super) beyond_edges: [i16; PADDED],
     pub(super) beyond: [i16; PADDED],
 }
 
 /// Coefficients that are larger count as this for errors within a block, and for those along its edges.
-pub(super) const MOST: i16 = 2047;
+pub(super) const MOST_IN_BLOCK: i16 = 2047;
 pub(super) const MOST_OF_EDGES: i16 = 1023;
 
 /// Beyond it, one step is more than any error that counts.
@@ -43,7 +43,13 @@ impl Scale {
         }
         let is_narrow = reciprocals[..64].iter().all(|&reciprocal| reciprocal <= i16::MAX.into());
         let beyond = |most: i16| steps.map(|step| most / step.max(1) + 1);
-        Self { steps, reciprocals, is_narrow, beyond_edges: beyond(MOST_OF_EDGES), beyond: beyond(MOST) }
+        Self {
+            steps,
+            reciprocals,
+            is_narrow,
+            beyond_edges: beyond(MOST_OF_EDGES),
+            beyond: beyond(MOST_IN_BLOCK),
+        }
     }
 }
 
@@ -207,7 +213,8 @@ impl Ahead {
     pub(super) fn learn<M: Machine>(&mut self, i: usize, values: &Sixteen, piece: &Piece, scale: &Scale) {
         if i + 1 < AHEAD_PIECES {
             let (start, _) = PIECES[i];
-            let found = M::errors::<4>(values, sixteen(&scale.steps, start), &piece.sixteenths, 2047);
+            let found =
+                M::errors::<4>(values, sixteen(&scale.steps, start), &piece.sixteenths, MOST_IN_BLOCK);
             for ((error, found), mask) in self.errors[start..start + 16].iter_mut().zip(found).zip(MASKS[i]) {
                 // What lies beyond the piece is not known yet.
                 *error = found & mask;

@@ -4,7 +4,7 @@
 //! described by frequency along it: the error's height at the last sample, and its slope there. Everything is normative
 //! (`docs/format/codec-1.md`, "Edges").
 
-use super::ahead::{self, PADDED, sixteen};
+use super::ahead::{self, MOST_OF_EDGES, PADDED, sixteen};
 use super::dct::NATURAL;
 use super::model::{EDGE_GROUPS, EDGE_TARGETS, Model};
 use super::rans::{Machine, Pairs};
@@ -80,7 +80,8 @@ pub(super) fn of<M: Machine>(
         if *values == [0; 16] && *known == [0; 16] {
             continue;
         }
-        *errors = ahead::errors::<3>(values, sixteen(steps, 16 * i), &known.map(|known| known >> 1), 1023);
+        *errors =
+            ahead::errors::<3>(values, sixteen(steps, 16 * i), &known.map(|known| known >> 1), MOST_OF_EDGES);
         groups = i + 1;
     }
     let mut sums = [[1 << 12; 8]; 4];

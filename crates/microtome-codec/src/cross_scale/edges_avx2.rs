@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::ahead::{PADDED, sixteen};
+use super::ahead::{MOST_OF_EDGES, PADDED, sixteen};
 use super::dct::NATURAL;
 use super::edges::{ENDS, Edge, Edges};
 use super::piece_avx2::error;
@@ -74,7 +74,7 @@ pub(super) fn of(coefficients: &[i16; 64], steps: &[i16; PADDED], known: &[i16; 
     let has = |i: usize| _mm256_or_si256(load(&values[i]), known(i));
     let error = |i: usize| {
         let halves = _mm256_srai_epi16::<1>(known(i));
-        error::<3>(load(&values[i]), load(sixteen(steps, 16 * i)), halves, 1023)
+        error::<3>(load(&values[i]), load(sixteen(steps, 16 * i)), halves, MOST_OF_EDGES)
     };
     // Most blocks have nothing at high frequencies, and many nothing at all.
     let high = _mm256_or_si256(has(2), has(3));

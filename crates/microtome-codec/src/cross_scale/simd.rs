@@ -342,6 +342,13 @@ mod tests {
         bytes
     }
 
+    fn all_sets_agree(model: &Model, kind: Kind, plane: &Plane, other: &Samples) {
+        let plain = all(Set::BASELINE, model, kind, plane, other);
+        for set in Set::all() {
+            assert!(plain == all(set, model, kind, plane, other), "{set:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_instruction_set_gives_the_same_bits(
@@ -350,10 +357,7 @@ mod tests {
             let (plane, other) = plane(width, height, seed);
             let kind = Kind::ALL[kind];
             let model = &built_in::models()[kind as usize][0];
-            let plain = all(Set::BASELINE, model, kind, &plane, &other);
-            for set in Set::all() {
-                prop_assert!(plain == all(set, model, kind, &plane, &other), "{:?}", set);
-            }
+            all_sets_agree(model, kind, &plane, &other);
         }
     }
 
@@ -372,10 +376,7 @@ mod tests {
             }
             model.arrange();
             prop_assert!(model.pairs.is_none());
-            let plain = all(Set::BASELINE, &model, kind, &plane, &other);
-            for set in Set::all() {
-                prop_assert!(plain == all(set, &model, kind, &plane, &other), "{:?}", set);
-            }
+            all_sets_agree(&model, kind, &plane, &other);
         }
 
         #[test]
@@ -393,10 +394,7 @@ mod tests {
             model.inner.iter_mut().enumerate().for_each(|(k, lanes)| lanes.0[k + 1..64].fill(weight));
             model.arrange();
             prop_assert!(model.pairs.is_some());
-            let plain = all(Set::BASELINE, &model, kind, &plane, &other);
-            for set in Set::all() {
-                prop_assert!(plain == all(set, &model, kind, &plane, &other), "{:?}", set);
-            }
+            all_sets_agree(&model, kind, &plane, &other);
         }
 
         #[test]
@@ -430,9 +428,6 @@ mod tests {
         let (mut plane, other) = plane(1, 1, 1);
         plane.coefficients = vec![1000; 64];
         plane.table = [1; 64];
-        let plain = all(Set::BASELINE, &model, Kind::Alone, &plane, &other);
-        for set in Set::all() {
-            assert!(plain == all(set, &model, Kind::Alone, &plane, &other), "{set:?}");
-        }
+        all_sets_agree(&model, Kind::Alone, &plane, &other);
     }
 }

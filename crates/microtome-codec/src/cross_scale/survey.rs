@@ -2,7 +2,7 @@
 //!
 //! Not here: what is made of the sums (`train`), expectations and probabilities, which follow the walk itself.
 
-use super::ahead::{PADDED, Prediction, Scale, sixteen};
+use super::ahead::{MOST_IN_BLOCK, PADDED, Prediction, Scale, sixteen};
 use super::edges::{self, Edge, Edges};
 use super::model::{AHEAD_PIECES, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES};
 use super::plane;
@@ -100,7 +100,8 @@ fn errors<M: Machine>(
     let mut errors = [0.0; AHEAD_VALUES];
     for (i, sixteen_errors) in errors.chunks_mut(16).enumerate() {
         let predicted = sixteen(&prediction.sixteenths, 16 * i);
-        let found = M::errors::<4>(sixteen(&block, 16 * i), sixteen(&scale.steps, 16 * i), predicted, 2047);
+        let found =
+            M::errors::<4>(sixteen(&block, 16 * i), sixteen(&scale.steps, 16 * i), predicted, MOST_IN_BLOCK);
         for (error, found) in sixteen_errors.iter_mut().zip(found) {
             *error = f32::from(found) / 16.0;
         }

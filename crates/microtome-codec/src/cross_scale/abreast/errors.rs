@@ -3,7 +3,7 @@
 
 use super::blocks::{Blocks, Edge};
 use super::vectors::Vectors;
-use crate::cross_scale::ahead::{MOST, MOST_OF_EDGES, Scale};
+use crate::cross_scale::ahead::{MOST_IN_BLOCK, MOST_OF_EDGES, Scale};
 use crate::cross_scale::dct::NATURAL;
 use crate::cross_scale::edges::ENDS;
 use crate::cross_scale::model::PIECES;
@@ -29,7 +29,7 @@ impl Blocks {
     /// How far the coefficient `k` of the piece that begins at `start` was off, in sixteenths.
     #[inline(always)]
     fn error<V: Vectors>(&self, scale: &Scale, start: usize, k: usize) -> V::Narrow {
-        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], scale.beyond[k], MOST);
+        let value = times::<V>(V::load(&self.values[k]), scale.steps[k], scale.beyond[k], MOST_IN_BLOCK);
         error::<V, 4>(value, V::load(&self.piece[k - start]))
     }
 
