@@ -41,7 +41,7 @@ fn golden() -> PathBuf {
 /// A name, what makes its source in a folder, and the arguments of `ingest`.
 type Case = (&'static str, fn(&Path) -> String, &'static [&'static str]);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("exact-overlap", exact_overlap, &["--exact"]),
     ("exact-own-models", own_models, &["--exact"]),
     ("exact-changed-models", own_models, &["--exact"]),
@@ -50,6 +50,7 @@ const CASES: [Case; 10] = [
     ("quality-420", |_| "synthetic:600x400,seed=7".to_owned(), &["--quality", "80"]),
     ("exact-two-parts", large, &["--exact"]),
     ("exact-sixteen-states", large, &["--exact"]),
+    ("exact-going-round", large, &["--exact"]),
     ("tiff-tables", tiff_tables, &["--exact"]),
     ("tiff-padded", tiff_padded, &["--exact"]),
 ];
@@ -277,8 +278,13 @@ fn golden_containers_show_what_they_are_for() {
         "one verbatim tile"
     );
     // Alone and predicted: as two parts of four strands each, which were written at first, and from sixteen states, for which
-    // luma alone has too few coefficients.
-    for (name, expected) in [("exact-two-parts", [25, 25, 26]), ("exact-sixteen-states", [33, 9, 34])] {
+    // luma alone has too few coefficients, of rows that begin in turn and of such that go round.
+    let forms = [
+        ("exact-two-parts", [25, 25, 26]),
+        ("exact-sixteen-states", [33, 9, 34]),
+        ("exact-going-round", [97, 9, 98]),
+    ];
+    for (name, expected) in forms {
         let slide = find(name);
         let forms = [0, 1, 2].map(|column| form(&slide, TileId { level: 0, column, row: 0 }));
         assert_eq!(forms, expected, "{name}");

@@ -192,6 +192,10 @@ fn codec_1() {
             let states = coder.get(2..6).unwrap_or(&[0, 0, 1, 0]).repeat(16);
             let sixteen = [&place[..], &[form & 3 | 32, *number], &states, coder].concat();
             put("cross_scale_tile", &format!("sixteen-{number}"), &sixteen);
+            // The same of rows that go round: states with 8 bits in their upper halves.
+            let states = [&[0x88; 8][..], &states[..48]].concat();
+            let round = [&place[..], &[form & 3 | 96, *number], &states, coder].concat();
+            put("cross_scale_tile", &format!("round-{number}"), &round);
         }
     }
     let params = codec.to_bytes();

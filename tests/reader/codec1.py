@@ -248,9 +248,25 @@ class Coder:
 def split(data, count):
     """The states and words of a coder."""
     states = [data.unsigned(4) for _ in range(count)]
+    return states, rest_as_words(data)
+
+
+def packed(data, count):
+    """The same, of states whose upper halves have as many bits as they need."""
+    lengths = [nibble for byte in data.take(count // 2) for nibble in (byte & 15, byte >> 4)]
+    bits = int.from_bytes(data.take(-(-sum(lengths) // 8)), "little")
+    uppers = []
+    for length in lengths:
+        uppers.append(1 << length | bits & (1 << length) - 1)
+        bits >>= length
+    check(bits == 0, "bits that no state has")
+    return [upper << 16 | data.unsigned(2) for upper in uppers], rest_as_words(data)
+
+
+def rest_as_words(data):
     data = data.rest()
     check(len(data) % 2 == 0, "half a word")
-    return states, [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
+    return [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
 
 
 class Strands:
@@ -281,28 +297,49 @@ class Strands:
 class Sixteen:
     """Sixteen states: as many rows abreast, each a block behind the one above it."""
 
-    def __init__(self, data):
-        states, words = split(Input(data), 16)
-        self.words = Words(words)
+    def __init__(self, data, goes_round):
+        self.goes_round = goes_round
+        states, words = (packed if goes_round else split)(Input(data), 16)
+        self.words, self.given = Words(words), 0
         self.coders = [Coder(state, self.words) for state in states]
 
-    def decode(self, run):
+    def decode(self, run, is_last):
         """`run` are areas, each a whole plane."""
         width, height = run[0].plane.width, run[0].plane.height
         rows, period = len(run) * height, max(width, 16)
-        for t in range(-(-rows // 16) * period + 15):
-            blocks = []
-            for l in range(min(t + 1, 16)):
-                column, row = (t - l) % period, (t - l) // period * 16 + l
-                if column < width and row < rows:
-                    blocks.append(run[row // height].block(self.coders[l], column, row % height))
-            # Place by place; of those at the same place the first one first.
-            for _ in merge(*blocks):
-                pass
+        around = -(-rows // 16) * period
+        steps = around if self.goes_round else around + 15
+        for t in range(steps):
+            blocks = {}
+            for l, coder in enumerate(self.coders):
+                s = (t - l) % around if self.goes_round else t - l
+                column, row = s % period, s // period * 16 + l
+                if s >= 0 and column < width and row < rows:
+                    knows = not self.goes_round or t > 0
+                    blocks[l] = run[row // height].block(coder, column, row % height, knows)
+            if self.goes_round and is_last and t == steps - 1:
+                self.step(block for l, block in blocks.items() if l < 12)
+                self.give_back(self.coders[:12])
+                self.step(block for l, block in blocks.items() if l >= 12)
+            else:
+                self.step(blocks.values())
+
+    def step(self, blocks):
+        # Place by place; of those at the same place the first one first.
+        for _ in merge(*blocks):
+            pass
+
+    def give_back(self, coders):
+        self.words.words[self.words.at : self.words.at] = [coder.state & 65535 for coder in coders]
+        for coder in coders:
+            coder.state &= ~65535
+        self.given = len(coders)
 
     def finish(self):
         check(all(coder.state == 65536 for coder in self.coders), "a state does not end in its place")
-        check(self.words.at == len(self.words.words), "words behind the states")
+        left = self.words.words[self.words.at :]
+        # Zeros that were given back may be left, but nothing of the payload.
+        check(not any(left) and len(left) <= self.given, "words behind the states")
 
 
 # Samples and alignment
@@ -511,16 +548,17 @@ class Area:
         # By column and row: edges on the right and below, and magnitudes.
         self.decoded = {}
 
-    def block(self, coder, column, row):
-        """Decodes a block; yields the place of what it reads next, 4 for each index."""
+    def block(self, coder, column, row, knows=True):
+        """Decodes a block, and `knows` its neighbours; yields the place of what it reads next, 4 for each index."""
         model, kind, count = self.model, self.kind, PREDICTED[self.kind]
         known = [0] * 64
         if kind == COARSER:
             known = patch(self.aligned, column, row, model)
         elif kind == FINER:
             known = forward(self.aligned, column, row, model.gain)
-        right, _, left = self.decoded.get((column - 1, row), (None, None, None))
-        _, lower, above = self.decoded.get((column, row - 1), (None, None, None))
+        neighbours = self.decoded if knows else {}
+        right, _, left = neighbours.get((column - 1, row), (None, None, None))
+        _, lower, above = neighbours.get((column, row - 1), (None, None, None))
         corrected = correction(model, kind, right, lower)
         first = [sat16(a + b) for a, b in zip(known, corrected)] + known[40:]
         first[count:] = [0] * (64 - count)
@@ -564,7 +602,7 @@ def decode_block(coder, expected, first, reciprocals, capped):
 
 # Tiles
 
-FORMS = 0, 1, 2, 5, 6, 9, 10, 13, 14, 25, 26, 29, 30, 33, 34, 37, 38
+FORMS = 0, 1, 2, 5, 6, 9, 10, 13, 14, 25, 26, 29, 30, 33, 34, 37, 38, 97, 98, 101, 102
 
 
 class Payload:
@@ -612,10 +650,13 @@ class Payload:
         return planes
 
     def decode_runs(self, areas):
-        coder = Sixteen(self.body)
-        coder.decode(areas[:1])
-        for _, run in groupby(areas[1:], lambda area: (area.plane.width, area.plane.height, area.plane.steps)):
-            coder.decode(list(run))
+        coder = Sixteen(self.body, bool(self.form & 64))
+        runs = groupby(areas[1:], lambda area: (area.plane.width, area.plane.height, area.plane.steps))
+        runs = [areas[:1], *(list(run) for _, run in runs)]
+        if self.form & 64:
+            runs = runs[1:] + runs[:1]
+        for run in runs:
+            coder.decode(run, run is runs[-1])
         coder.finish()
 
     def decode_parts(self, areas):

@@ -270,12 +270,13 @@ fn large_tiles_come_back_from_sixteen_states() {
         let (codec, record) = scene.slide();
         scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
             let (coding, payload, _) = place.round_trip(&record, used);
-            let form = if coding == Coding::Alone { 33 } else { 34 };
+            let form = if coding == Coding::Alone { 97 } else { 98 };
             assert_eq!(payload[..2], [form, 0], "{:?}", scene.tile.components);
-            for damaged in [
-                // Another state, one out of range, an end too soon or too late, half a word, strands besides.
+            for (number, damaged) in [
+                // Another state, lengths of states that they do not have, an end too soon or too late, half a word; strands
+                // besides, rows that begin in turn, and rows that go round without sixteen states.
                 [&payload[..2], &[payload[2] ^ 1], &payload[3..]].concat(),
-                [&payload[..4], &[0, 0], &payload[6..]].concat(),
+                [&payload[..2], &[0xFF, 0xFF], &payload[4..]].concat(),
                 payload[..payload.len() - 2].to_vec(),
                 payload[..payload.len() / 3 / 2 * 2].to_vec(),
                 payload[..60].to_vec(),
@@ -283,8 +284,17 @@ fn large_tiles_come_back_from_sixteen_states() {
                 [&payload[..], &[0, 0]].concat(),
                 [&[form + 8], &payload[1..]].concat(),
                 [&[form + 24], &payload[1..]].concat(),
-            ] {
-                assert!(!place.takes(&Bytes::from(damaged), used));
+                [&[form - 64], &payload[1..]].concat(),
+                [&[form - 32], &payload[1..]].concat(),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                assert!(
+                    !place.takes(&Bytes::from(damaged), used),
+                    "damage {number} of {:?}",
+                    scene.tile.components
+                );
             }
         });
     }

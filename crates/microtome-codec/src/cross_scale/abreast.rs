@@ -18,8 +18,12 @@ mod symbols;
 pub(super) mod vectors;
 pub(super) mod writer;
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use self::blocks::{Blocks, Setting};
-use self::coder::{LANES, Reader};
+use self::coder::{FIRST_TO_END, LANES, Reader};
 use self::vectors::{Mask, Row, Vectors, WideRow};
 use super::ahead::Scale;
 use super::model::{Kind, Model, PARENT_TARGETS, PATCH};
@@ -30,6 +34,9 @@ use crate::coefficients::Plane;
 #[derive(Debug)]
 pub(super) struct Run<'a> {
     pub(super) planes: &'a mut [Plane],
+    pub(super) order: Order,
+    /// Whether no other one follows.
+    pub(super) is_last: bool,
     /// The reference's samples, those of a plane behind those of the one before.
     pub(super) aligned: &'a Aligned,
 }
@@ -46,11 +53,32 @@ pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
     planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
 }
 
-/// The runs of a tile's planes: the first plane, whose model is its own, and of the others those in a row that are alike.
-pub(super) fn runs(planes: &[Plane]) -> impl Iterator<Item = &[Plane]> {
-    let (first, others) = planes.split_at(planes.len().min(1));
+/// The planes of a tile's runs, in the order of decoding: the first plane, whose model is its own, and of the others those in a
+/// row that are alike.
+pub(super) fn runs(planes: &[Plane], order: Order) -> SmallVec<[Range<usize>; 4]> {
     let alike = |a: &Plane, b: &Plane| (a.width, a.height, &a.table) == (b.width, b.height, &b.table);
-    std::iter::once(first).filter(|first| !first.is_empty()).chain(others.chunk_by(alike))
+    let mut runs: SmallVec<[Range<usize>; 4]> = SmallVec::new();
+    for (index, plane) in planes.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run) if index > 1 && alike(&planes[run.start], plane) => run.end = index + 1,
+            _ => runs.push(index..index + 1),
+        }
+    }
+    // What comes last should have much to read.
+    if order == Order::Round && !runs.is_empty() {
+        runs.rotate_left(1);
+    }
+    runs
+}
+
+/// Where a run's sixteen rows begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// At their left ends, each a step after the one above it, so that fewer are busy at the beginning and at the end.
+    /// Read, but no longer written.
+    InTurn,
+    /// All at once: those that would have to wait decode the end of their last row meanwhile.
+    Round,
 }
 
 /// The blocks of a run in the order of decoding: for each step, which block each row is at.
@@ -60,29 +88,53 @@ pub(super) struct Steps {
     rows: usize,
     /// Steps from a row to the one that is sixteen further down.
     period: usize,
+    order: Order,
 }
 
 impl Steps {
     /// Those of a run.
-    pub(super) fn of(run: &[Plane]) -> Self {
+    pub(super) fn of(run: &[Plane], order: Order) -> Self {
         let width = run.first().map_or(0, |plane| plane.width);
-        Self { width, rows: run.iter().map(|plane| plane.height).sum(), period: width.max(LANES) }
+        let rows = run.iter().map(|plane| plane.height).sum();
+        Self { width, rows, period: width.max(LANES), order }
     }
 
     fn blocks(&self) -> usize {
         self.width * self.rows
     }
 
+    /// Steps in which a lane comes to all of its rows.
+    fn around(&self) -> usize {
+        self.rows.div_ceil(LANES) * self.period
+    }
+
     fn count(&self) -> usize {
-        self.rows.div_ceil(LANES) * self.period + LANES - 1
+        match self.order {
+            Order::InTurn => self.around() + LANES - 1,
+            Order::Round => self.around(),
+        }
+    }
+
+    /// Column and row of lane `l` at a step, be they within the run or not.
+    #[inline(always)]
+    fn anywhere(&self, step: usize, l: usize) -> Option<[usize; 2]> {
+        let since = match self.order {
+            Order::InTurn => step.checked_sub(l)?,
+            Order::Round => (step + self.around() - l) % self.around(),
+        };
+        Some([since % self.period, since / self.period * LANES + l])
     }
 
     /// Column and row of lane `l` at a step.
     #[inline(always)]
     fn place(&self, step: usize, l: usize) -> Option<[usize; 2]> {
-        let since = step.checked_sub(l)?;
-        let (column, row) = (since % self.period, since / self.period * LANES + l);
-        (column < self.width && row < self.rows).then_some([column, row])
+        self.anywhere(step, l).filter(|&[column, row]| column < self.width && row < self.rows)
+    }
+
+    /// The column of the block in a row of the run that is decoded in the very first step, and knows of none on its left or above;
+    /// if there is one.
+    pub(super) fn first_in(&self, row: usize) -> Option<usize> {
+        self.place(0, row % LANES).filter(|&[_, first]| first == row).map(|[column, _]| column)
     }
 }
 
@@ -94,11 +146,17 @@ pub(super) struct Scratch {
     right: [[Row; 2]; 8],
     lower: [[[i16; 32]; 2]; 8],
     /// What the lowest row has left below it, by column.
-    found_above: Vec<[i16; 64]>,
-    lower_above: Vec<[[i16; 2]; 8]>,
+    below: Vec<Below>,
     /// Pairs of the reference's samples around each block.
     patch: [[WideRow; PATCH / 2]; PATCH],
     turned: Box<[[i16; 64]; 16]>,
+}
+
+/// What a block leaves to the one below it.
+#[derive(Debug, Clone, Copy)]
+struct Below {
+    found: [i16; 64],
+    edge: [[i16; 2]; 8],
 }
 
 impl Default for Scratch {
@@ -108,8 +166,7 @@ impl Default for Scratch {
             found: Box::new([[0; 32]; 64]),
             right: [[[0; 16]; 2]; 8],
             lower: [[[0; 32]; 2]; 8],
-            found_above: vec![],
-            lower_above: vec![],
+            below: vec![],
             patch: [[[0; 16]; PATCH / 2]; PATCH],
             turned: Box::new([[0; 64]; 16]),
         }
@@ -139,46 +196,73 @@ pub(super) fn decode<V: Vectors>(
 /// Where the sixteen rows are at a step.
 #[derive(Debug, Clone, Copy)]
 struct Places {
-    /// Rows that have a block, and of these those that have none on the left, or above.
+    /// Rows that have a block, and of these those that know of none on the left, or above.
     mask: Mask,
     first_columns: Mask,
     first_rows: Mask,
     /// Below 0 until their first block.
     columns: WideRow,
-    /// In their planes.
+    /// In the run, and in their planes.
+    lines: [usize; LANES],
     rows: WideRow,
     planes: WideRow,
 }
 
 impl Places {
     /// Where they begin, in planes of so many rows.
-    fn new(height: i32) -> Self {
-        let of = |place: fn(i32, i32) -> i32| std::array::from_fn(|l| place(l as i32, height));
-        let [columns, rows, planes] = [of(|l, _| -l), of(|l, height| l % height), of(|l, height| l / height)];
-        Self { mask: 0, first_columns: 0, first_rows: 0, columns, rows, planes }
+    fn new(steps: &Steps, height: usize) -> Self {
+        let mut places = Self {
+            mask: 0,
+            first_columns: 0,
+            first_rows: 0,
+            columns: [0; 16],
+            lines: [0; 16],
+            rows: [0; 16],
+            planes: [0; 16],
+        };
+        for l in 0..LANES {
+            // All of these fit: a tile has no more than 2^24 pixels.
+            match steps.anywhere(0, l) {
+                Some([column, line]) => (places.columns[l], places.lines[l]) = (column as i32, line),
+                None => (places.columns[l], places.lines[l]) = (-(l as i32), l),
+            }
+            places.come_to(l, height);
+        }
+        places
     }
 
-    /// Finds those that have a block, in so many planes of so many columns.
+    /// Finds row and plane of a lane's line.
     #[inline(always)]
-    fn find<V: Vectors>(&mut self, width: i32, planes: i32) {
+    fn come_to(&mut self, l: usize, height: usize) {
+        (self.rows[l], self.planes[l]) = ((self.lines[l] % height) as i32, (self.lines[l] / height) as i32);
+    }
+
+    /// Finds those that have a block, in so many planes of so many columns; whether they all begin with it.
+    #[inline(always)]
+    fn find<V: Vectors>(&mut self, width: i32, planes: i32, all_begin: bool) {
         let (zero, column) = (V::splat_wide(0), V::load_wide(&self.columns));
         let is_in_row = V::is_larger(V::splat_wide(width), column) & !V::is_larger(zero, column);
         self.mask = is_in_row & V::is_larger(V::splat_wide(planes), V::load_wide(&self.planes));
         self.first_columns = self.mask & !V::is_larger(column, zero);
         self.first_rows = self.mask & !V::is_larger(V::load_wide(&self.rows), zero);
+        if all_begin {
+            (self.first_columns, self.first_rows) = (self.mask, self.mask);
+        }
     }
 
-    /// Goes on to the next column, or to the row that is sixteen further down.
+    /// Goes on to the next column; behind the last one to the row that is sixteen further down, or from the last to the first.
     #[inline(always)]
-    fn advance<V: Vectors>(&mut self, period: i32, height: i32) {
+    fn advance<V: Vectors>(&mut self, steps: &Steps, height: usize) {
         let columns = V::add_wide(V::load_wide(&self.columns), V::splat_wide(1));
         V::store_wide(columns, &mut self.columns);
-        let behind = V::is_larger(columns, V::splat_wide(period - 1));
+        let behind = V::is_larger(columns, V::splat_wide(steps.period as i32 - 1));
         for l in (0..LANES).filter(|l| behind >> l & 1 == 1) {
-            (self.columns[l], self.rows[l]) = (0, self.rows[l] + LANES as i32);
-            while self.rows[l] >= height {
-                (self.rows[l], self.planes[l]) = (self.rows[l] - height, self.planes[l] + 1);
+            self.columns[l] = 0;
+            self.lines[l] += LANES;
+            if steps.order == Order::Round && self.lines[l] >= steps.rows.next_multiple_of(LANES) {
+                self.lines[l] = l;
             }
+            self.come_to(l, height);
         }
     }
 
@@ -196,25 +280,22 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
     run: Run<'_>,
     scratch: &mut Scratch,
 ) {
-    let Run { planes, aligned } = run;
+    let Run { planes, order, is_last, aligned } = run;
     let Some(first) = planes.first() else { return };
     let (width, height, scale) = (first.width, first.height, Scale::new(&first.table));
     if width == 0 || height == 0 {
         return;
     }
     let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
-    let steps = Steps::of(planes);
+    let steps = Steps::of(planes, order);
     let samples = aligned.data.len() / planes.len();
     *scratch.blocks = Blocks::NONE;
-    scratch.found_above.clear();
-    scratch.found_above.resize(width, [0; 64]);
-    scratch.lower_above.clear();
-    scratch.lower_above.resize(width, [[0; 2]; 8]);
+    scratch.below.clear();
+    scratch.below.resize(width, Below { found: [0; 64], edge: [[0; 2]; 8] });
     let mut states = V::load_wide(&reader.states);
-    // All of these fit: a tile has no more than 2^24 pixels.
-    let mut places = Places::new(height as i32);
-    for _ in 0..steps.count() {
-        places.find::<V>(width as i32, planes.len() as i32);
+    let mut places = Places::new(&steps, height);
+    for step in 0..steps.count() {
+        places.find::<V>(width as i32, planes.len() as i32, order == Order::Round && step == 0);
         reader.reach();
         match setting.kind {
             Kind::Alone => {}
@@ -222,23 +303,49 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
             Kind::Finer => scratch.predict_by_finer::<V>(model, aligned, samples, &places),
         }
         scratch.neighbours::<V, KIND, N>(&setting, &places);
-        let mask = places.mask;
-        scratch.blocks.decode::<V, N>(reader, &mut states, &setting, mask);
-        scratch.leave::<V, N>(&scale, &places);
-        V::turn_over(&scratch.blocks.values, &mut scratch.turned);
-        for (l, block) in scratch.turned.iter().enumerate().filter(|(l, _)| mask >> l & 1 == 1) {
-            let [column, row, plane] = places.at(l);
-            let blocks = planes.get_mut(plane).map(|plane| plane.coefficients.as_chunks_mut::<64>().0);
-            if let Some(to) = blocks.and_then(|blocks| blocks.get_mut(row * width + column)) {
-                *to = *block;
+        let is_end = order == Order::Round && is_last && step + 1 == steps.count();
+        for rows in if is_end { [FIRST, !FIRST] } else { [Mask::MAX, 0] } {
+            if rows != 0 {
+                scratch.decode::<V, N>(reader, &mut states, &setting, planes, &places, rows);
+            }
+            if rows == FIRST {
+                reader.give_back::<V>(&mut states);
             }
         }
-        places.advance::<V>(steps.period as i32, height as i32);
+        scratch.leave::<V, N>(&scale, &places);
+        places.advance::<V>(&steps, height);
     }
     V::store_wide(states, &mut reader.states);
 }
 
+/// The rows whose states end first.
+const FIRST: Mask = (1 << FIRST_TO_END) - 1;
+
 impl Scratch {
+    /// Decodes the blocks of some rows, all else of them being known, into their planes.
+    #[inline(always)]
+    fn decode<V: Vectors, const N: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        states: &mut V::Wide,
+        setting: &Setting<'_>,
+        planes: &mut [Plane],
+        places: &Places,
+        rows: Mask,
+    ) {
+        let mask = places.mask & rows;
+        self.blocks.decode::<V, N>(reader, states, setting, mask);
+        V::turn_over(&self.blocks.values, &mut self.turned);
+        for (l, block) in self.turned.iter().enumerate().filter(|(l, _)| mask >> l & 1 == 1) {
+            let [column, row, plane] = places.at(l);
+            let Some(plane) = planes.get_mut(plane) else { continue };
+            let at = row * plane.width + column;
+            if let Some(to) = plane.coefficients.as_chunks_mut::<64>().0.get_mut(at) {
+                *to = *block;
+            }
+        }
+    }
+
     /// Predicts the blocks from the coarser samples around them.
     #[inline(always)]
     fn predict_by_patch<V: Vectors>(
@@ -323,12 +430,12 @@ impl Scratch {
     ) {
         let [column, ..] = places.at(0);
         if places.mask & 1 == 1
-            && let (Some(found), Some(lower)) = (self.found_above.get(column), self.lower_above.get(column))
+            && let Some(above) = self.below.get(column)
         {
-            for (row, &found) in self.found.iter_mut().zip(found) {
+            for (row, &found) in self.found.iter_mut().zip(&above.found) {
                 row[0] = found;
             }
-            for (rows, lower) in self.lower.iter_mut().zip(lower) {
+            for (rows, lower) in self.lower.iter_mut().zip(&above.edge) {
                 (rows[0][0], rows[1][0]) = (lower[0], lower[1]);
             }
         }
@@ -376,13 +483,12 @@ impl Scratch {
         let last = LANES - 1;
         let [column, ..] = places.at(last);
         if places.mask >> last & 1 == 1
-            && let (Some(found), Some(lower)) =
-                (self.found_above.get_mut(column), self.lower_above.get_mut(column))
+            && let Some(below) = self.below.get_mut(column)
         {
-            for (found, row) in found.iter_mut().zip(&self.blocks.found) {
+            for (found, row) in below.found.iter_mut().zip(&self.blocks.found) {
                 *found = row[last];
             }
-            for (lower, rows) in lower.iter_mut().zip(&self.lower) {
+            for (lower, rows) in below.edge.iter_mut().zip(&self.lower) {
                 *lower = [rows[0][LANES], rows[1][LANES]];
             }
         }

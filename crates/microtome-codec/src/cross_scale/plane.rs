@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::abreast::Steps;
 use super::ahead::Scale;
 use super::edges::{self, Edge, Edges};
 use super::expect::Magnitudes;
@@ -21,6 +22,8 @@ pub(super) struct Area<'a> {
     width: usize,
     /// Its first row's number in the plane.
     first: usize,
+    /// Of rows decoded abreast, how they are, and the first one's number there.
+    steps: Option<(&'a Steps, usize)>,
     blocks: &'a mut [[i16; 64]],
 }
 
@@ -28,16 +31,21 @@ impl<'a> Area<'a> {
     /// All of a plane.
     pub(super) fn whole(plane: &'a mut Plane) -> Self {
         let blocks = plane.coefficients.as_chunks_mut().0;
-        Self { table: &plane.table, width: plane.width, first: 0, blocks }
+        Self { table: &plane.table, width: plane.width, first: 0, steps: None, blocks }
+    }
+
+    /// The same, of rows decoded abreast, the first one being that line of a run.
+    pub(super) fn abreast(self, steps: &'a Steps, line: usize) -> Self {
+        Self { steps: Some((steps, line)), ..self }
     }
 
     /// Its first `rows`, and the others.
     pub(super) fn cut(self, rows: usize) -> (Self, Self) {
-        let Self { table, width, first, blocks } = self;
+        let Self { table, width, first, steps, blocks } = self;
         let (upper, lower) = blocks.split_at_mut((rows * width).min(blocks.len()));
         (
-            Self { table, width, first, blocks: upper },
-            Self { table, width, first: first + rows, blocks: lower },
+            Self { table, width, first, steps, blocks: upper },
+            Self { table, width, first: first + rows, steps, blocks: lower },
         )
     }
 
@@ -132,7 +140,7 @@ impl Scratch {
         self.magnitudes.resize(width, [0; 64]);
     }
 
-    /// Begins a block with what those before it have left; `left` is the edge on its left.
+    /// Begins a block with what those before it have left; `left` is the edge on its left, and `is_below` another block.
     #[inline(always)]
     fn begin<M: Machine, const N: usize>(
         &self,
@@ -141,12 +149,13 @@ impl Scratch {
         aligned: &Aligned,
         [column, row]: [usize; 2],
         left: Option<Edge>,
+        is_below: bool,
     ) {
         let known = known::<M, N>(setting.model, setting.kind, aligned, column, self.first + row);
-        let (left, above) = neighbours(setting.kind, left, (row > 0).then(|| self.edges[column]));
-        let correction = edges::correction::<M>(setting.model, &left, &above);
-        let above = (row > 0).then(|| &self.magnitudes[column]);
-        let left = column.checked_sub(1).map(|left| &self.magnitudes[left]);
+        let (left_edge, above) = neighbours(setting.kind, left, is_below.then(|| self.edges[column]));
+        let correction = edges::correction::<M>(setting.model, &left_edge, &above);
+        let above = is_below.then(|| &self.magnitudes[column]);
+        let left = left.map(|_| &self.magnitudes[column - 1]);
         block.begin::<M, N>(setting, &known, &correction, left, above);
     }
 
@@ -187,9 +196,12 @@ fn encode_as<M: Machine, C: Coder, const KIND: u8, const N: usize>(
     for row in 0..height {
         coder.row(row);
         let mut left = None;
+        let dark = area.steps.and_then(|(steps, line)| steps.first_in(line + row));
         for column in 0..area.width {
             let Some(values) = blocks.next() else { return };
-            scratch.begin::<M, N>(&mut block, &setting, aligned, [column, row], left);
+            let knows = dark != Some(column);
+            left = left.filter(|_| knows);
+            scratch.begin::<M, N>(&mut block, &setting, aligned, [column, row], left, row > 0 && knows);
             block.encode::<M, C, N>(coder, &setting, values);
             left = Some(scratch.leave::<M>(&setting, column, &block, values));
         }
@@ -244,7 +256,8 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
             row.goes_on = row.is_there;
             if row.is_there {
                 row.coder.reader.reach();
-                scratch.begin::<M, N>(&mut row.block, &setting, aligned, [row.column, row.row], row.left);
+                let place = [row.column, row.row];
+                scratch.begin::<M, N>(&mut row.block, &setting, aligned, place, row.left, row.row > 0);
             }
         }
         // Each with its place known.

@@ -2,9 +2,7 @@
 //!
 //! Not here: what lies around the coder in a payload (`tile`), how blocks are coded (`plane`, `abreast`).
 
-use smallvec::SmallVec;
-
-use super::abreast::{self, Run, Steps};
+use super::abreast::{self, Order, Run, Steps};
 use super::model::Kind;
 use super::params::CrossScale;
 use super::parts::Parts;
@@ -13,7 +11,7 @@ use super::quantise::{self, Chooser, Targets};
 use super::reference::{Reference, align, most_sampling};
 use super::simd;
 use super::strands::Readers;
-use super::tile::{HAS_FOUR, HAS_SIXTEEN};
+use super::tile::{GO_ROUND, HAS_FOUR, HAS_SIXTEEN};
 use super::workspace::{Part, Workspace};
 use crate::Error;
 
@@ -33,23 +31,30 @@ impl CrossScale {
             quantise::nearest(targets, plane);
         }
         let is_large = abreast::is_large(&tile.planes, targets.is_some());
-        for (index, plane) in tile.planes.iter_mut().enumerate() {
-            align(self.set, reference, kind, plane, index, most, aligned);
-            let model = self.model(kind, index);
-            let steps = plane.table;
-            let area = Area::whole(plane);
-            match targets.and_then(|targets| targets.get(index)) {
-                None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
-                Some(targets) => {
-                    let mut chooser = Chooser::new(symbols, targets, &steps);
-                    simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
+        let order = if is_large { Order::Round } else { Order::InTurn };
+        let runs = abreast::runs(&tile.planes, order);
+        let steps: Vec<Steps> = runs.iter().map(|run| Steps::of(&tile.planes[run.clone()], order)).collect();
+        for (run, steps) in runs.into_iter().zip(&steps) {
+            let mut line = 0;
+            for index in run {
+                let plane = &mut tile.planes[index];
+                align(self.set, reference, kind, plane, index, most, aligned);
+                let model = self.model(kind, index);
+                let (table, height) = (plane.table, plane.height);
+                let area = Area::whole(plane).abreast(steps, line);
+                match targets.and_then(|targets| targets.get(index)) {
+                    None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
+                    Some(targets) => {
+                        let mut chooser = Chooser::new(symbols, targets, &table);
+                        simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
+                    }
                 }
+                line += height;
             }
         }
         if is_large {
-            let runs: Vec<Steps> = abreast::runs(&tile.planes).map(Steps::of).collect();
-            abreast::writer::finish(symbols, &runs, out);
-            return HAS_SIXTEEN;
+            abreast::writer::finish(symbols, &steps, out);
+            return HAS_SIXTEEN | GO_ROUND;
         }
         let has_four = symbols.is_long();
         symbols.finish(out, has_four);
@@ -89,17 +94,18 @@ impl CrossScale {
         reference: &Reference<'_>,
         kind: Kind,
         coder: &[u8],
+        order: Order,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
         let Workspace { tile, parts: [one, other], stopwatch, abreast: scratch, .. } = workspace;
         let (aligned, more) = (&mut one.aligned, &mut other.aligned);
-        let mut reader = abreast::coder::Reader::new(coder, &mut one.words)?;
+        let mut reader = abreast::coder::Reader::new(coder, order, &mut one.words)?;
         let most = most_sampling(&tile.planes);
-        // As many as there are components at most.
-        let lengths: SmallVec<[usize; 4]> = abreast::runs(&tile.planes).map(<[_]>::len).collect();
-        let mut index = 0;
-        for length in lengths {
-            let planes = &mut tile.planes[index..index + length];
+        let runs = abreast::runs(&tile.planes, order);
+        let count = runs.len();
+        for (number, run) in runs.into_iter().enumerate() {
+            let (index, is_last) = (run.start, number + 1 == count);
+            let planes = &mut tile.planes[run];
             let predict = || {
                 align(self.set, reference, kind, &planes[0], index, most, aligned);
                 for (plane, at) in planes.iter().zip(index..).skip(1).filter(|_| kind != Kind::Alone) {
@@ -108,12 +114,11 @@ impl CrossScale {
                 }
             };
             stopwatch.time(|t| &mut t.prediction, predict);
-            let (model, run) = (self.model(kind, index), Run { planes, aligned });
+            let (model, run) = (self.model(kind, index), Run { planes, order, is_last, aligned });
             stopwatch.time(
                 |t| &mut t.entropy,
                 || simd::decode_abreast(self.set, &mut reader, model, kind, run, scratch),
             );
-            index += length;
         }
         reader.finish()
     }

@@ -254,6 +254,7 @@ each_set!(
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::abreast::Order;
     use super::super::built_in;
     use super::super::expect::MOST;
     use super::super::model::{AHEAD_AT, AHEAD_PIECES};
@@ -309,33 +310,43 @@ mod tests {
         decode(set, &mut readers, model, kind, &aligned, Area::whole(&mut decoded), &mut scratch);
         readers.finish().expect("the very end");
         assert!(decoded.coefficients == plane.coefficients);
-        let abreast = abreast(set, model, kind, &plane, &aligned);
+        let abreast =
+            [Order::InTurn, Order::Round].map(|order| abreast(set, order, model, kind, &plane, &aligned));
         let mut samples = Samples::default();
         super::samples(set, &plane, &mut samples);
         if kind == Kind::Finer {
             round(set, &Model::blank(Kind::Finer), &aligned, &mut decoded);
         }
-        ([bytes, abreast].concat(), decoded.coefficients, samples)
+        ([bytes, abreast.concat()].concat(), decoded.coefficients, samples)
     }
 
     /// What sixteen states give for the plane twice, as a run, which comes back.
-    fn abreast(set: Set, model: &Model, kind: Kind, plane: &Plane, aligned: &Aligned) -> Vec<u8> {
+    fn abreast(
+        set: Set,
+        order: Order,
+        model: &Model,
+        kind: Kind,
+        plane: &Plane,
+        aligned: &Aligned,
+    ) -> Vec<u8> {
         let mut planes = [plane.clone(), plane.clone()];
         let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
         let mut other = aligned.clone();
         other.data.iter_mut().for_each(|sample| *sample = -*sample);
-        for (plane, aligned) in planes.iter_mut().zip([aligned, &other]) {
-            encode(set, &mut writer, model, kind, aligned, Area::whole(plane), &mut scratch);
+        let steps = abreast::Steps::of(&planes, order);
+        for (plane, (aligned, line)) in planes.iter_mut().zip([(aligned, 0), (&other, plane.height)]) {
+            let area = Area::whole(plane).abreast(&steps, line);
+            encode(set, &mut writer, model, kind, aligned, area, &mut scratch);
         }
-        abreast::writer::finish(&mut writer, &[abreast::Steps::of(&planes)], &mut bytes);
+        abreast::writer::finish(&mut writer, &[steps], &mut bytes);
         for plane in &mut planes {
             plane.coefficients.fill(0);
         }
         let mut twice = aligned.clone();
         twice.data.extend_from_slice(&other.data);
         let mut room = vec![];
-        let mut reader = abreast::coder::Reader::new(&bytes, &mut room).expect("states");
-        let run = Run { planes: &mut planes, aligned: &twice };
+        let mut reader = abreast::coder::Reader::new(&bytes, order, &mut room).expect("states");
+        let run = Run { planes: &mut planes, order, is_last: true, aligned: &twice };
         decode_abreast(set, &mut reader, model, kind, run, &mut abreast::Scratch::default());
         reader.finish().expect("the very end");
         assert!(planes.iter().all(|decoded| decoded.coefficients == plane.coefficients));
@@ -399,17 +410,23 @@ mod tests {
 
         #[test]
         fn any_words_give_the_same_coefficients_and_the_same_error(
-            width in 1..19_usize, height in 1..20_usize, seed in any::<u64>(),
+            width in 1..19_usize, height in 1..20_usize, seed in any::<u64>(), goes_round: bool,
             states in prop::array::uniform16(1..u16::MAX), words in proptest::collection::vec(any::<u16>(), 0..3000),
         ) {
             let (plane, _) = plane(width, height, seed);
             let model = &built_in::models()[Kind::Alone as usize][0];
-            let mut bytes: Vec<u8> = states.iter().flat_map(|&state| (u32::from(state) << 16).to_le_bytes()).collect();
+            let order = if goes_round { Order::Round } else { Order::InTurn };
+            let states = states.map(|state| u32::from(state) << 16);
+            let mut bytes = vec![];
+            match order {
+                Order::InTurn => bytes.extend(states.iter().flat_map(|state| state.to_le_bytes())),
+                Order::Round => abreast::coder::pack(&states, &mut bytes),
+            }
             bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
             let found = Set::all().into_iter().map(|set| {
                 let (mut planes, mut room) = ([plane.clone()], vec![]);
-                let mut reader = abreast::coder::Reader::new(&bytes, &mut room).expect("states");
-                let run = Run { planes: &mut planes, aligned: &Aligned::default() };
+                let mut reader = abreast::coder::Reader::new(&bytes, order, &mut room).expect("states");
+                let run = Run { planes: &mut planes, order, is_last: true, aligned: &Aligned::default() };
                 decode_abreast(set, &mut reader, model, Kind::Alone, run, &mut abreast::Scratch::default());
                 (planes[0].coefficients.clone(), reader.finish())
             });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::abreast::Order;
 use super::built_in;
 use super::model::Kind;
 use super::params::CrossScale;
@@ -29,8 +30,10 @@ pub(super) const HAS_FOUR: u8 = 8;
 const HAS_PARTS: u8 = 16;
 /// Added to these two: the coder has a state for each of sixteen rows abreast.
 pub(super) const HAS_SIXTEEN: u8 = 32;
+/// Added to those with sixteen states: the rows begin all at once and go round.
+pub(super) const GO_ROUND: u8 = 64;
 /// All that may be added.
-const ADDED: u8 = IS_PADDED | HAS_FOUR | HAS_PARTS | HAS_SIXTEEN;
+const ADDED: u8 = IS_PADDED | HAS_FOUR | HAS_PARTS | HAS_SIXTEEN | GO_ROUND;
 /// Number of a template that is in the payload itself.
 const INLINE: u8 = 255;
 /// Longest template in a payload.
@@ -276,6 +279,9 @@ impl CrossScale {
             _ if form & HAS_SIXTEEN != 0 && form & (HAS_FOUR | HAS_PARTS) != 0 => {
                 return Err(malformed(0, "sixteen states, and strands besides"));
             }
+            _ if form & (HAS_SIXTEEN | GO_ROUND) == GO_ROUND => {
+                return Err(malformed(0, "rows that go round without sixteen states"));
+            }
             _ => match (form & !ADDED, self.kind(level)) {
                 (ALONE, _) => Kind::Alone,
                 (PREDICTED, Kind::Alone) => {
@@ -314,7 +320,10 @@ impl CrossScale {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
         match form & (HAS_PARTS | HAS_SIXTEEN) {
-            HAS_SIXTEEN => self.decode_abreast(&reference, kind, rest, workspace)?,
+            HAS_SIXTEEN => {
+                let order = if form & GO_ROUND == 0 { Order::InTurn } else { Order::Round };
+                self.decode_abreast(&reference, kind, rest, order, workspace)?;
+            }
             0 => self.decode_planes(&reference, kind, rest, form & HAS_FOUR != 0, workspace)?,
             _ => self.decode_parts(&reference, kind, rest, workspace)?,
         }

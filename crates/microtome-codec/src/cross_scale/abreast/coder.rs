@@ -3,6 +3,7 @@
 //! The byte layout and the order of words are `docs/format/codec-1.md`'s, "Coder". Not here: what is read, and where it
 //! goes.
 
+use super::Order;
 use super::vectors::{Mask, Vectors, WideRow};
 use crate::Error;
 use crate::cross_scale::model::BUCKETS;
@@ -11,6 +12,8 @@ use crate::cross_scale::walk;
 
 /// States, one for each row of blocks abreast.
 pub(in crate::cross_scale) const LANES: usize = 16;
+/// States that end before the others in the very last step of a tile whose rows go round, and give back a word each.
+pub(super) const FIRST_TO_END: usize = 12;
 /// Words that all of them may take in a block: each less than 175 (`Reader::reach` in `rans`), and as many as are looked at
 /// at a time.
 const REACH: usize = LANES * 176;
@@ -28,12 +31,54 @@ pub(super) fn slots<V: Vectors>(states: V::Wide) -> V::Wide {
     V::and_wide(states, V::splat_wide(i32::from(SCALE) - 1))
 }
 
+/// Appends states, each as its upper half without its highest bit, after how many bits that has, and its lower half as a word.
+pub(in crate::cross_scale) fn pack(states: &[u32; LANES], out: &mut Vec<u8>) {
+    let length = |state: u32| 15 - state.leading_zeros().min(15);
+    out.extend(states.as_chunks::<2>().0.iter().map(|&[a, b]| (length(a) | length(b) << 4) as u8));
+    let (mut bits, mut count) = (0_u32, 0);
+    for &state in states {
+        bits |= (state >> 16 & ((1 << length(state)) - 1)) << count;
+        count += length(state);
+        while count >= 8 {
+            out.push(bits as u8);
+            (bits, count) = (bits >> 8, count - 8);
+        }
+    }
+    if count > 0 {
+        out.push(bits as u8);
+    }
+    out.extend(states.iter().flat_map(|&state| (state as u16).to_le_bytes()));
+}
+
+/// Undoes [`pack`]: the states and what is behind them. `None` if they are cut off, or bits are set that none of them has.
+fn unpack(bytes: &[u8]) -> Option<([u32; LANES], &[u8])> {
+    let (lengths, rest) = bytes.split_first_chunk::<{ LANES / 2 }>()?;
+    let length = |l: usize| u32::from(lengths[l / 2] >> (4 * (l % 2)) & 15);
+    let (uppers, rest) = rest.split_at_checked((0..LANES).map(length).sum::<u32>().div_ceil(8) as usize)?;
+    let (lowers, rest) = rest.split_first_chunk::<{ 2 * LANES }>()?;
+    let (mut uppers, mut bits, mut count) = (uppers.iter(), 0_u32, 0);
+    let mut states = [0; LANES];
+    for (l, (state, lower)) in states.iter_mut().zip(lowers.as_chunks::<2>().0).enumerate() {
+        while count < length(l) {
+            bits |= u32::from(*uppers.next()?) << count;
+            count += 8;
+        }
+        let upper = 1 << length(l) | bits & ((1 << length(l)) - 1);
+        (bits, count) = (bits >> length(l), count - length(l));
+        *state = upper << 16 | u32::from(u16::from_le_bytes(*lower));
+    }
+    (bits == 0).then_some((states, rest))
+}
+
 /// Words, with so many zeros behind them that a step of blocks never comes to their end.
 #[derive(Debug)]
 pub(in crate::cross_scale) struct Reader<'a> {
     pub(super) states: WideRow,
-    words: &'a [[u8; 2]],
+    /// Before them is room for one from each state, which may give it back.
+    words: &'a mut [[u8; 2]],
     at: usize,
+    /// Where it was before words were given back.
+    furthest: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -41,39 +86,50 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Error::Malformed`] if they are cut off or out of range.
-    pub(in crate::cross_scale) fn new(bytes: &[u8], room: &'a mut Vec<[u8; 2]>) -> Result<Self, Error> {
+    pub(in crate::cross_scale) fn new(
+        bytes: &[u8],
+        order: Order,
+        room: &'a mut Vec<[u8; 2]>,
+    ) -> Result<Self, Error> {
         let malformed = |what| Error::Malformed { offset: 0, what };
-        let (states, words) =
-            bytes.split_at_checked(4 * LANES).ok_or(malformed("the payload ends in its coder's states"))?;
+        let (states, words) = match order {
+            Order::InTurn => bytes.split_first_chunk::<{ 4 * LANES }>().map(|(states, words)| {
+                let states = states.as_chunks().0;
+                (std::array::from_fn(|l| u32::from_le_bytes(states[l])), words)
+            }),
+            Order::Round => unpack(bytes),
+        }
+        .ok_or(malformed("the payload ends in its coder's states, or they are damaged"))?;
+        if states.iter().any(|&state| state < LOW) {
+            return Err(malformed("a coder state below its range"));
+        }
         let (words, odd) = words.as_chunks();
         if !odd.is_empty() {
             return Err(malformed("half a word at the payload's end"));
         }
-        let mut reader = Self { states: [0; LANES], words: &[], at: 0 };
-        for (state, bytes) in reader.states.iter_mut().zip(states.as_chunks().0) {
-            let value = u32::from_le_bytes(*bytes);
-            if value < LOW {
-                return Err(malformed("a coder state below its range"));
-            }
-            *state = value as i32;
-        }
         room.clear();
+        room.extend_from_slice(&[[0; 2]; LANES]);
         room.extend_from_slice(words);
         room.extend_from_slice(&[[0; 2]; REACH]);
-        reader.words = room;
-        Ok(reader)
+        Ok(Self { states: states.map(|state| state as i32), words: room, at: LANES, furthest: 0 })
+    }
+
+    /// Where the words end.
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.words.len() - REACH
     }
 
     /// Comes to the next blocks. Where there are no more words, it goes on with zeros, and [`Self::finish`] finds out.
     #[inline(always)]
     pub(super) fn reach(&mut self) {
         // One too many: the end is not where it should be.
-        self.at = self.at.min(self.words.len() - REACH + 1);
+        self.at = self.at.min(self.end() + 1);
     }
 
     /// Words at hand.
     #[inline(always)]
-    fn near(&self) -> &'a [[u8; 2]; LANES] {
+    fn near(&self) -> &[[u8; 2]; LANES] {
         match self.words.get(self.at..).and_then(|words| words.first_chunk()) {
             Some(words) => words,
             None => none_near(),
@@ -164,12 +220,31 @@ impl<'a> Reader<'a> {
         *state = next as i32;
     }
 
-    /// Checks that all states and words ended just where they should.
+    /// The states that end first, which have come to their end, put back a word each, that of the first one to be the next:
+    /// the others take it.
+    pub(super) fn give_back<V: Vectors>(&mut self, states: &mut V::Wide) {
+        let mut all = [0; LANES];
+        V::store_wide(*states, &mut all);
+        self.furthest = self.at;
+        for state in all[..FIRST_TO_END].iter_mut().rev() {
+            // There is room for all before the first word.
+            self.at = self.at.saturating_sub(1);
+            if let Some(word) = self.words.get_mut(self.at) {
+                *word = (*state as u16).to_le_bytes();
+            }
+            *state &= !0xFFFF;
+        }
+        *states = V::load_wide(&all);
+    }
+
+    /// Checks that all states and words ended just where they should. Of words that were given back zeros may be left.
     ///
     /// # Errors
     /// [`Error::Malformed`] if not.
     pub(in crate::cross_scale) fn finish(&self) -> Result<(), Error> {
-        match self.at == self.words.len() - REACH && self.states == [LOW as i32; LANES] {
+        let is_at_end = self.furthest.max(self.at) == self.end();
+        let left = self.words.get(self.at..self.end()).unwrap_or_default();
+        match is_at_end && left.iter().all(|&word| word == [0; 2]) && self.states == [LOW as i32; LANES] {
             true => Ok(()),
             false => {
                 Err(Error::Malformed { offset: 0, what: "the payload's coder does not end where it should" })

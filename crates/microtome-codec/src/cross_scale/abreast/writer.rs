@@ -2,32 +2,47 @@
 //!
 //! Not here: what the symbols are (`walk`), how they are collected (`strands`).
 
-use super::Steps;
-use super::coder::LANES;
+use super::coder::{self, FIRST_TO_END, LANES};
+use super::{Order, Steps};
 use crate::cross_scale::rans::{self, LOW};
 use crate::cross_scale::strands::{PLACES, Writer};
 
-/// Appends what `symbols` has collected, the blocks of `runs` row by row, to `out`; it is empty again.
+/// Appends what `symbols` has collected, the blocks of `runs` row by row, to `out`; it is empty again. All runs have one order.
 pub(in crate::cross_scale) fn finish(symbols: &mut Writer, runs: &[Steps], out: &mut Vec<u8>) {
     let (mut states, mut words, mut order) = ([LOW; LANES], vec![], vec![]);
     let mut first = runs.iter().map(Steps::blocks).sum::<usize>();
+    let goes_round = runs.iter().any(|run| run.order == Order::Round);
+    let mut is_end = goes_round;
     for run in runs.iter().rev() {
         first -= run.blocks();
         for step in (0..run.count()).rev() {
             in_order(symbols, run, first, step, &mut order);
+            let mut put =
+                |l: usize, at: usize| words.extend(rans::put(&mut states[l], symbols.intervals[at]));
+            if is_end {
+                // Those that end first begin with the words that they are to give back: the next ones of the others.
+                order.iter().rev().filter(|&&(l, _)| l >= FIRST_TO_END).for_each(|&(l, at)| put(l, at));
+                for state in &mut states[..FIRST_TO_END] {
+                    *state = LOW | u32::from(words.pop().unwrap_or(0));
+                }
+                order.retain(|&(l, _)| l < FIRST_TO_END);
+                is_end = false;
+            }
             for &(l, at) in order.iter().rev() {
-                let state = &mut states[usize::from(l) % LANES];
-                words.extend(rans::put(state, symbols.intervals[at]));
+                words.extend(rans::put(&mut states[l], symbols.intervals[at]));
             }
         }
     }
-    out.extend(states.iter().flat_map(|state| state.to_le_bytes()));
+    match goes_round {
+        true => coder::pack(&states, out),
+        false => out.extend(states.iter().flat_map(|state| state.to_le_bytes())),
+    }
     out.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
     symbols.clear();
 }
 
 /// The intervals of a step's blocks in the order in which they are read: place by place, and of each place row by row.
-fn in_order(symbols: &Writer, run: &Steps, first: usize, step: usize, order: &mut Vec<(u8, usize)>) {
+fn in_order(symbols: &Writer, run: &Steps, first: usize, step: usize, order: &mut Vec<(usize, usize)>) {
     let mut next = [0; PLACES + 1];
     let blocks =
         |l: usize| run.place(step, l).map(|[column, row]| symbols.block(first + row * run.width + column));
@@ -44,7 +59,7 @@ fn in_order(symbols: &Writer, run: &Steps, first: usize, step: usize, order: &mu
     for l in 0..LANES {
         for at in blocks(l).unwrap_or_default() {
             let to = &mut next[usize::from(symbols.places[at])];
-            order[*to] = (l as u8, at);
+            order[*to] = (l, at);
             *to += 1;
         }
     }
