@@ -300,7 +300,8 @@ class Sixteen:
     def __init__(self, data, goes_round):
         self.goes_round = goes_round
         states, words = (packed if goes_round else split)(Input(data), 16)
-        self.words, self.given = Words(words), 0
+        # Words of the payload that are still to come when some are given back.
+        self.words, self.rest = Words(words), 0
         self.coders = [Coder(state, self.words) for state in states]
 
     def decode(self, run, is_last):
@@ -330,16 +331,16 @@ class Sixteen:
             pass
 
     def give_back(self, coders):
+        self.rest = len(self.words.words) - self.words.at
         self.words.words[self.words.at : self.words.at] = [coder.state & 65535 for coder in coders]
         for coder in coders:
             coder.state &= ~65535
-        self.given = len(coders)
 
     def finish(self):
         check(all(coder.state == 65536 for coder in self.coders), "a state does not end in its place")
         left = self.words.words[self.words.at :]
-        # Zeros that were given back may be left, but nothing of the payload.
-        check(not any(left) and len(left) <= self.given, "words behind the states")
+        # Zeros that were given back may be left, which come before what is left of the payload.
+        check(not left or self.goes_round and not any(left) and not self.rest, "words behind the states")
 
 
 # Samples and alignment

@@ -14,16 +14,15 @@ mod errors;
 mod expected;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
+mod steps;
 mod symbols;
 pub(super) mod vectors;
 pub(super) mod writer;
 
-use std::ops::Range;
-
-use smallvec::SmallVec;
-
 use self::blocks::{Blocks, Setting};
 use self::coder::{FIRST_TO_END, LANES, Reader};
+use self::steps::Places;
+pub(super) use self::steps::{Order, Steps, runs};
 use self::vectors::{Mask, Row, Vectors, WideRow};
 use super::ahead::Scale;
 use super::model::{Kind, Model, PARENT_TARGETS, PATCH};
@@ -45,97 +44,12 @@ pub(super) struct Run<'a> {
 /// not: a tile that others predict well has few of those, and as many symbols.
 const LARGE: usize = 12_000;
 /// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
-const LARGE_TARGETS: usize = 4 * LARGE;
+const LARGE_TARGETS: usize = 5 * LARGE;
 
-/// Whether a tile has so many coefficients that sixteen states are worth it, which take 0.3 % of a dense slide's bytes.
+/// Whether a tile has so many coefficients that sixteen states are worth it, which take some 0.5 % of a dense slide's bytes.
 pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
     let count = |plane: &Plane| plane.coefficients.iter().filter(|&&value| value != 0).count();
     planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
-}
-
-/// The planes of a tile's runs, in the order of decoding: the first plane, whose model is its own, and of the others those in a
-/// row that are alike.
-pub(super) fn runs(planes: &[Plane], order: Order) -> SmallVec<[Range<usize>; 4]> {
-    let alike = |a: &Plane, b: &Plane| (a.width, a.height, &a.table) == (b.width, b.height, &b.table);
-    let mut runs: SmallVec<[Range<usize>; 4]> = SmallVec::new();
-    for (index, plane) in planes.iter().enumerate() {
-        match runs.last_mut() {
-            Some(run) if index > 1 && alike(&planes[run.start], plane) => run.end = index + 1,
-            _ => runs.push(index..index + 1),
-        }
-    }
-    // What comes last should have much to read.
-    if order == Order::Round && !runs.is_empty() {
-        runs.rotate_left(1);
-    }
-    runs
-}
-
-/// Where a run's sixteen rows begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// At their left ends, each a step after the one above it, so that fewer are busy at the beginning and at the end.
-    /// Read, but no longer written.
-    InTurn,
-    /// All at once: those that would have to wait decode the end of their last row meanwhile.
-    Round,
-}
-
-/// The blocks of a run in the order of decoding: for each step, which block each row is at.
-#[derive(Debug, Clone)]
-pub(super) struct Steps {
-    width: usize,
-    rows: usize,
-    /// Steps from a row to the one that is sixteen further down.
-    period: usize,
-    order: Order,
-}
-
-impl Steps {
-    /// Those of a run.
-    pub(super) fn of(run: &[Plane], order: Order) -> Self {
-        let width = run.first().map_or(0, |plane| plane.width);
-        let rows = run.iter().map(|plane| plane.height).sum();
-        Self { width, rows, period: width.max(LANES), order }
-    }
-
-    fn blocks(&self) -> usize {
-        self.width * self.rows
-    }
-
-    /// Steps in which a lane comes to all of its rows.
-    fn around(&self) -> usize {
-        self.rows.div_ceil(LANES) * self.period
-    }
-
-    fn count(&self) -> usize {
-        match self.order {
-            Order::InTurn => self.around() + LANES - 1,
-            Order::Round => self.around(),
-        }
-    }
-
-    /// Column and row of lane `l` at a step, be they within the run or not.
-    #[inline(always)]
-    fn anywhere(&self, step: usize, l: usize) -> Option<[usize; 2]> {
-        let since = match self.order {
-            Order::InTurn => step.checked_sub(l)?,
-            Order::Round => (step + self.around() - l) % self.around(),
-        };
-        Some([since % self.period, since / self.period * LANES + l])
-    }
-
-    /// Column and row of lane `l` at a step.
-    #[inline(always)]
-    fn place(&self, step: usize, l: usize) -> Option<[usize; 2]> {
-        self.anywhere(step, l).filter(|&[column, row]| column < self.width && row < self.rows)
-    }
-
-    /// The column of the block in a row of the run that is decoded in the very first step, and knows of none on its left or above;
-    /// if there is one.
-    pub(super) fn first_in(&self, row: usize) -> Option<usize> {
-        self.place(0, row % LANES).filter(|&[_, first]| first == row).map(|[column, _]| column)
-    }
 }
 
 /// What blocks leave to those on their right and below them; row 0 is what the lowest of the sixteen has left to the first one.
@@ -190,86 +104,6 @@ pub(super) fn decode<V: Vectors>(
         Kind::Alone => decode_as::<V, ALONE, { Kind::Alone.predicted() }>(reader, model, run, scratch),
         Kind::Coarser => decode_as::<V, COARSER, { Kind::Coarser.predicted() }>(reader, model, run, scratch),
         Kind::Finer => decode_as::<V, FINER, { Kind::Finer.predicted() }>(reader, model, run, scratch),
-    }
-}
-
-/// Where the sixteen rows are at a step.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    /// Rows that have a block, and of these those that know of none on the left, or above.
-    mask: Mask,
-    first_columns: Mask,
-    first_rows: Mask,
-    /// Below 0 until their first block.
-    columns: WideRow,
-    /// In the run, and in their planes.
-    lines: [usize; LANES],
-    rows: WideRow,
-    planes: WideRow,
-}
-
-impl Places {
-    /// Where they begin, in planes of so many rows.
-    fn new(steps: &Steps, height: usize) -> Self {
-        let mut places = Self {
-            mask: 0,
-            first_columns: 0,
-            first_rows: 0,
-            columns: [0; 16],
-            lines: [0; 16],
-            rows: [0; 16],
-            planes: [0; 16],
-        };
-        for l in 0..LANES {
-            // All of these fit: a tile has no more than 2^24 pixels.
-            match steps.anywhere(0, l) {
-                Some([column, line]) => (places.columns[l], places.lines[l]) = (column as i32, line),
-                None => (places.columns[l], places.lines[l]) = (-(l as i32), l),
-            }
-            places.come_to(l, height);
-        }
-        places
-    }
-
-    /// Finds row and plane of a lane's line.
-    #[inline(always)]
-    fn come_to(&mut self, l: usize, height: usize) {
-        (self.rows[l], self.planes[l]) = ((self.lines[l] % height) as i32, (self.lines[l] / height) as i32);
-    }
-
-    /// Finds those that have a block, in so many planes of so many columns; whether they all begin with it.
-    #[inline(always)]
-    fn find<V: Vectors>(&mut self, width: i32, planes: i32, all_begin: bool) {
-        let (zero, column) = (V::splat_wide(0), V::load_wide(&self.columns));
-        let is_in_row = V::is_larger(V::splat_wide(width), column) & !V::is_larger(zero, column);
-        self.mask = is_in_row & V::is_larger(V::splat_wide(planes), V::load_wide(&self.planes));
-        self.first_columns = self.mask & !V::is_larger(column, zero);
-        self.first_rows = self.mask & !V::is_larger(V::load_wide(&self.rows), zero);
-        if all_begin {
-            (self.first_columns, self.first_rows) = (self.mask, self.mask);
-        }
-    }
-
-    /// Goes on to the next column; behind the last one to the row that is sixteen further down, or from the last to the first.
-    #[inline(always)]
-    fn advance<V: Vectors>(&mut self, steps: &Steps, height: usize) {
-        let columns = V::add_wide(V::load_wide(&self.columns), V::splat_wide(1));
-        V::store_wide(columns, &mut self.columns);
-        let behind = V::is_larger(columns, V::splat_wide(steps.period as i32 - 1));
-        for l in (0..LANES).filter(|l| behind >> l & 1 == 1) {
-            self.columns[l] = 0;
-            self.lines[l] += LANES;
-            if steps.order == Order::Round && self.lines[l] >= steps.rows.next_multiple_of(LANES) {
-                self.lines[l] = l;
-            }
-            self.come_to(l, height);
-        }
-    }
-
-    /// Row `l`'s column, row and plane, which are none below 0 where the mask has it.
-    #[inline(always)]
-    fn at(&self, l: usize) -> [usize; 3] {
-        [self.columns[l], self.rows[l], self.planes[l]].map(|place| place as usize)
     }
 }
 

@@ -41,11 +41,11 @@ impl<'a> Area<'a> {
 
     /// Its first `rows`, and the others.
     pub(super) fn cut(self, rows: usize) -> (Self, Self) {
-        let Self { table, width, first, steps, blocks } = self;
+        let Self { table, width, first, blocks, .. } = self;
         let (upper, lower) = blocks.split_at_mut((rows * width).min(blocks.len()));
         (
-            Self { table, width, first, steps, blocks: upper },
-            Self { table, width, first: first + rows, steps, blocks: lower },
+            Self { table, width, first, steps: None, blocks: upper },
+            Self { table, width, first: first + rows, steps: None, blocks: lower },
         )
     }
 

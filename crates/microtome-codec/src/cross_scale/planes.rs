@@ -33,15 +33,21 @@ impl CrossScale {
         let is_large = abreast::is_large(&tile.planes, targets.is_some());
         let order = if is_large { Order::Round } else { Order::InTurn };
         let runs = abreast::runs(&tile.planes, order);
-        let steps: Vec<Steps> = runs.iter().map(|run| Steps::of(&tile.planes[run.clone()], order)).collect();
-        for (run, steps) in runs.into_iter().zip(&steps) {
+        let steps: Vec<Steps> = match is_large {
+            true => runs.iter().map(|run| Steps::of(&tile.planes[run.clone()], order)).collect(),
+            false => vec![],
+        };
+        for (number, run) in runs.into_iter().enumerate() {
             let mut line = 0;
             for index in run {
                 let plane = &mut tile.planes[index];
                 align(self.set, reference, kind, plane, index, most, aligned);
                 let model = self.model(kind, index);
                 let (table, height) = (plane.table, plane.height);
-                let area = Area::whole(plane).abreast(steps, line);
+                let mut area = Area::whole(plane);
+                if let Some(steps) = steps.get(number) {
+                    area = area.abreast(steps, line);
+                }
                 match targets.and_then(|targets| targets.get(index)) {
                     None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
                     Some(targets) => {

@@ -74,7 +74,7 @@ fn unpack(bytes: &[u8]) -> Option<([u32; LANES], &[u8])> {
 #[derive(Debug)]
 pub(in crate::cross_scale) struct Reader<'a> {
     pub(super) states: WideRow,
-    /// Before them is room for one from each state, which may give it back.
+    /// Before them is room for those that are given back.
     words: &'a mut [[u8; 2]],
     at: usize,
     /// Where it was before words were given back.

@@ -7,7 +7,8 @@ use super::{Order, Steps};
 use crate::cross_scale::rans::{self, LOW};
 use crate::cross_scale::strands::{PLACES, Writer};
 
-/// Appends what `symbols` has collected, the blocks of `runs` row by row, to `out`; it is empty again. All runs have one order.
+/// Appends what `symbols` has collected, the blocks of `runs` row by row, to `out`; it is empty again. All runs
+/// have one order; that of rows that begin in turn is for tests alone.
 pub(in crate::cross_scale) fn finish(symbols: &mut Writer, runs: &[Steps], out: &mut Vec<u8>) {
     let (mut states, mut words, mut order) = ([LOW; LANES], vec![], vec![]);
     let mut first = runs.iter().map(Steps::blocks).sum::<usize>();
@@ -17,20 +18,19 @@ pub(in crate::cross_scale) fn finish(symbols: &mut Writer, runs: &[Steps], out: 
         first -= run.blocks();
         for step in (0..run.count()).rev() {
             in_order(symbols, run, first, step, &mut order);
-            let mut put =
-                |l: usize, at: usize| words.extend(rans::put(&mut states[l], symbols.intervals[at]));
-            if is_end {
-                // Those that end first begin with the words that they are to give back: the next ones of the others.
-                order.iter().rev().filter(|&&(l, _)| l >= FIRST_TO_END).for_each(|&(l, at)| put(l, at));
-                for state in &mut states[..FIRST_TO_END] {
-                    *state = LOW | u32::from(words.pop().unwrap_or(0));
+            let parts = if is_end { [FIRST_TO_END..LANES, 0..FIRST_TO_END] } else { [0..LANES, 0..0] };
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
+                for &(l, at) in order.iter().rev().filter(|(l, _)| part.contains(l)) {
+                    words.extend(rans::put(&mut states[l], symbols.intervals[at]));
                 }
-                order.retain(|&(l, _)| l < FIRST_TO_END);
-                is_end = false;
+                if is_end && part.end == LANES {
+                    // Those that end first begin with the words that they are to give back: the next ones of the others.
+                    for state in &mut states[..FIRST_TO_END] {
+                        *state = LOW | u32::from(words.pop().unwrap_or(0));
+                    }
+                }
             }
-            for &(l, at) in order.iter().rev() {
-                words.extend(rans::put(&mut states[l], symbols.intervals[at]));
-            }
+            is_end = false;
         }
     }
     match goes_round {
