@@ -11,7 +11,7 @@ use super::vectors::{Mask, Vectors, WideRow};
 use crate::coefficients::Plane;
 
 /// The planes of a tile's runs, in the order of decoding: the first plane, whose model is its own, and of the others those in a
-/// row that are alike.
+/// row that are alike. Where rows go round the first plane comes last.
 pub(in crate::cross_scale) fn runs(planes: &[Plane], order: Order) -> SmallVec<[Range<usize>; 4]> {
     let alike = |a: &Plane, b: &Plane| (a.width, a.height, &a.table) == (b.width, b.height, &b.table);
     let mut runs: SmallVec<[Range<usize>; 4]> = SmallVec::new();
