@@ -252,3 +252,66 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::vectors::Plain;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn packed_states_come_back_and_no_bit_is_left_over(
+            states in proptest::array::uniform16((0..16_u32, any::<u32>())), behind in any::<[u8; 3]>(),
+        ) {
+            let states = states.map(|(shift, state)| (state | 1 << 31) >> shift);
+            let mut bytes = vec![];
+            pack(&states, &mut bytes);
+            let packed = bytes.len();
+            bytes.extend(behind);
+            prop_assert_eq!(unpack(&bytes), Some((states, &behind[..])));
+            prop_assert!(unpack(&bytes[..packed - 1]).is_none());
+            let bits = states.iter().map(|state| 15 - state.leading_zeros()).sum::<u32>() as usize;
+            if !bits.is_multiple_of(8) {
+                bytes[8 + bits / 8] |= 0x80;
+                prop_assert!(unpack(&bytes).is_none());
+            }
+        }
+    }
+
+    /// What comes of states that are at their end but for words that the first ones give back; so many words of zero follow.
+    fn given_back(lower: [u32; LANES], more: usize) -> Result<(), Error> {
+        let (mut bytes, mut room) = (vec![], vec![]);
+        pack(&lower.map(|lower| LOW | lower), &mut bytes);
+        bytes.extend(vec![0; 2 * more]);
+        let mut reader = Reader::new(&bytes, Order::Round, &mut room)?;
+        let mut states = reader.states;
+        reader.give_back::<Plain>(&mut states);
+        reader.states = states;
+        reader.finish()
+    }
+
+    #[test]
+    fn of_words_given_back_only_zeros_may_be_left() {
+        assert_eq!(given_back([0; LANES], 0), Ok(()));
+        assert!(given_back([0; LANES], 1).is_err(), "a word of the payload is left");
+        for l in 0..LANES {
+            let mut lower = [0; LANES];
+            lower[l] = 7;
+            assert!(given_back(lower, 0).is_err(), "state {l}");
+        }
+    }
+
+    #[test]
+    fn the_word_of_the_first_state_is_next() {
+        let (mut bytes, mut room) = (vec![], vec![]);
+        pack(&std::array::from_fn(|l| LOW | (100 + l as u32)), &mut bytes);
+        let mut reader = Reader::new(&bytes, Order::Round, &mut room).expect("states");
+        let mut states = reader.states;
+        reader.give_back::<Plain>(&mut states);
+        let next: [u16; FIRST_TO_END] = std::array::from_fn(|i| u16::from_le_bytes(reader.near()[i]));
+        assert_eq!(next, std::array::from_fn(|l| 100 + l as u16));
+        assert_eq!(states[FIRST_TO_END - 1..FIRST_TO_END + 1], [LOW as i32, LOW as i32 + 112]);
+    }
+}
