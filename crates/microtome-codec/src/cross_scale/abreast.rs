@@ -52,14 +52,13 @@ pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
     planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
 }
 
-/// What blocks leave to those on their right and below them; row 0 is what the lowest of the sixteen has left to the first one.
+/// Blocks, and what they leave to those on their right and below them.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch {
     blocks: Box<Blocks>,
-    found: Box<[[i16; 32]; 64]>,
     right: [[Row; 2]; 8],
-    lower: [[[i16; 32]; 2]; 8],
-    /// What the lowest row has left below it, by column.
+    lower: [[Row; 2]; 8],
+    /// What the lowest of the sixteen has left to the first one, by column.
     below: Vec<Below>,
     /// Pairs of the reference's samples around each block.
     patch: [[WideRow; PATCH / 2]; PATCH],
@@ -73,13 +72,16 @@ struct Below {
     edge: [[i16; 2]; 8],
 }
 
+impl Below {
+    const NOTHING: Self = Self { found: [0; 64], edge: [[0; 2]; 8] };
+}
+
 impl Default for Scratch {
     fn default() -> Self {
         Self {
             blocks: Box::new(Blocks::NONE),
-            found: Box::new([[0; 32]; 64]),
             right: [[[0; 16]; 2]; 8],
-            lower: [[[0; 32]; 2]; 8],
+            lower: [[[0; 16]; 2]; 8],
             below: vec![],
             patch: [[[0; 16]; PATCH / 2]; PATCH],
             turned: Box::new([[0; 64]; 16]),
@@ -125,7 +127,7 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
     let samples = aligned.data.len() / planes.len();
     *scratch.blocks = Blocks::NONE;
     scratch.below.clear();
-    scratch.below.resize(width, Below { found: [0; 64], edge: [[0; 2]; 8] });
+    scratch.below.resize(width, Below::NOTHING);
     let mut states = V::load_wide(&reader.states);
     let mut places = Places::new(&steps, height);
     for step in 0..steps.count() {
@@ -263,31 +265,33 @@ impl Scratch {
         places: &Places,
     ) {
         let [column, ..] = places.at(0);
-        if places.mask & 1 == 1
-            && let Some(above) = self.below.get(column)
-        {
-            for (row, &found) in self.found.iter_mut().zip(&above.found) {
-                row[0] = found;
-            }
-            for (rows, lower) in self.lower.iter_mut().zip(&above.edge) {
-                (rows[0][0], rows[1][0]) = (lower[0], lower[1]);
-            }
-        }
+        // Looked at where the first row has a block, and one above it.
+        let below = self.below.get(column).unwrap_or(&Below::NOTHING);
         let (no_left, no_above) = (places.first_columns, places.first_rows);
         let (one, all, none) = (V::splat(1), V::splat(-1), V::splat(0));
         let (left, above) = (V::select(no_left, none, all), V::select(no_above, none, all));
-        // An absent one stands in for the other.
-        let times = V::select(no_left ^ no_above, V::splat(2), one);
-        for (near, found) in self.blocks.near[1..65].iter_mut().zip(self.found.iter()) {
-            let of_left = V::and(V::load(after(found)), left);
-            let of_above = V::and(V::load(before(found)), above);
-            V::store(V::multiply(V::add(of_left, of_above), times), near);
+        let Blocks { near, found, .. } = &mut *self.blocks;
+        let found = near[1..65].iter_mut().zip(found.iter().zip(&below.found));
+        if no_left | no_above == 0 {
+            for (near, (found, &first)) in found {
+                let found = V::load(found);
+                V::store(V::add(found, V::move_down(found, first)), near);
+            }
+        } else {
+            // An absent one stands in for the other.
+            let times = V::select(no_left ^ no_above, V::splat(2), one);
+            for (near, (found, &first)) in found {
+                let found = V::load(found);
+                let (of_left, of_above) = (V::and(found, left), V::and(V::move_down(found, first), above));
+                V::store(V::multiply(V::add(of_left, of_above), times), near);
+            }
         }
         let [mut left_edge, mut upper_edge] = [[[none; 2]; 8]; 2];
         for i in 0..8 {
             for part in 0..2 {
+                let lower = V::move_down(V::load(&self.lower[i][part]), below.edge[i][part]);
                 left_edge[i][part] = V::and(V::load(&self.right[i][part]), left);
-                upper_edge[i][part] = V::and(V::load(before(&self.lower[i][part])), above);
+                upper_edge[i][part] = V::and(lower, above);
                 if KIND == ALONE {
                     // There one counts twice where the other is absent.
                     let double = V::select(no_left ^ no_above, all, none);
@@ -308,11 +312,8 @@ impl Scratch {
         for i in 0..8 {
             for part in 0..2 {
                 V::store(right[i][part], &mut self.right[i][part]);
-                V::store(lower[i][part], after_mut(&mut self.lower[i][part]));
+                V::store(lower[i][part], &mut self.lower[i][part]);
             }
-        }
-        for (row, found) in self.found.iter_mut().zip(&self.blocks.found) {
-            V::store(V::load(found), after_mut(row));
         }
         let last = LANES - 1;
         let [column, ..] = places.at(last);
@@ -322,8 +323,8 @@ impl Scratch {
             for (found, row) in below.found.iter_mut().zip(&self.blocks.found) {
                 *found = row[last];
             }
-            for (lower, rows) in below.edge.iter_mut().zip(&self.lower) {
-                *lower = [rows[0][LANES], rows[1][LANES]];
+            for (edge, lower) in below.edge.iter_mut().zip(&self.lower) {
+                *edge = [lower[0][last], lower[1][last]];
             }
         }
     }
@@ -332,19 +333,4 @@ impl Scratch {
 #[inline(always)]
 fn pair(a: i16, b: i16) -> i32 {
     i32::from(a as u16) | i32::from(b) << 16
-}
-
-/// What each row has left, and what the one above each has.
-#[inline(always)]
-fn after(row: &[i16; 32]) -> &Row {
-    row[1..].first_chunk().unwrap_or(&[0; 16])
-}
-#[inline(always)]
-fn before(row: &[i16; 32]) -> &Row {
-    row.first_chunk().unwrap_or(&[0; 16])
-}
-#[inline(always)]
-fn after_mut(row: &mut [i16; 32]) -> &mut Row {
-    // Sixteen of the 31 behind the first.
-    row[1..].first_chunk_mut().unwrap_or_else(|| unreachable!())
 }

@@ -67,6 +67,12 @@ macro_rules! narrow_steps {
             size(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
             and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
             turn(a: __m256i, sign: __m256i) -> __m256i = _mm256_sub_epi16(_mm256_xor_si256(a, sign), sign);
+            move_down(a: __m256i, first: i16) -> __m256i = {
+                // The lower half goes up, behind zeros.
+                let lower = _mm256_permute2x128_si256::<0x08>(a, a);
+                let first = _mm256_zextsi128_si256(_mm_cvtsi32_si128(i32::from(first as u16)));
+                _mm256_or_si256(_mm256_alignr_epi8::<14>(a, lower), first)
+            };
         }
     };
 }

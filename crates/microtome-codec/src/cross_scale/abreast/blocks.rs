@@ -5,14 +5,13 @@
 #![allow(clippy::needless_range_loop, reason = "arrays of a block have one index")]
 
 use super::coder::Reader;
-use super::symbols::FEW;
+use super::symbols::{FEW, FEW_FROM};
 use super::vectors::{Mask, Row, Vectors, WideRow};
 use crate::cross_scale::ahead::Scale;
 use crate::cross_scale::dct::NATURAL;
 use crate::cross_scale::model::{
     AHEAD_AT, AHEAD_PIECES, BLOCK_FEATURES, EDGE_TARGETS, FLAG_LANE, Kind, Model, PIECES,
 };
-use crate::cross_scale::walk::SPARSE;
 
 /// Targets that are summed at once.
 pub(super) const AT_ONCE: usize = 4;
@@ -152,30 +151,29 @@ impl Blocks {
     ) {
         self.end = 0;
         let mut going = (mask, false);
-        going = self.decode_piece::<V, N, 0>(reader, states, setting, going);
-        going = self.decode_piece::<V, N, 1>(reader, states, setting, going);
-        going = self.decode_piece::<V, N, 2>(reader, states, setting, going);
-        going = self.decode_piece::<V, N, 3>(reader, states, setting, going);
-        going = self.decode_piece::<V, N, 4>(reader, states, setting, going);
-        self.decode_piece::<V, N, 5>(reader, states, setting, going);
+        // The same instructions for all: six times as many would not stay in a first-level cache from block to block.
+        for piece in 0..PIECES.len() {
+            going = self.decode_piece::<V, N>(reader, states, setting, piece, going);
+        }
     }
 
-    /// Decodes piece `I` of the blocks of `mask` that have it, given whether it was foreseen; returns which, and whether the next
+    /// Decodes a piece of the blocks of `mask` that have it, given whether it was foreseen; returns which, and whether the next
     /// one was.
     #[inline(always)]
-    fn decode_piece<V: Vectors, const N: usize, const I: usize>(
+    fn decode_piece<V: Vectors, const N: usize>(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut V::Wide,
         setting: &Setting<'_>,
+        piece: usize,
         (mask, is_foreseen): (Mask, bool),
     ) -> (Mask, bool) {
-        let (start, end) = PIECES[I];
+        let (start, end) = PIECES[piece];
         let mut going = mask;
         if going != 0
-            && let Some(flags) = setting.model.flags.get(I)
+            && let Some(flags) = setting.model.flags.get(piece)
         {
-            let expected = self.expect::<V, 1, N>(setting.model, start, FLAG_LANE + I, 0)[0];
+            let expected = self.expect::<V, 1, N>(setting.model, start, FLAG_LANE + piece, 0)[0];
             going = reader.flags::<V>(states, flags, V::bucket(V::widen(expected)), going);
         }
         if going == 0 {
@@ -189,15 +187,15 @@ impl Blocks {
             return (0, false);
         }
         self.end = end;
-        self.expect_piece::<V, N, I>(setting.model, is_foreseen);
-        self.predict::<V, I>(setting);
+        self.expect_piece::<V, N>(setting.model, piece, is_foreseen);
+        self.predict::<V>(setting, piece);
         let mut foresees = false;
-        if I < SPARSE || going.count_ones() > FEW {
-            foresees = self.dense::<V, N, I>(reader, states, setting, going);
+        if piece < FEW_FROM || going.count_ones() > FEW {
+            foresees = self.dense::<V, N>(reader, states, setting, piece, going);
         } else {
             let mut all = [0; 16];
             V::store_wide(*states, &mut all);
-            self.sparse::<V, I>(reader, &mut all, setting, going);
+            self.sparse::<V>(reader, &mut all, setting, piece, going);
             *states = V::load_wide(&all);
         }
         for k in start..end {
@@ -211,24 +209,25 @@ impl Blocks {
             let second = if 2 * pair + 1 < end { V::load(&self.found[2 * pair + 1]) } else { V::splat(0) };
             V::store_wide(V::pairs(V::load(&self.found[2 * pair]), second), &mut self.pairs[pair]);
         }
-        if I + 1 < AHEAD_PIECES {
-            self.learn::<V, I>(setting.scale);
+        if piece + 1 < AHEAD_PIECES {
+            self.learn::<V>(setting.scale, piece);
         }
         (going, foresees)
     }
 
-    /// Decodes the residuals of piece `I`, those of all rows at each place, and foresees what the next one is expected to be beside
+    /// Decodes the residuals of a piece, those of all rows at each place, and foresees what the next one is expected to be beside
     /// them: symbols wait for each other. Returns whether it did.
     #[inline(always)]
-    fn dense<V: Vectors, const N: usize, const I: usize>(
+    fn dense<V: Vectors, const N: usize>(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut V::Wide,
         setting: &Setting<'_>,
+        piece: usize,
         going: Mask,
     ) -> bool {
-        let (start, end) = PIECES[I];
-        let next_end = PIECES.get(I + 1).map_or(0, |&(_, next_end)| next_end);
+        let (start, end) = PIECES[piece];
+        let next_end = PIECES.get(piece + 1).map_or(0, |&(_, next_end)| next_end);
         let pairs = setting.model.pairs.as_deref().filter(|_| next_end > 0);
         let mut expected = V::widen(V::load(&self.expected[0]));
         let mut lane = end;
@@ -245,28 +244,28 @@ impl Blocks {
                 self.foresee::<V, N, 1>(setting.model, pairs, lane, start / 2);
                 lane += 1;
             }
-            expected = self.symbol::<V, I>(reader, states, setting, k, going, expected);
+            expected = self.symbol::<V>(reader, states, setting, (k, start, end), going, expected);
         }
         pairs.is_some()
     }
 
-    /// Predicts piece `I` from the errors of those before it, and finds its tables.
+    /// Predicts a piece from the errors of those before it, and finds its tables.
     #[inline(always)]
-    fn predict<V: Vectors, const I: usize>(&mut self, setting: &Setting<'_>) {
+    fn predict<V: Vectors>(&mut self, setting: &Setting<'_>, piece: usize) {
         match setting.scale.is_narrow {
-            true => self.predict_as::<V, I, true>(setting),
-            false => self.predict_as::<V, I, false>(setting),
+            true => self.predict_as::<V, true>(setting, piece),
+            false => self.predict_as::<V, false>(setting, piece),
         }
     }
 
     #[inline(always)]
-    fn predict_as<V: Vectors, const I: usize, const IS_NARROW: bool>(&mut self, setting: &Setting<'_>) {
-        let (start, end) = PIECES[I];
+    fn predict_as<V: Vectors, const IS_NARROW: bool>(&mut self, setting: &Setting<'_>, piece: usize) {
+        let (start, end) = PIECES[piece];
         let layout = setting.kind.layout();
         for from in (start..end).step_by(AT_ONCE) {
             let mut sums = [V::splat_wide(1 << 11); AT_ONCE];
-            if (1..AHEAD_PIECES).contains(&I) {
-                let weights = &setting.model.ahead[AHEAD_AT[I]..AHEAD_AT[I + 1]];
+            if (1..AHEAD_PIECES).contains(&piece) {
+                let weights = &setting.model.ahead[AHEAD_AT[piece]..AHEAD_AT[piece + 1]];
                 for (errors, weights) in self.errors.iter().zip(weights) {
                     let errors = V::load_wide(errors);
                     for (i, sum) in sums.iter_mut().enumerate() {

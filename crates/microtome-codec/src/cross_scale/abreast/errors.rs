@@ -9,10 +9,10 @@ use crate::cross_scale::edges::ENDS;
 use crate::cross_scale::model::PIECES;
 
 impl Blocks {
-    /// Takes in how far the predictions of piece `I` were off.
+    /// Takes in how far the predictions of a piece were off.
     #[inline(always)]
-    pub(super) fn learn<V: Vectors, const I: usize>(&mut self, scale: &Scale) {
-        let (start, end) = PIECES[I];
+    pub(super) fn learn<V: Vectors>(&mut self, scale: &Scale, piece: usize) {
+        let (start, end) = PIECES[piece];
         for pair in start / 2..end.div_ceil(2) {
             let first = if 2 * pair < start {
                 // Of the piece before.
@@ -33,11 +33,12 @@ impl Blocks {
         error::<V, 4>(value, V::load(&self.piece[k - start]))
     }
 
-    /// The edges on the right and below.
+    /// The edges on the right and below, of blocks of which `N` coefficients are predicted.
     #[inline(always)]
     pub(super) fn edges<V: Vectors, const N: usize>(&self, scale: &Scale) -> (Edge<V>, Edge<V>) {
+        let reach = self.end.max(N);
         let mut errors = [V::splat(0); 64];
-        for k in 0..self.end.max(N) {
+        for k in 0..reach {
             let values = V::load(&self.values[k]);
             let value = times::<V>(values, scale.steps[k], scale.beyond_edges[k], MOST_OF_EDGES);
             let known = V::shift_right::<1>(V::load(&self.known[k]));
@@ -49,18 +50,37 @@ impl Blocks {
             for v in 0..8 {
                 column[v] = errors[8 * v + i];
             }
-            right[i] = ends::<V>(&errors.as_chunks().0[i]);
-            lower[i] = ends::<V>(&column);
+            right[i] = ends::<V>(&errors.as_chunks().0[i], PAIRS_OF[reach][i]);
+            lower[i] = ends::<V>(&column, PAIRS_OF[reach][i]);
         }
         (right, lower)
     }
 }
 
-/// Height and slope of the errors along a line of eight.
+/// Pairs of each row and of each column that the first so many coefficients in zigzag order reach.
+static PAIRS_OF: [[usize; 8]; 65] = {
+    let mut pairs = [[0; 8]; 65];
+    let mut count = 1;
+    while count <= 64 {
+        pairs[count] = pairs[count - 1];
+        let (v, h) = ((NATURAL[count - 1] >> 3) as usize, (NATURAL[count - 1] & 7) as usize);
+        // Of the row, and of the column.
+        if pairs[count][v] < h / 2 + 1 {
+            pairs[count][v] = h / 2 + 1;
+        }
+        if pairs[count][h] < v / 2 + 1 {
+            pairs[count][h] = v / 2 + 1;
+        }
+        count += 1;
+    }
+    pairs
+};
+
+/// Height and slope of the errors along a line of eight, of which all but the first pairs are 0.
 #[inline(always)]
-fn ends<V: Vectors>(line: &[V::Narrow; 8]) -> [V::Narrow; 2] {
+fn ends<V: Vectors>(line: &[V::Narrow; 8], pairs: usize) -> [V::Narrow; 2] {
     let mut sums = [V::splat_wide(1 << 12); 2];
-    for pair in 0..4 {
+    for pair in 0..pairs.min(4) {
         let errors = V::pairs(line[2 * pair], line[2 * pair + 1]);
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = V::multiply_add(*sum, errors, [ENDS[2 * pair][i], ENDS[2 * pair + 1][i]]);

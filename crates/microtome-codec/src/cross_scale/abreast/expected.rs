@@ -22,16 +22,17 @@ const PARTS: [&[(usize, usize, usize)]; PIECES.len()] = [
 ];
 
 impl Blocks {
-    /// What the magnitudes of piece `I` are expected to be.
+    /// What the magnitudes of a piece are expected to be.
     #[inline(always)]
-    pub(super) fn expect_piece<V: Vectors, const N: usize, const I: usize>(
+    pub(super) fn expect_piece<V: Vectors, const N: usize>(
         &mut self,
         model: &Model,
+        piece: usize,
         is_foreseen: bool,
     ) {
-        let (start, end) = PIECES[I];
+        let (start, end) = PIECES[piece];
         let Some(pairs) = &model.pairs else {
-            for &(from, to, begin) in PARTS[I] {
+            for &(from, to, begin) in PARTS[piece] {
                 for lane in (from..to).step_by(AT_ONCE) {
                     let expected = self.expect::<V, AT_ONCE, N>(model, start, lane, begin);
                     for (i, expected) in expected.into_iter().enumerate() {
@@ -41,7 +42,7 @@ impl Blocks {
             }
             return;
         };
-        let foreseen = if I == 0 { 0 } else { PIECES[I - 1].0 / 2 };
+        let foreseen = if piece == 0 { 0 } else { PIECES[piece - 1].0 / 2 };
         if !is_foreseen {
             for lane in (start..end).step_by(AT_ONCE) {
                 self.foresee::<V, N, AT_ONCE>(model, pairs, lane, foreseen);

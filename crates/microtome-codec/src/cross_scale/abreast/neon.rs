@@ -163,6 +163,8 @@ impl Vectors for InQuarters {
     step! {
         splat(value: i16) -> Narrow = [vdupq_n_s16(value); 2];
         splat_wide(value: i32) -> Wide = [vdupq_n_s32(value); 4];
+        move_down(a: Narrow, first: i16) -> Narrow =
+            [vextq_s16::<7>(vdupq_n_s16(first), a[0]), vextq_s16::<7>(a[0], a[1])];
         select(mask: Mask, a: Narrow, b: Narrow) -> Narrow = {
             let all = spread(mask);
             [vbslq_s16(all[0], a[0], b[0]), vbslq_s16(all[1], a[1], b[1])]

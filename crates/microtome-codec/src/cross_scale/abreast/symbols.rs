@@ -11,8 +11,10 @@ use crate::cross_scale::model::{FIRST_RAW, Model, PIECES, bucket_of, raw_bits};
 use crate::cross_scale::rans::{Machine, SCALE};
 use crate::cross_scale::walk::{ESCAPE, VALUES};
 
-/// Rows that are decoded one by one where no more have a piece of which most is zero.
+/// Rows that are decoded one by one where no more have a piece.
 pub(super) const FEW: u32 = 4;
+/// The first piece of which that may be so: it begins beyond the few that nearly all blocks have.
+pub(super) const FEW_FROM: usize = 2;
 
 /// One of these: what the piece's magnitudes are expected to be, and their tables, in their order.
 #[derive(Debug, Clone, Copy)]
@@ -39,36 +41,29 @@ impl Few {
 }
 
 impl Blocks {
-    /// Tables and buckets of the magnitude at zigzag index `k`, in piece `I`.
+    /// Tables and buckets of the magnitude that is number `at` in its piece.
     #[inline(always)]
-    fn tables<V: Vectors, const I: usize>(
-        &self,
-        setting: &Setting<'_>,
-        k: usize,
-        expected: V::Wide,
-    ) -> (V::Wide, V::Wide) {
-        let (start, _) = PIECES[I];
+    fn tables<V: Vectors>(&self, setting: &Setting<'_>, at: usize, expected: V::Wide) -> (V::Wide, V::Wide) {
         let buckets = V::bucket(expected);
-        let first = V::widen(V::load(&self.tables[k - start]));
+        let first = V::widen(V::load(&self.tables[at]));
         let fractions = V::splat_wide(setting.kind.fractions() as i32);
         (V::add_wide(first, V::multiply_wide(buckets, fractions)), buckets)
     }
 
-    /// Decodes the residuals at zigzag index `k`, in piece `I`, of the blocks of `going`, and returns what those behind them are
-    /// expected to be.
+    /// Decodes the residuals at zigzag index `k`, in the piece from `start` to `end`, of the blocks of `going`, and returns what those
+    /// behind them are expected to be.
     #[inline(always)]
-    pub(super) fn symbol<V: Vectors, const I: usize>(
+    pub(super) fn symbol<V: Vectors>(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut V::Wide,
         setting: &Setting<'_>,
-        k: usize,
+        (k, start, end): (usize, usize, usize),
         going: Mask,
         expected: V::Wide,
     ) -> V::Wide {
-        let (start, end) = PIECES[I];
         let model = setting.model;
-        let (tables, buckets) = self.tables::<V, I>(setting, k, expected);
+        let (tables, buckets) = self.tables::<V>(setting, k - start, expected);
         let found = V::find(&model.marked, tables, *states);
         *states = reader.advance::<V>(*states, interval::<V>(found, *states), going);
         let symbols = V::symbols(found);
@@ -111,17 +106,18 @@ impl Blocks {
         next
     }
 
-    /// Decodes the residuals of piece `I` of a few rows, those of `going`, one by one at each place: most are zeros, which change
+    /// Decodes the residuals of a piece of a few rows, those of `going`, one by one at each place: many are zeros, which change
     /// nothing.
     #[inline(always)]
-    pub(super) fn sparse<V: Vectors, const I: usize>(
+    pub(super) fn sparse<V: Vectors>(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut WideRow,
         setting: &Setting<'_>,
+        piece: usize,
         going: Mask,
     ) {
-        let (start, end) = PIECES[I];
+        let (start, end) = PIECES[piece];
         let (model, fractions) = (setting.model, setting.kind.fractions());
         let mut rows = [Few { row: 0, expected: [0; 16], tables: [0; 16], symbol: 0 }; FEW as usize];
         let mut count = 0;
@@ -164,23 +160,22 @@ impl Blocks {
                 }
             }
             if more {
-                self.beyond::<I>(reader, states, model, k, &mut rows[..count]);
+                self.beyond(reader, states, model, (k, start), &mut rows[..count]);
             }
         }
     }
 
-    /// Takes in the residuals at zigzag index `k`, in piece `I`, of which symbols do not tell all.
+    /// Takes in the residuals at zigzag index `k`, in the piece that begins at `start`, of which symbols do not tell all.
     #[cold]
     #[inline(never)]
-    fn beyond<const I: usize>(
+    fn beyond(
         &mut self,
         reader: &mut Reader<'_>,
         states: &mut WideRow,
         model: &Model,
-        k: usize,
+        (k, start): (usize, usize),
         rows: &mut [Few],
     ) {
-        let (start, _) = PIECES[I];
         let mut residuals = [0; 16];
         let mut escapes = 0;
         for few in &*rows {

@@ -52,6 +52,8 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     fn turn(a: Self::Narrow, sign: Self::Narrow) -> Self::Narrow;
     /// Those of `a` where the mask has a bit, else those of `b`.
     fn select(mask: Mask, a: Self::Narrow, b: Self::Narrow) -> Self::Narrow;
+    /// Each number a row further down, and `first` in the first one; the last one is dropped.
+    fn move_down(a: Self::Narrow, first: i16) -> Self::Narrow;
     /// Entry of a table of 32 at each number, 0 to 31.
     fn look_up(index: Self::Narrow, table: &[u8; 32]) -> Self::Narrow;
 
@@ -198,6 +200,10 @@ impl Vectors for Plain {
     #[inline(always)]
     fn select(mask: Mask, a: Row, b: Row) -> Row {
         std::array::from_fn(|l| if mask >> l & 1 == 1 { a[l] } else { b[l] })
+    }
+    #[inline(always)]
+    fn move_down(a: Row, first: i16) -> Row {
+        std::array::from_fn(|l| if l == 0 { first } else { a[l - 1] })
     }
     #[inline(always)]
     fn look_up(index: Row, table: &[u8; 32]) -> Row {

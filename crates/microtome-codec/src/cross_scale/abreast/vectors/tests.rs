@@ -34,6 +34,7 @@ fn all<V: Vectors>([a, b]: [Row; 2], mask: Mask, weights: [i16; 2]) -> (Vec<Row>
         V::shift_right::<3>(x),
         V::turn(x, sign),
         V::select(mask, x, y),
+        V::move_down(x, weights[1]),
         V::look_up(low(31), &std::array::from_fn(|i| (i * i % 251) as u8)),
         V::narrow(wide),
         V::truncate(wide),
