@@ -260,13 +260,11 @@ fn decode_as<M: Machine, const KIND: u8, const N: usize>(
                 scratch.begin::<M, N>(&mut row.block, &setting, aligned, place, row.left, row.row > 0);
             }
         }
-        // Each with its place known.
-        _ = piece::<M, N>(&mut rows, &setting, 0)
-            && piece::<M, N>(&mut rows, &setting, 1)
-            && piece::<M, N>(&mut rows, &setting, 2)
-            && piece::<M, N>(&mut rows, &setting, 3)
-            && piece::<M, N>(&mut rows, &setting, 4)
-            && piece::<M, N>(&mut rows, &setting, 5);
+        for i in 0..PIECES.len() {
+            if !piece::<M, N>(&mut rows, &setting, i) {
+                break;
+            }
+        }
         // In rounds: what has just been written in parts takes a while until it can be read whole.
         for row in rows.iter_mut().filter(|row| row.is_there) {
             row.block.end::<M>();

@@ -98,10 +98,10 @@ impl Blocks {
         let found = V::select(going, V::truncate(found), V::splat(0));
         V::store(found, &mut self.found[k]);
         V::store(V::truncate(residuals), &mut self.residuals[k - start]);
-        for lane in k + 2..end {
-            let expected = V::load(&self.expected[lane - start]);
-            let more = V::multiply(found, V::splat(weights[lane]));
-            V::store(V::add(expected, more), &mut self.expected[lane - start]);
+        // Those behind the next one; behind the last but one there are none.
+        let lanes = self.expected.get_mut(k + 2 - start..end - start).unwrap_or_default();
+        for (expected, &weight) in lanes.iter_mut().zip(weights.get(k + 2..end).unwrap_or_default()) {
+            V::store(V::add(V::load(expected), V::multiply(found, V::splat(weight))), expected);
         }
         next
     }
