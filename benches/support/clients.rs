@@ -1,6 +1,7 @@
 //! Many kept-alive clients in one thread that never sleeps, so that no answer costs the server's core the waking of a client: those
 //! of a real server are on other machines, and its core does not wake them either.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -14,17 +15,21 @@ pub(crate) struct Answer {
     pub(crate) whole: Instant,
 }
 
+/// How long the last answers may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A connection, and the answer that it waits for.
 struct Client {
     stream: TcpStream,
     due: Instant,
+    /// What is there of it.
     answer: Vec<u8>,
     /// Bytes of the whole answer, once its head is there.
     length: Option<usize>,
 }
 
-/// Sends the requests in turn for so long, so many a second, or whenever a connection has its answer. What is due while all
-/// connections wait for answers waits for one.
+/// Sends the requests in turn for so long, so many a second, or whenever a connection has its answer, over all connections in turn.
+/// What is due while all of them wait for answers waits for one.
 pub(crate) fn drive(
     port: u16,
     requests: &[String],
@@ -34,13 +39,13 @@ pub(crate) fn drive(
 ) -> Vec<Answer> {
     let mut poll = Poll::new().expect("the system tells who is ready");
     let mut clients: Vec<_> = (0..connections).map(|token| Client::new(port, token, &poll)).collect();
-    let (mut idle, mut events): (Vec<_>, _) =
-        ((0..connections).collect(), Events::with_capacity(connections));
+    let mut idle: VecDeque<_> = (0..connections).collect();
+    let mut events = Events::with_capacity(connections);
     let (mut number, mut answers) = (0_u32, vec![]);
     let start = Instant::now();
     loop {
         let mut is_over = false;
-        while let Some(&client) = idle.last() {
+        while let Some(&client) = idle.front() {
             let now = Instant::now();
             let due = rate.map_or(now, |rate| start + Duration::from_secs_f64(f64::from(number) / rate));
             is_over = due >= start + duration;
@@ -49,17 +54,18 @@ pub(crate) fn drive(
             }
             clients[client].ask(&requests[number as usize % requests.len()], due);
             number += 1;
-            idle.pop();
+            idle.pop_front();
         }
         if is_over && idle.len() == connections {
             return answers;
         }
+        assert!(start.elapsed() < duration + PATIENCE, "an answer does not come, or has no end");
         poll.poll(&mut events, Some(Duration::ZERO)).expect("the system tells who is ready");
         for event in &events {
             let Token(client) = event.token();
             if let Some(answer) = clients[client].hear() {
                 answers.push(answer);
-                idle.push(client);
+                idle.push_back(client);
             }
         }
     }
@@ -76,8 +82,7 @@ impl Client {
     }
 
     fn ask(&mut self, request: &str, due: Instant) {
-        self.answer.clear();
-        (self.due, self.length) = (due, None);
+        self.due = due;
         // What is short finds room in a connection on which nothing waits.
         self.stream.write_all(request.as_bytes()).expect("the server reads");
     }
@@ -86,18 +91,22 @@ impl Client {
     fn hear(&mut self) -> Option<Answer> {
         let mut bytes = [0; 64 << 10];
         loop {
-            match self.stream.read(&mut bytes) {
-                Ok(0) => panic!("the server closes"),
-                Ok(count) => self.answer.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("the server answers: {error}"),
+            let read = self.stream.read(&mut bytes);
+            if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                break;
             }
+            let count = read.expect("the server answers");
+            assert!(count > 0, "the server closes");
+            self.answer.extend_from_slice(&bytes[..count]);
         }
         self.length = self.length.or_else(|| whole_length(&self.answer));
-        if self.answer.is_empty() || self.length != Some(self.answer.len()) {
+        if self.length != Some(self.answer.len()) {
             return None;
         }
-        let status = std::str::from_utf8(&self.answer[9..12]).ok().and_then(|digits| digits.parse().ok());
+        let status = self.answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        // Told once.
+        self.answer.clear();
+        self.length = None;
         Some(Answer { status: status.expect("a status line"), due: self.due, whole: Instant::now() })
     }
 }
