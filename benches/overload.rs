@@ -1,24 +1,23 @@
 //! What the built server answers when more is asked of it than it can make, and how long that takes.
 //!
 //! The server has one core, its clients have the others. Requests are due at a fixed rate, whatever became of those
-//! before, and times are counted from when they were due; what is due while 256 connections are busy waits for one (`clients`).
-//! Each asks for another tile of level 0, the cache is off. The first fifth of a run is not counted: a flood is noticed in it.
+//! before, and times are counted from when they were due; what is due while 256 connections are busy waits for one. Each
+//! asks for another tile of level 0, the cache is off. The first fifth of a run is not counted: a flood is noticed in it.
 //!
 //! `cargo bench --bench overload`; the colon slide where it is (`MICROTOME_TEST_DATA`), else a synthetic one.
 
 #![allow(clippy::print_stdout, reason = "printing the table is what it is for")]
 
-#[path = "support/clients.rs"]
-mod clients;
 mod support;
 #[path = "../tests/support/mod.rs"]
 mod test_support;
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use microtome_slide::Slide;
-use support::{is_measuring, path, request, shuffled_tiles};
+use support::{Connection, is_measuring, path, request, shuffled_tiles};
 use test_support::{Server, contain, folder, shared_data};
 
 /// Connections that find out how much the server can make, each asking when it has its answer.
@@ -37,22 +36,19 @@ fn main() {
     let server =
         Server::start(root.path(), &["--cache-mb", "0", "--rayon-threads", "1", "--tokio-workers", "1"]);
     if !(pin(server.pid(), "0") && pin(std::process::id(), "1-1023")) {
-        println!(
-            "server and clients, which never sleep, share all cores: taskset is missing, or there is one core"
-        );
+        println!("server and clients share all cores: taskset is missing, or there is one core");
     }
 
     println!(
         "{:<16} {:>8} {:>10} {:>8} {:>10} {:>8} {:>8} {:>9} {:>14}",
         "", "asked/s", "answered/s", "of peak", "refused/s", "P50 ms", "P99 ms", "of 0.7's", "refused P99 ms"
     );
-    let drive = |connections, rate| Run::of(server.port, &requests, connections, rate, duration);
-    let most = drive(CLOSED, None);
+    let most = drive(server.port, &requests, CLOSED, None, duration);
     let peak = most.per_second(&most.answered);
     most.print("16 connections", peak, None);
     let mut usual = None;
     for times in [0.7, 1.0, 2.0, 5.0] {
-        let run = drive(OPEN, Some(times * peak));
+        let run = drive(server.port, &requests, OPEN, Some(times * peak), duration);
         run.print(&format!("{times:.1} of that"), peak, usual);
         usual = usual.or(Some(percentile(&run.answered, 99)));
     }
@@ -73,22 +69,6 @@ struct Run {
 }
 
 impl Run {
-    fn of(port: u16, requests: &[String], connections: usize, rate: Option<f64>, duration: Duration) -> Self {
-        let counted = Instant::now() + duration / 5;
-        let mut answers = clients::drive(port, requests, connections, rate, duration);
-        let seconds = counted.elapsed().as_secs_f64();
-        assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status)), "other statuses");
-        answers.retain(|answer| answer.due >= counted);
-        let of = |wanted| {
-            let answers = answers.iter().filter(|answer| answer.status == wanted);
-            let mut times: Vec<_> =
-                answers.map(|answer| (answer.whole - answer.due).as_secs_f64() * 1e3).collect();
-            times.sort_by(f64::total_cmp);
-            times
-        };
-        Self { answered: of(200), refused: of(503), seconds }
-    }
-
     fn per_second(&self, answers: &[f64]) -> f64 {
         answers.len() as f64 / self.seconds
     }
@@ -110,4 +90,37 @@ impl Run {
 /// 0 of none.
 fn percentile(sorted: &[f64], p: usize) -> f64 {
     sorted.get(sorted.len() * p / 100).copied().unwrap_or_default()
+}
+
+/// Sends the requests in turn, so many a second, or whenever a connection has its answer.
+fn drive(port: u16, requests: &[String], connections: usize, rate: Option<f64>, duration: Duration) -> Run {
+    let next = AtomicU32::new(0);
+    let start = Instant::now();
+    let counted = start + duration / 5;
+    let client = || {
+        let mut connection = Connection::open(port);
+        let (mut times, mut answer) = (vec![], vec![]);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let due = rate
+                .map_or_else(Instant::now, |rate| start + Duration::from_secs_f64(f64::from(number) / rate));
+            if due >= start + duration {
+                return times;
+            }
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let status = connection.ask(&requests[number as usize % requests.len()], &mut answer);
+            assert!(status == 200 || status == 503, "{status}");
+            if due >= counted {
+                times.push((status, due.elapsed().as_secs_f64() * 1e3));
+            }
+        }
+    };
+    let mut times: Vec<(u16, f64)> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..connections).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client ends well")).collect()
+    });
+    let seconds = counted.elapsed().as_secs_f64();
+    times.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    let of = |wanted| times.iter().filter(|(status, _)| *status == wanted).map(|(_, time)| *time).collect();
+    Run { answered: of(200), refused: of(503), seconds }
 }
