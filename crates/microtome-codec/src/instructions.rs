@@ -16,7 +16,7 @@ pub(crate) enum Known {
     /// AVX-512 F, BW, DQ, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX-512 CD and VBMI2.
+    /// AVX-512 VBMI2 and BITALG.
     #[cfg(target_arch = "x86_64")]
     Vbmi2,
     #[cfg(target_arch = "aarch64")]
@@ -59,7 +59,8 @@ impl Set {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni");
-            let has_vbmi2 = is_x86_feature_detected!("avx512cd") && is_x86_feature_detected!("avx512vbmi2");
+            let has_vbmi2 =
+                is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512bitalg");
             return Self(match (has_avx512, has_vbmi2) {
                 (true, true) => Known::Vbmi2,
                 (true, false) => Known::Avx512,
@@ -87,7 +88,7 @@ mod tests {
             |names: &str| names.split(' ').all(|name| flags.split_whitespace().any(|flag| flag == name));
         let has_avx2 = has("avx2 bmi1 bmi2 abm popcnt");
         let has_avx512 = has_avx2 && has("avx512f avx512bw avx512dq avx512vl avx512_vnni");
-        let expected = match (has_avx512 && has("avx512cd avx512_vbmi2"), has_avx512, has_avx2) {
+        let expected = match (has_avx512 && has("avx512_vbmi2 avx512_bitalg"), has_avx512, has_avx2) {
             (true, ..) => Known::Vbmi2,
             (_, true, _) => Known::Avx512,
             (.., true) => Known::Avx2,

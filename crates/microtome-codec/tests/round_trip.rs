@@ -187,9 +187,14 @@ proptest! {
     fn tiles_come_back_at_levels_of_every_kind(scene in any_scene()) {
         let (codec, record) = scene.slide();
         let codec = CrossScale::parse(&codec.to_bytes()).expect("its own parameters");
+        let tile = Source { seed: !scene.tile.seed, ..scene.tile.clone() };
+        let (_, other) = Scene { tile, ..scene.clone() }.slide();
         scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
             let (coding, payload, _) = place.round_trip(&record, used);
             scene.check(place.level, coding);
+            place.round_trip(&other, used);
+            let back = codec.record(place.level, place.size, &payload, place.reference, used);
+            assert!(back.is_ok_and(|back| back == record), "{coding:?}: after another tile of its size");
             // The number of the template, or that of one in the payload.
             let number = if scene.is_known { 0 } else { 255 };
             assert!(coding == Coding::Verbatim || payload[1] == number, "template {}", payload[1]);

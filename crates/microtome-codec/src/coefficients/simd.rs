@@ -3,7 +3,7 @@
 use super::header::Layout;
 use super::huffman::Counts;
 use super::parse::{self, Entropy};
-use super::tokens::{self, Plain, Tokens};
+use super::tokens::{self, Interval, Plain, Tokens};
 #[cfg(target_arch = "x86_64")]
 use super::tokens_avx512::Avx512;
 use super::write::{self, Codes};
@@ -63,7 +63,7 @@ fn tokenise_avx2(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &m
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx512bitalg,avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn tokenise_avx512(layout: &Layout, geometry: &Geometry, planes: &[Plane], out: &mut Tokens) -> bool {
     tokens::tokenise::<Avx512>(layout, geometry, planes, out)
 }
@@ -75,11 +75,11 @@ each_set!(
 each_set!(
     /// Makes bits of tokens.
     encode, write::encode, encode_avx2,
-    [tokens: &[u32], codes: &Codes, ones: bool, bits: &mut Vec<u8>] -> usize
+    [tokens: Interval<'_>, codes: &Codes, ones: bool, bits: &mut Vec<u8>] -> usize
 );
 each_set!(
-    /// Whether coefficients are in range.
-    is_in_range, write::is_in_range, is_in_range_avx2, [plane: &Plane] -> bool
+    /// Appends bytes with a zero after every 0xFF.
+    append_stuffed, write::append_stuffed, append_stuffed_avx2, [bytes: &[u8], out: &mut Vec<u8>]
 );
 each_set!(
     /// Decodes some MCUs.

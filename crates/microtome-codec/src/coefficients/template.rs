@@ -161,11 +161,17 @@ impl Template {
     /// [`Error::LimitExceeded`] beyond [`super::MAX_PIXELS`], [`Error::Unsupported`] for sides that JPEG has
     /// not.
     pub fn planes_for(&self, width: u32, height: u32, tile: &mut Tile) -> Result<(), Error> {
-        let geometry = self.geometry(width, height)?;
-        shape(tile, &self.layout, &geometry, width, height);
+        self.shape(width, height, tile)?;
         for plane in &mut tile.planes {
             plane.coefficients.fill(0);
         }
+        Ok(())
+    }
+
+    /// As [`Self::planes_for`], but coefficients that were there before stay, in no useful order: all are to be written.
+    pub(crate) fn shape(&self, width: u32, height: u32, tile: &mut Tile) -> Result<(), Error> {
+        let geometry = self.geometry(width, height)?;
+        shape(tile, &self.layout, &geometry, width, height);
         Ok(())
     }
 

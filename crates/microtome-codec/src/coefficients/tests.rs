@@ -299,13 +299,19 @@ fn what_cannot_be_written_is_refused() {
     template.planes_for(17, 17, &mut tile).expect("a small size");
     let mut out = vec![1, 2];
     let mut refused = |tile: &Tile| {
-        matches!(Writer::new().write(&template, tile, &mut out), Err(Error::InvalidArgument(_)))
-            && out == [1, 2]
+        let mut is_refused = |set| {
+            matches!(Writer::with(set).write(&template, tile, &mut out), Err(Error::InvalidArgument(_)))
+        };
+        Set::all().into_iter().all(&mut is_refused) && out == [1, 2]
     };
     for (place, value) in [(0, 2048), (0, -2048), (0, i16::MIN), (1, 1024), (63, -1024), (5, i16::MIN)] {
-        let mut wrong = tile.clone();
-        wrong.planes[1].coefficients[place] = value;
-        assert!(refused(&wrong), "{value} at {place}");
+        // With few coefficients besides, and with all.
+        for others in [0, 1] {
+            let mut wrong = tile.clone();
+            wrong.planes[1].coefficients.fill(others);
+            wrong.planes[1].coefficients[place] = value;
+            assert!(refused(&wrong), "{value} at {place}");
+        }
     }
     let mut wrong = tile.clone();
     (wrong.planes[0].coefficients[0], wrong.planes[0].coefficients[64]) = (2047, -1);

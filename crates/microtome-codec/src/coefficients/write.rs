@@ -4,15 +4,15 @@ use super::header::{Layout, Source};
 use super::huffman::{ALL_SYMBOLS, Counts, Definition};
 use super::simd;
 use super::template::{Statistics, Template};
-use super::tokens::Tokens;
-use super::{Geometry, MAX_AC, MAX_DC, Plane, Tile};
+use super::tokens::{Interval, Tokens};
+use super::{Geometry, Plane, Tile};
 use crate::Error;
 use crate::instructions::Set;
 
-/// The code of every symbol of every table: length of code and value in the upper 5 bits, the code, already
-/// shifted to make room for the value, in the lower 27. Zero for symbols without a code.
+/// The code of every symbol of every table: length of code and value in the lowest 8 bits, at most 27; above them the
+/// code, already shifted to make room for the value. Zero for symbols without a code.
 #[derive(Debug, Clone)]
-pub(super) struct Codes(Box<[u32; ALL_SYMBOLS]>);
+pub(super) struct Codes(Box<[u64; ALL_SYMBOLS]>);
 
 impl Codes {
     pub(super) fn new() -> Self {
@@ -28,12 +28,12 @@ impl Codes {
             // Symbols that no baseline stream has would not fit: DC differences end at 11 bits, AC values at
             // 10.
             if bits + size <= 27 {
-                codes[usize::from(symbol)] = (bits + size) << 27 | code << size;
+                codes[usize::from(symbol)] = u64::from(code << size) << 8 | u64::from(bits + size);
             }
         }
     }
 
-    fn of(&self, table: usize) -> &[u32] {
+    fn of(&self, table: usize) -> &[u64] {
         &self.0[256 * (table % 8)..][..256]
     }
 }
@@ -97,7 +97,7 @@ impl Writer {
                 out.extend_from_slice(&[0xFF, 0xD0 | (i - 1) as u8 & 7]);
             }
             let length = simd::encode(self.set, tokens, codes, template.pads_with_ones(), &mut self.bits);
-            append_stuffed(&self.bits[..length], out);
+            simd::append_stuffed(self.set, &self.bits[..length], out);
         }
         out.extend_from_slice(template.tail());
         Ok(())
@@ -125,9 +125,7 @@ impl Writer {
         let layout = template.layout();
         let geometry = template.geometry(tile.width, tile.height)?;
         check_planes(layout, &geometry, &tile.planes)?;
-        let in_range = tile.planes.iter().all(|plane| simd::is_in_range(self.set, plane))
-            && simd::tokenise(self.set, layout, &geometry, &tile.planes, &mut self.tokens);
-        match in_range {
+        match simd::tokenise(self.set, layout, &geometry, &tile.planes, &mut self.tokens) {
             true => Ok(()),
             false => Err(Error::InvalidArgument("a coefficient beyond what baseline JPEG codes")),
         }
@@ -154,57 +152,86 @@ impl Writer {
     }
 }
 
-/// Whether a plane's coefficients are what baseline streams code. Says nothing of their differences.
-#[inline(always)]
-pub(super) fn is_in_range(plane: &Plane) -> bool {
-    // One more than the largest magnitude is a power of two, so or-ing all finds what is beyond.
-    const { assert!((MAX_AC as u16 + 1).is_power_of_two()) };
-    let all = plane.coefficients.iter().fold(0, |or, coefficient| or | coefficient.unsigned_abs());
-    all <= MAX_AC.unsigned_abs()
-        || plane.coefficients.as_chunks::<64>().0.iter().all(|block| {
-            block[0].unsigned_abs() <= MAX_DC.unsigned_abs()
-                && block[1..].iter().all(|coefficient| coefficient.unsigned_abs() <= MAX_AC.unsigned_abs())
-        })
-}
-
 /// Writes the codes of `tokens` to `bits`, all of which have one, and returns how many bytes.
 #[inline(always)]
-pub(super) fn encode(tokens: &[u32], codes: &Codes, ones: bool, bits: &mut Vec<u8>) -> usize {
+pub(super) fn encode(
+    (symbols, values): Interval<'_>,
+    codes: &Codes,
+    ones: bool,
+    bits: &mut Vec<u8>,
+) -> usize {
     // A code and its value are at most 27 bits; 8 bytes more are written at once.
-    let room = tokens.len() * 27 / 8 + 16;
+    let room = symbols.len() * 27 / 8 + 16;
     if bits.len() < room {
         bits.resize(room, 0);
     }
-    // The last `count` bits of `waiting` are not written yet, fewer than 8 between two pairs of tokens.
-    let (mut waiting, mut count, mut at) = (0_u64, 0_u32, 0);
-    let put = |token: u32, waiting: &mut u64, count: &mut u32| {
-        let code = codes.0[(token >> 16) as usize % ALL_SYMBOLS];
-        let length = code >> 27;
-        *count += length;
-        *waiting = *waiting << length | u64::from(code & 0x7FF_FFFF | token & 0xFFFF);
+    // Codes with their values, and in the lowest 8 bits how many bits these are: sums of four stay below 256, and shifts
+    // look at no more.
+    let one = |symbol: u16, value: u16| {
+        let code = codes.0.get(usize::from(symbol)).copied().unwrap_or_default();
+        (code >> 8 | u64::from(value), code as u32)
     };
-    let (pairs, last) = tokens.as_chunks::<2>();
-    for pair in pairs {
-        put(pair[0], &mut waiting, &mut count);
-        put(pair[1], &mut waiting, &mut count);
-        let word = waiting.wrapping_shl(count.wrapping_neg());
-        if let Some(to) = bits.get_mut(at..at + 8) {
+    let both = |front: (u64, u32), back: (u64, u32)| {
+        (front.0.wrapping_shl(back.1) | back.0, front.1.wrapping_add(back.1))
+    };
+    let mut put = Bits { waiting: 0, count: 0, at: 0, to: bits };
+    let (fours, last) = symbols.as_chunks::<4>();
+    let (values_of_fours, values_of_last) = values.as_chunks::<4>();
+    for (symbols, values) in fours.iter().zip(values_of_fours) {
+        let one = |i: usize| one(symbols[i], values[i]);
+        let (front, back) = (both(one(0), one(1)), both(one(2), one(3)));
+        let all = both(front, back);
+        if all.1 as u8 <= AT_ONCE {
+            put.put(all);
+        } else {
+            put.put(front);
+            put.put(back);
+        }
+    }
+    for (&symbol, &value) in last.iter().zip(values_of_last) {
+        put.put(one(symbol, value));
+    }
+    put.end(ones)
+}
+
+/// Most bits that are put at once.
+const AT_ONCE: u8 = 57;
+
+/// Bits on their way to bytes.
+struct Bits<'a> {
+    /// The last `count` bits are not all of a byte, and so not counted in `at`: fewer than 8.
+    waiting: u64,
+    count: u32,
+    at: usize,
+    to: &'a mut [u8],
+}
+
+impl Bits<'_> {
+    #[inline(always)]
+    fn put(&mut self, (bits, length): (u64, u32)) {
+        self.waiting = self.waiting.wrapping_shl(length) | bits;
+        self.count += length & 0xFF;
+        self.write(self.waiting.wrapping_shl(self.count.wrapping_neg()));
+        self.at += (self.count >> 3) as usize;
+        self.count &= 7;
+    }
+
+    #[inline(always)]
+    fn write(&mut self, word: u64) {
+        if let Some(to) = self.to.get_mut(self.at..self.at + 8) {
             to.copy_from_slice(&word.to_be_bytes());
         }
-        at += (count >> 3) as usize;
-        count &= 7;
     }
-    for &token in last {
-        put(token, &mut waiting, &mut count);
+
+    /// Fills the last byte, and returns how many there are.
+    #[inline(always)]
+    fn end(mut self, ones: bool) -> usize {
+        if self.count > 0 {
+            let word = self.waiting.wrapping_shl(self.count.wrapping_neg());
+            self.write(if ones { word | u64::MAX >> self.count } else { word });
+        }
+        self.at + usize::from(self.count > 0)
     }
-    let mut word = waiting.wrapping_shl(count.wrapping_neg());
-    if count % 8 > 0 && ones {
-        word |= u64::MAX >> count;
-    }
-    if let Some(to) = bits.get_mut(at..at + 8) {
-        to.copy_from_slice(&word.to_be_bytes());
-    }
-    at + count.div_ceil(8) as usize
 }
 
 fn check_planes(layout: &Layout, geometry: &Geometry, planes: &[Plane]) -> Result<(), Error> {
@@ -217,14 +244,27 @@ fn check_planes(layout: &Layout, geometry: &Geometry, planes: &[Plane]) -> Resul
     }
 }
 
-/// Appends `bits` with a zero after every 0xFF.
-fn append_stuffed(mut bits: &[u8], out: &mut Vec<u8>) {
-    while let Some(at) = find_ff(bits) {
-        out.extend_from_slice(&bits[..=at]);
-        out.push(0);
-        bits = &bits[at + 1..];
+/// Appends bytes with a zero after every 0xFF.
+#[inline(always)]
+pub(super) fn append_stuffed(mut bytes: &[u8], out: &mut Vec<u8>) {
+    while let Some(chunk) = bytes.first_chunk::<32>() {
+        out.extend_from_slice(chunk);
+        let mut taken = chunk.len();
+        let has_one = chunk.iter().fold(false, |has_one, &byte| has_one | (byte == 0xFF));
+        if has_one && let Some(at) = find_ff(chunk) {
+            // What is behind it comes anew.
+            taken = at + 1;
+            out.truncate(out.len() - (chunk.len() - taken));
+            out.push(0);
+        }
+        bytes = &bytes[taken..];
     }
-    out.extend_from_slice(bits);
+    for &byte in bytes {
+        out.push(byte);
+        if byte == 0xFF {
+            out.push(0);
+        }
+    }
 }
 
 /// Where the first 0xFF is.

@@ -315,7 +315,7 @@ impl CrossScale {
             None => return Err(malformed(1, "no such template")),
         };
         let Workspace { tile, .. } = workspace;
-        template.planes_for(stored[0], stored[1], tile)?;
+        template.shape(stored[0], stored[1], tile)?;
         if kind != Kind::Alone && self.usable(level, tile, &reference) != kind {
             return Err(malformed(0, "the tile's reference has other components than it was coded against"));
         }
