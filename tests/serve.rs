@@ -277,8 +277,16 @@ fn all_flags_of_the_contract_are_taken_with_and_without_the_word() {
     assert_eq!(response.status, 200);
     assert!(response.header("server-timing").is_some(), "--timing-breakdown tells the stages");
     drop(server);
-    let missing = Server::start(&folder.path().join("not yet there"), &[]);
+    let root = folder.path().join("not yet there");
+    let missing = Server::start(&root, &[]);
     assert_eq!(missing.get("/slides").status, 200, "a root that is not there yet is an empty one");
+    let not_ready = missing.get("/readyz");
+    assert_eq!((not_ready.status, not_ready.header("retry-after")), (503, Some("1")));
+    assert_eq!(missing.get("/healthz").status, 200);
+    std::fs::create_dir(&root).expect("a folder");
+    while missing.get("/readyz").status != 200 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use microtome_slide::{Caches, Slide};
@@ -58,6 +58,8 @@ pub(crate) struct OpenSlide {
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
+    /// Whether the file was found to be another one: then this is opened no more.
+    is_replaced: AtomicBool,
     /// The file system that it is on.
     pub(crate) storage: Arc<Storage>,
     /// The permit to look at the file.
@@ -106,7 +108,9 @@ impl Catalog {
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
     pub(crate) async fn slide(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        if let Some(open) = self.open.get(id).await {
+        if let Some(open) = self.open.get(id).await
+            && !open.is_replaced.load(Ordering::Relaxed)
+        {
             let Some(look) = open.claim_check(self.now_ms()) else { return Ok(open) };
             if still_same(&open, look).await? {
                 return Ok(open);
@@ -175,6 +179,23 @@ impl OpenSlide {
                 .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
+    }
+
+    /// What is to be said of a failure: if it is damage, and the file is no longer the one that was opened, then that one is
+    /// not at fault, and whoever asks again gets the other.
+    pub(crate) async fn unless_replaced(self: &Arc<Self>, failure: Failure) -> Failure {
+        if !failure.is_damage() {
+            return failure;
+        }
+        let look = Arc::clone(&self.look).acquire_owned();
+        let Ok(Ok(look)) = tokio::time::timeout(LONGEST_WAIT_TO_LOOK, look).await else { return failure };
+        match still_same(self, look).await {
+            Ok(false) => {
+                self.is_replaced.store(true, Ordering::Relaxed);
+                Error::Replaced.into()
+            }
+            _ => failure,
+        }
     }
 }
 
@@ -262,6 +283,7 @@ fn open(
                 storage: storages.of(identity.device()),
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
+                is_replaced: AtomicBool::new(false),
                 look: Arc::new(Semaphore::new(1)),
                 reading: storages.of_slide(),
             }))

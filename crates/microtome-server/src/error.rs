@@ -37,6 +37,10 @@ pub(crate) enum Error {
     BodyTooSlow,
     #[error("overloaded")]
     Overloaded,
+    #[error("the slide's file was replaced just now; try again")]
+    Replaced,
+    #[error("not ready: the slides root is no folder yet")]
+    NoRoot,
     #[error("too much of earlier answers is not read yet; read it, and try again")]
     Unread,
     #[error("whether this may be seen cannot be found out now; try again")]
@@ -88,7 +92,9 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded | Self::Unread | Self::AccessUndecided => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Replaced | Self::NoRoot | Self::Unread | Self::AccessUndecided => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Unopenable { .. }
             | Self::BadRecord { .. }
             | Self::BadPicture { .. }
@@ -142,6 +148,8 @@ impl Error {
             | Self::NotAcceptable(_)
             | Self::MethodNotAllowed
             | Self::AccessUndecided
+            | Self::Replaced
+            | Self::NoRoot
             | Self::Unread
             | Self::BodyTooLong
             | Self::BodyTooSlow => self.to_string(),
@@ -177,6 +185,11 @@ impl Failure {
     /// Whether the operator is to hear of it.
     pub(crate) fn is_ours(&self) -> bool {
         self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || self.0.is_for_want_of_files()
+    }
+
+    /// Whether a slide is damaged, as far as can be seen.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. })
     }
 
     /// What the client is told.

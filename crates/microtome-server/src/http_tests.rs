@@ -105,6 +105,28 @@ async fn threads_that_answer_wait_for_a_core_as_long_as_a_flood_lasts() {
 }
 
 #[tokio::test]
+async fn a_slide_that_was_written_over_is_asked_for_again_and_is_not_damaged() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.get("/tiles/case%201/a/10/0_0.jpg").await.0, StatusCode::OK);
+    let (file, other) = (fixture.root.path().join("case 1/a.mtm"), fixture.root.path().join("b.mtm"));
+    ingest("synthetic:1000x700,seed=2", &other);
+    // In place: the file that is open is that very one.
+    std::fs::write(&file, std::fs::read(&other).expect("the other")).expect("a file");
+    let address = "/tiles/case%201/a/10/1_1.jpg";
+    let (mut status, mut headers, mut body) = fixture.get(address).await;
+    // On a slow machine it is time to look at the file before that.
+    if status != StatusCode::OK {
+        assert_eq!(
+            (status, &headers["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().expect("a value"))
+        );
+        (status, headers, body) = fixture.get(address).await;
+    }
+    assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &"image/jpeg".parse().expect("a value")));
+    assert!(body == fixture.slide().tile(TileId { level: 0, column: 1, row: 1 }).expect("a tile"));
+}
+
+#[tokio::test]
 async fn all_spellings_of_a_tile_give_the_same_bytes() {
     let fixture = Fixture::new();
     for (number, tile) in [

@@ -49,6 +49,7 @@ pub(crate) struct Listing {
 struct Found {
     slides: Arc<[(SlideId, u64)]>,
     json: Bytes,
+    has_root: bool,
 }
 
 /// Which of the slides are asked for.
@@ -124,7 +125,7 @@ impl Listing {
 
     /// A page of what may be seen as JSON, sorted by identifier; without a grant, of all.
     pub(crate) async fn json(&self, grant: Option<&Grant>, page: &Page) -> Result<Bytes, Error> {
-        let Found { slides, json } = self.found().await?;
+        let Found { slides, json, .. } = self.found().await?;
         let grant = grant.filter(|grant| !grant.is_everything());
         if grant.is_none() && *page == Page::default() {
             return Ok(json);
@@ -140,6 +141,11 @@ impl Listing {
             to_json(slides.iter().filter(|(id, _)| is_seen(id)), &page)
         });
         choosing.await.map_err(|_lost| Error::WorkerLost("list of slides"))?
+    }
+
+    /// Whether there is a folder to look in.
+    pub(crate) async fn has_root(&self) -> Result<bool, Error> {
+        self.found().await.map(|found| found.has_root)
     }
 
     /// The first slide that may be seen; without a grant, of all.
@@ -192,7 +198,10 @@ impl Listing {
             // Until it ends, also where nobody waits for it any more.
             let _walking = walking;
             let slides = list(&root)?;
-            let found = Found { json: to_json(slides.iter(), &Page::default())?, slides: slides.into() };
+            let has_root = slides.is_some();
+            let slides = slides.unwrap_or_default();
+            let json = to_json(slides.iter(), &Page::default())?;
+            let found = Found { json, slides: slides.into(), has_root };
             *latest.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found.clone()));
             Ok(found)
         });
@@ -200,16 +209,16 @@ impl Listing {
     }
 }
 
-/// All slides below a root and the bytes of each, sorted by identifier. Blocks.
-pub(crate) fn list(root: &Path) -> Result<Vec<(SlideId, u64)>, Error> {
+/// All slides below a root and the bytes of each, sorted by identifier; `None` if there is no such folder. Blocks.
+pub(crate) fn list(root: &Path) -> Result<Option<Vec<(SlideId, u64)>>, Error> {
     let mut found = Vec::new();
     match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Unlistable { source }),
     }
     found.sort_unstable();
-    Ok(found)
+    Ok(Some(found))
 }
 
 fn to_json<'a>(

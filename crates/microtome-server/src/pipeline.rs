@@ -98,6 +98,7 @@ impl Pipeline {
             self.launch(Landing::new(self, key), open);
         }
         match tokio::time::timeout(LONGEST_WAIT, outcome).await {
+            Ok(Ok(Err(failure))) => Err(open.unless_replaced(failure).await),
             Ok(outcome) => outcome.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of a tile").into())),
             Err(_elapsed) => Err(Error::Overloaded.into()),
         }

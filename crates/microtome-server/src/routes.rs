@@ -255,8 +255,10 @@ fn log(app: &App, id: &RequestId, request: &Parts, response: &Response, start: I
 
 /// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
 async fn ready(app: &App) -> Result<Response, Failure> {
-    app.listing.json(None, &listing::Page::default()).await?;
-    Ok(momentary(PLAIN_TEXT, "ready\n"))
+    match app.listing.has_root().await? {
+        true => Ok(momentary(PLAIN_TEXT, "ready\n")),
+        false => Err(Error::NoRoot.into()),
+    }
 }
 
 async fn slides(app: &App, request: &Parts) -> Result<Response, Failure> {

@@ -117,7 +117,7 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
 fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
     let mut reading = Duration::ZERO;
     let mut files = HashMap::new();
-    let slides = listing::list(root)?;
+    let slides = listing::list(root)?.unwrap_or_default();
     if slides.len() > MOST_SLIDES {
         tracing::warn!(
             slides = slides.len(),

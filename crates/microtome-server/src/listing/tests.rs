@@ -1,7 +1,7 @@
 use super::*;
 
 fn ids(root: &Path) -> Vec<String> {
-    list(root).expect("a list").iter().map(|(id, _)| id.to_string()).collect()
+    list(root).expect("a list").expect("a folder").iter().map(|(id, _)| id.to_string()).collect()
 }
 
 #[test]
@@ -16,7 +16,8 @@ fn lists_containers_of_all_folders_in_order() {
         std::fs::write(root.join(name), b"12345").expect("a file");
     }
     assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
-    let json = to_json(list(root).expect("a list").iter(), &Page::default()).expect("JSON");
+    let json =
+        to_json(list(root).expect("a list").expect("a folder").iter(), &Page::default()).expect("JSON");
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     let expected = serde_json::json!({
         "id": "b/c/a b",
@@ -114,10 +115,14 @@ async fn while_storage_hangs_the_last_list_is_given_out() {
     assert!(listing.json(None, &Page::default()).await.is_ok() && begun.elapsed().is_zero());
 }
 
-#[test]
-fn a_root_that_does_not_exist_is_empty() {
+#[tokio::test]
+async fn a_root_that_does_not_exist_is_empty_and_known_not_to_be_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    assert!(ids(&folder.path().join("absent")).is_empty());
+    for (root, is_there) in [(folder.path().join("absent"), false), (folder.path().to_owned(), true)] {
+        let listing = Listing::new(root);
+        assert_eq!(listing.has_root().await.expect("an answer"), is_there);
+        assert_eq!(listing.json(None, &Page::default()).await.expect("a list"), r#"{"slides":[],"total":0}"#);
+    }
 }
 
 #[test]
