@@ -23,6 +23,23 @@ pub(crate) enum Known {
     Neon,
 }
 
+/// The vector instructions that coding goes by on this machine, for logs and figures: `avx512-vbmi2`, `avx512`, `avx2`, `neon`, or
+/// `none`.
+#[must_use]
+pub fn instructions() -> &'static str {
+    match Set::detect().known() {
+        Known::Baseline => "none",
+        #[cfg(target_arch = "x86_64")]
+        Known::Avx2 => "avx2",
+        #[cfg(target_arch = "x86_64")]
+        Known::Avx512 => "avx512",
+        #[cfg(target_arch = "x86_64")]
+        Known::Vbmi2 => "avx512-vbmi2",
+        #[cfg(target_arch = "aarch64")]
+        Known::Neon => "neon",
+    }
+}
+
 impl Set {
     /// The one that says what the others must do.
     #[cfg(test)]
@@ -96,6 +113,8 @@ mod tests {
         };
         assert_eq!(Set::detect().known(), expected);
         assert_eq!(Set::all().last(), Some(&Set::detect()));
+        assert_eq!(instructions().contains("avx512"), has_avx512);
+        assert_eq!(instructions().contains("vbmi2"), expected == Known::Vbmi2);
     }
 }
 
@@ -106,5 +125,6 @@ mod tests {
     #[test]
     fn the_best_set_is_neon() {
         assert_eq!(Set::all().last().map(|set| set.known()), Some(Known::Neon));
+        assert_eq!(instructions(), "neon");
     }
 }

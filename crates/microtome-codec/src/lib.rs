@@ -18,5 +18,6 @@ mod stopwatch;
 pub mod turbo;
 
 pub use error::Error;
+pub use instructions::instructions;
 pub use rgb::Rgb;
 pub use stopwatch::Stopwatch;

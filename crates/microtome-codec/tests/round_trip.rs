@@ -6,9 +6,13 @@ mod streams;
 use std::cell::Cell;
 
 use bytes::Bytes;
-use microtome_codec::coefficients::{Parser, Tile};
-use microtome_codec::cross_scale::{Coding, CrossScale, Finer, Kind, Picture, Reference, Trainer, Workspace};
+use microtome_codec::Rgb;
+use microtome_codec::coefficients::{Parser, Statistics, Tile};
+use microtome_codec::cross_scale::{
+    Coding, CrossScale, Finer, Kind, Picture, Quantiser, Reference, Trainer, Workspace,
+};
 use microtome_codec::payload::{LevelStream, VerbatimParams};
+use microtome_codec::turbo::Subsampling;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
@@ -315,6 +319,32 @@ fn large_tiles_come_back_from_sixteen_states() {
                 );
             }
         });
+    }
+}
+
+#[test]
+fn quantised_tiles_come_back_from_sixteen_states_if_they_are_large() {
+    let mut noise = Rgb::filled(256, 256, [0; 3]);
+    let mut state = 1_u32;
+    for sample in noise.data_mut() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *sample = (state >> 24) as u8;
+    }
+    for (quality, is_large) in [(95, true), (10, false)] {
+        let template = Quantiser::new(quality, Subsampling::Chroma420).template(&Statistics::default());
+        let template = template.expect("steps of JPEG");
+        let mut codec = CrossScale::built_in(VerbatimParams::completing(vec![]), vec![]);
+        codec.add_template(&template, false);
+        let (mut workspace, mut payload) = (Workspace::new(), vec![]);
+        let coding = codec.quantise(&template, 0, &noise, Reference::None, &mut workspace, &mut payload);
+        assert_eq!(coding, Ok(Coding::Alone));
+        let coefficients =
+            workspace.tile().expect("coefficients").planes.iter().flat_map(|p| &p.coefficients);
+        assert_eq!(coefficients.filter(|&&value| value != 0).count() >= 60_000, is_large, "the test's own");
+        assert_eq!(payload[0] & (32 | 64), if is_large { 32 | 64 } else { 0 }, "quality {quality}");
+        let picture = codec.picture_in(&workspace);
+        let back = codec.picture(0, [256; 2], &payload, Reference::None, &mut Workspace::new());
+        assert!(back.is_ok_and(|back| back == picture), "other samples at quality {quality}");
     }
 }
 

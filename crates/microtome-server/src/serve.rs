@@ -137,6 +137,7 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
         signing_keys = config.access.signing_keys.len(),
         jwt = config.access.jwt.is_some(),
         forward_auth = config.access.forward_auth.is_some(),
+        instructions = microtome_codec::instructions(),
         "settings"
     );
     let slides_root = config.slides_root.display();

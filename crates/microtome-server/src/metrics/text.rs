@@ -58,7 +58,10 @@ impl Metrics {
     pub(crate) fn text(&self, gauges: Gauges) -> String {
         let mut text = Text(String::with_capacity(16 << 10));
         text.family("build_info", "gauge", "What is running");
-        text.line(format_args!("microtome_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
+        let (version, instructions) = (env!("CARGO_PKG_VERSION"), microtome_codec::instructions());
+        text.line(format_args!(
+            "microtome_build_info{{version=\"{version}\",instructions=\"{instructions}\"}} 1"
+        ));
         self.requests(&mut text);
         let tiles = Source::ALL.iter().zip(&self.tiles);
         let tiles = tiles.map(|((_, name), histogram)| (Some(("source", *name)), histogram));
