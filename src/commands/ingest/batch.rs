@@ -187,6 +187,10 @@ impl<'a> Batch<'a> {
                 target.display()
             )));
         }
+        if target.exists() {
+            let remedy = "remove it, choose another name, or leave finished slides as they are with --resume";
+            return Err(Failure::Failed(format!("{}: exists already; {remedy}", target.display())));
+        }
         if let Some(folder) = target.parent().filter(|_| number.is_some() || self.arguments.output != target)
         {
             make_folder(folder)?;
