@@ -284,9 +284,7 @@ fn all_flags_of_the_contract_are_taken_with_and_without_the_word() {
     assert_eq!((not_ready.status, not_ready.header("retry-after")), (503, Some("1")));
     assert_eq!(missing.get("/healthz").status, 200);
     std::fs::create_dir(&root).expect("a folder");
-    while missing.get("/readyz").status != 200 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    wait_for("a root", || missing.get("/readyz").status == 200);
 }
 
 #[test]

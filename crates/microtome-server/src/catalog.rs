@@ -58,7 +58,8 @@ pub(crate) struct OpenSlide {
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
-    /// Whether the file was found to be another one: then this is opened no more.
+    opened_ms: u64,
+    /// Whether the file was found to be another one: then this is asked for nothing more.
     is_replaced: AtomicBool,
     /// The file system that it is on.
     pub(crate) storage: Arc<Storage>,
@@ -108,20 +109,34 @@ impl Catalog {
 
     /// The slide, opened if need be. Requests that come while it is being opened share that.
     pub(crate) async fn slide(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        if let Some(open) = self.open.get(id).await
-            && !open.is_replaced.load(Ordering::Relaxed)
-        {
-            let Some(look) = open.claim_check(self.now_ms()) else { return Ok(open) };
-            if still_same(&open, look).await? {
-                return Ok(open);
+        let mut outdated = None;
+        if let Some(open) = self.open.get(id).await {
+            let now_ms = self.now_ms();
+            if open.is_replaced.load(Ordering::Relaxed) {
+                // A file that is written over for a while is not opened anew for each request.
+                if open.is_younger_than(RECHECK, now_ms) {
+                    return Err(Error::Replaced.into());
+                }
+            } else {
+                let Some(look) = open.claim_check(now_ms) else { return Ok(open) };
+                match look_at(&open, look).await? {
+                    Seen::Same => return Ok(open),
+                    Seen::Other => open.is_replaced.store(true, Ordering::Relaxed),
+                    Seen::Nothing => {}
+                }
             }
+            outdated = Some(open.instance);
         }
         // In a box: else every tile of an open slide would carry the room for it.
-        Box::pin(self.opened_anew(id)).await
+        Box::pin(self.opened_anew(id, outdated)).await
     }
 
-    async fn opened_anew(&self, id: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-        self.open.invalidate(id).await;
+    /// The slide in another instance than the outdated one.
+    async fn opened_anew(&self, id: &SlideId, outdated: Option<u64>) -> Result<Arc<OpenSlide>, Failure> {
+        // Somebody else may have opened it meanwhile.
+        if self.open.get(id).await.is_some_and(|open| Some(open.instance) == outdated) {
+            self.open.invalidate(id).await;
+        }
         let opened = self.open.try_get_with(id.clone(), self.open_slide(id.clone())).await;
         opened.map_err(Failure::from)
     }
@@ -181,21 +196,37 @@ impl OpenSlide {
         is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
     }
 
+    fn is_younger_than(&self, age: Duration, now_ms: u64) -> bool {
+        u128::from(now_ms.saturating_sub(self.opened_ms)) < age.as_millis()
+    }
+
     /// What is to be said of a failure: if it is damage, and the file is no longer the one that was opened, then that one is
     /// not at fault, and whoever asks again gets the other.
     pub(crate) async fn unless_replaced(self: &Arc<Self>, failure: Failure) -> Failure {
-        if !failure.is_damage() {
-            return failure;
+        if failure.is_damage() && self.was_replaced(&failure).await {
+            Error::Replaced.into()
+        } else {
+            failure
+        }
+    }
+
+    /// Whether the file is known to be another one now, or found to be by who looks first: others wait for that.
+    async fn was_replaced(self: &Arc<Self>, failure: &Failure) -> bool {
+        let is_known = || self.is_replaced.load(Ordering::Relaxed);
+        if is_known() {
+            return true;
         }
         let look = Arc::clone(&self.look).acquire_owned();
-        let Ok(Ok(look)) = tokio::time::timeout(LONGEST_WAIT_TO_LOOK, look).await else { return failure };
-        match still_same(self, look).await {
-            Ok(false) => {
-                self.is_replaced.store(true, Ordering::Relaxed);
-                Error::Replaced.into()
-            }
-            _ => failure,
+        let Ok(Ok(look)) = tokio::time::timeout(LONGEST_LOOK, look).await else { return is_known() };
+        if is_known() {
+            return true;
         }
+        let is_other = matches!(look_at(self, look).await, Ok(Seen::Other));
+        if is_other {
+            tracing::warn!(slide = %self.id, %failure, "its file is another one now: it will be opened anew");
+            self.is_replaced.store(true, Ordering::Relaxed);
+        }
+        is_other
     }
 }
 
@@ -238,20 +269,34 @@ impl FileIdentity {
     }
 }
 
-async fn still_same(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<bool, Error> {
+/// What is where an open slide's file was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// That very file, or nobody knows: storage hangs.
+    Same,
+    Other,
+    /// None, or none that can be looked at.
+    Nothing,
+}
+
+async fn look_at(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<Seen, Error> {
     let of_storage = Arc::clone(&open.storage.looks).acquire_owned();
     // Where others look for so long, their file system hangs.
     let Ok(Ok(of_storage)) = tokio::time::timeout(LONGEST_WAIT_TO_LOOK, of_storage).await else {
-        return Ok(true);
+        return Ok(Seen::Same);
     };
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
         let _held = (look, of_storage);
-        std::fs::metadata(&looked_at.file).is_ok_and(|now| FileIdentity::of(&now) == looked_at.identity)
+        match std::fs::metadata(&looked_at.file) {
+            Ok(now) if FileIdentity::of(&now) == looked_at.identity => Seen::Same,
+            Ok(_other) => Seen::Other,
+            Err(_unknown) => Seen::Nothing,
+        }
     });
     match tokio::time::timeout(LONGEST_LOOK, check).await {
-        Ok(same) => same.map_err(|_lost| Error::WorkerLost("look at a slide's file")),
-        Err(_elapsed) => Ok(true),
+        Ok(seen) => seen.map_err(|_lost| Error::WorkerLost("look at a slide's file")),
+        Err(_elapsed) => Ok(Seen::Same),
     }
 }
 
@@ -283,6 +328,7 @@ fn open(
                 storage: storages.of(identity.device()),
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
+                opened_ms: now_ms,
                 is_replaced: AtomicBool::new(false),
                 look: Arc::new(Semaphore::new(1)),
                 reading: storages.of_slide(),

@@ -231,7 +231,10 @@ impl Pictures {
             made.await.map_err(|_lost| lost())?
         };
         let made = tokio::time::timeout(LONGEST_WAIT, making).await;
-        made.unwrap_or(Err(Error::Overloaded)).map_err(Failure::from)
+        match made.unwrap_or(Err(Error::Overloaded)) {
+            Ok(made) => Ok(made),
+            Err(error) => Err(open.unless_replaced(error.into()).await),
+        }
     }
 
     /// The pixels of a view: reads here, decodes and draws on decoding threads.

@@ -253,7 +253,7 @@ fn log(app: &App, id: &RequestId, request: &Parts, response: &Response, start: I
     tracing::debug!(request_id, %method, path, status = status.as_u16(), ms = ms(), "answered");
 }
 
-/// Ready means that the slides root can be walked; that it does not exist yet is an empty catalogue.
+/// Ready means that the slides root is there and can be walked.
 async fn ready(app: &App) -> Result<Response, Failure> {
     match app.listing.has_root().await? {
         true => Ok(momentary(PLAIN_TEXT, "ready\n")),

@@ -99,15 +99,15 @@ async fn a_file_is_looked_at_by_one_at_a_time_and_an_open_slide_is_served_meanwh
     assert!(open.claim_check(recheck - 1).is_none());
     let look = open.claim_check(recheck).expect("it is due");
     assert!(open.claim_check(recheck).is_none() && open.claim_check(10 * recheck).is_none(), "it hangs");
-    assert!(still_same(&open, look).await.expect("an answer"));
+    assert_eq!(look_at(&open, look).await.expect("an answer"), Seen::Same);
     std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
     let hanging: Vec<_> =
         std::iter::from_fn(|| Arc::clone(&open.storage.looks).try_acquire_owned().ok()).collect();
     let look = open.claim_check(19 * recheck).expect("it is due again");
-    assert!(still_same(&open, look).await.expect("an answer"), "its like hang: it is trusted");
+    assert_eq!(look_at(&open, look).await.expect("an answer"), Seen::Same, "its like hang: it is trusted");
     drop(hanging);
     let look = open.claim_check(20 * recheck).expect("it is due again");
-    assert!(!still_same(&open, look).await.expect("an answer"));
+    assert_eq!(look_at(&open, look).await.expect("an answer"), Seen::Nothing);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,6 +177,49 @@ async fn a_look_waits_a_moment_for_those_of_other_slides() {
     let others: Vec<_> =
         std::iter::from_fn(|| Arc::clone(&open.storage.looks).try_acquire_owned().ok()).collect();
     let look = open.claim_check(RECHECK.as_millis() as u64).expect("it is due");
-    let (same, ()) = tokio::join!(still_same(&open, look), async move { drop(others) });
-    assert!(!same.expect("an answer"), "it was looked at when they were done");
+    let (seen, ()) = tokio::join!(look_at(&open, look), async move { drop(others) });
+    assert_eq!(seen.expect("an answer"), Seen::Nothing, "it was looked at when they were done");
+}
+
+#[tokio::test]
+async fn damage_of_a_slide_that_was_written_over_is_none_for_all_who_wait() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("a.mtm");
+    crate::http_tests::ingest("synthetic:300x200,seed=1", &file);
+    let catalog = Catalog::new(folder.path().to_owned(), false, 2);
+    let id = SlideId::from_path("a").expect("a valid id");
+    let open = catalog.slide(&id).await.expect("a slide");
+    let damage = || {
+        let source = open.slide.tile(TileId { level: 0, column: 99, row: 0 }).expect_err("no such tile");
+        Failure::from(Error::BadPicture { slide: open.id.clone(), source })
+    };
+    let is_replaced = |failure: &Failure| failure.public_message().contains("replaced");
+    assert!(!is_replaced(&open.unless_replaced(damage()).await), "the file is what it was");
+    // In place: the file that is open is that very one.
+    let mut bytes = std::fs::read(&file).expect("the slide");
+    bytes.push(0);
+    std::fs::write(&file, bytes).expect("a file");
+    let other = Failure::from(Error::Overloaded);
+    assert!(!is_replaced(&open.unless_replaced(other).await), "no damage");
+    let asked = (0..200).map(|_| {
+        let (open, failure) = (Arc::clone(&open), damage());
+        tokio::spawn(async move { open.unless_replaced(failure).await })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        assert!(is_replaced(&answer.await.expect("an answer")));
+    }
+    // Not opened anew for each of them.
+    assert!(catalog.slide(&id).await.is_err_and(|failure| is_replaced(&failure)));
+}
+
+#[tokio::test]
+async fn damage_of_a_slide_whose_file_is_gone_stays_damage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    crate::http_tests::ingest("synthetic:300x200,seed=1", &folder.path().join("a.mtm"));
+    let catalog = Catalog::new(folder.path().to_owned(), false, 2);
+    let open = catalog.slide(&SlideId::from_path("a").expect("a valid id")).await.expect("a slide");
+    std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
+    let source = open.slide.tile(TileId { level: 0, column: 99, row: 0 }).expect_err("no such tile");
+    let damage = Failure::from(Error::BadPicture { slide: open.id.clone(), source });
+    assert!(open.unless_replaced(damage).await.is_damage(), "nobody knows what would be there");
 }

@@ -45,6 +45,12 @@ pub(crate) async fn associated(app: &Arc<App>, request: &Parts) -> Result<Respon
     let reading = Arc::clone(&open);
     let read = move || reading.slide.associated(&name);
     let bytes = app.pipeline.readers.read(&open, "reading of an image", read).await?;
-    let bytes = bytes.map_err(|source| Error::BadPicture { slide: open.id.clone(), source })?;
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(source) => {
+            let error = Error::BadPicture { slide: open.id.clone(), source };
+            return Err(open.unless_replaced(error.into()).await);
+        }
+    };
     Ok(representation.full(Bytes::from(bytes.ok_or(Error::NoSuchImage)?)))
 }
