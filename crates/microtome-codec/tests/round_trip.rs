@@ -65,6 +65,12 @@ fn any_scene() -> impl Strategy<Value = Scene> {
 }
 
 impl Scene {
+    /// The record of a tile with other pixels.
+    fn another_of_its_size(&self) -> Vec<u8> {
+        let tile = Source { seed: !self.tile.seed, ..self.tile.clone() };
+        Self { tile, ..self.clone() }.slide().1
+    }
+
     /// The codec of a slide, and the tile as a record of it.
     fn slide(&self) -> (CrossScale, Vec<u8>) {
         let (tables, record) = split_off(&self.tile.stream(), self.split);
@@ -171,6 +177,13 @@ impl Place<'_> {
         (coding, payload, picture)
     }
 
+    /// Sees that a payload gives its record, whatever tile was decoded before.
+    fn comes_back(&self, payload: &[u8], record: &[u8], used: &mut Workspace) {
+        let Self { codec, level, size, reference } = *self;
+        let back = codec.record(level, size, payload, reference, used);
+        assert!(back.is_ok_and(|back| back == record), "after another tile of its size");
+    }
+
     /// Whether a payload is taken. What it gives then comes back as any other tile.
     fn takes(&self, payload: &Bytes, used: &mut Workspace) -> bool {
         let Self { codec, level, size, reference } = *self;
@@ -191,14 +204,12 @@ proptest! {
     fn tiles_come_back_at_levels_of_every_kind(scene in any_scene()) {
         let (codec, record) = scene.slide();
         let codec = CrossScale::parse(&codec.to_bytes()).expect("its own parameters");
-        let tile = Source { seed: !scene.tile.seed, ..scene.tile.clone() };
-        let (_, other) = Scene { tile, ..scene.clone() }.slide();
+        let other = scene.another_of_its_size();
         scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
             let (coding, payload, _) = place.round_trip(&record, used);
             scene.check(place.level, coding);
             place.round_trip(&other, used);
-            let back = codec.record(place.level, place.size, &payload, place.reference, used);
-            assert!(back.is_ok_and(|back| back == record), "{coding:?}: after another tile of its size");
+            place.comes_back(&payload, &record, used);
             // The number of the template, or that of one in the payload.
             let number = if scene.is_known { 0 } else { 255 };
             assert!(coding == Coding::Verbatim || payload[1] == number, "template {}", payload[1]);
@@ -289,10 +300,13 @@ fn large_tiles_come_back_from_sixteen_states() {
         let tile = Source { seed: 2, ..noise };
         let scene = Scene { size: tile.size, tile, others, is_known: true, split: 0, padded_to: 0 };
         let (codec, record) = scene.slide();
+        let other = scene.another_of_its_size();
         scene.at_each_level(&codec, &mut Workspace::new(), |place, used| {
             let (coding, payload, _) = place.round_trip(&record, used);
             let form = if coding == Coding::Alone { 97 } else { 98 };
             assert_eq!(payload[..2], [form, 0], "{:?}", scene.tile.components);
+            place.round_trip(&other, used);
+            place.comes_back(&payload, &record, used);
             for (number, damaged) in [
                 // Another state, lengths of states that they do not have, an end too soon or too late, half a word; strands
                 // besides, rows that begin in turn, and rows that go round without sixteen states.
