@@ -58,6 +58,7 @@ pub(crate) struct OpenSlide {
     file: PathBuf,
     identity: FileIdentity,
     checked_ms: AtomicU64,
+    /// When it was opened, by the catalogue's clock.
     opened_ms: u64,
     /// Whether the file was found to be another one: then this is asked for nothing more.
     is_replaced: AtomicBool,

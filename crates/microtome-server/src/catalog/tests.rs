@@ -208,8 +208,15 @@ async fn damage_of_a_slide_that_was_written_over_is_none_for_all_who_wait() {
     for answer in asked.collect::<Vec<_>>() {
         assert!(is_replaced(&answer.await.expect("an answer")));
     }
-    // Not opened anew for each of them.
-    assert!(catalog.slide(&id).await.is_err_and(|failure| is_replaced(&failure)));
+    // Not opened anew for each of them, but a second after it was.
+    match catalog.slide(&id).await {
+        Err(failure) => assert!(is_replaced(&failure)),
+        Ok(_other) => assert!(!open.is_younger_than(RECHECK, catalog.now_ms()), "too soon"),
+    }
+    let a_second_after = open.opened_ms + RECHECK.as_millis() as u64;
+    assert!(
+        open.is_younger_than(RECHECK, a_second_after - 1) && !open.is_younger_than(RECHECK, a_second_after)
+    );
 }
 
 #[tokio::test]
