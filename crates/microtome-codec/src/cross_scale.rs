@@ -24,6 +24,7 @@ mod edges_avx2;
 mod expect;
 #[cfg(target_arch = "x86_64")]
 mod expect_avx2;
+mod expectations;
 #[cfg(target_arch = "x86_64")]
 mod forward_avx2;
 #[cfg(target_arch = "x86_64")]

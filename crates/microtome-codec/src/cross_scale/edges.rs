@@ -121,7 +121,8 @@ pub(super) fn correction<M: Machine>(model: &Model, left: &Edge, above: &Edge) -
 }
 
 /// The height and the slope that each side gives for a coefficient: what training weighs.
-pub(super) fn features(left: &Edge, above: &Edge, k: usize) -> [i16; 4] {
+#[inline(always)]
+pub(super) fn features<T: Copy>(left: &[[T; 2]; 8], above: &[[T; 2]; 8], k: usize) -> [T; 4] {
     let (v, h) = (usize::from(NATURAL[k] >> 3), usize::from(NATURAL[k] & 7));
     [left[v][0], left[v][1], above[h][0], above[h][1]]
 }

@@ -210,14 +210,19 @@ impl Model {
     /// Makes what coding looks at, the tables and the lanes in its order, from what training and files set.
     pub(super) fn arrange(&mut self) {
         self.tables = self.widths.iter().map(table).collect();
-        let first = self.tables.first();
-        self.marked = self.tables.iter().chain(first).map(Marked::new).collect();
+        self.mark();
         *self.lanes = Grouped::new(&self.bias, &self.block, &self.own, &self.inner);
         // Lane 0 hears of no magnitude.
         self.pairs = (1..64).all(|lane| self.most(lane) <= i32::from(i16::MAX)).then(|| {
             let pair = |p: usize, lane: usize| [self.inner[2 * p].0[lane], self.inner[2 * p + 1].0[lane]];
             Box::new(std::array::from_fn(|p| std::array::from_fn(|lane| pair(p, lane))))
         });
+    }
+
+    /// Makes the tables with marks from those without.
+    pub(super) fn mark(&mut self) {
+        let first = self.tables.first();
+        self.marked = self.tables.iter().chain(first).map(Marked::new).collect();
     }
 
     /// More than what the lane of a magnitude can come to on its way, whatever is decoded and in whatever order.

@@ -3,7 +3,7 @@
 //! Quality counts as libjpeg's: a picture of the same number looks as good or a little better. A coefficient may lie a step off where that spares more bits than the
 //! error is worth, and the rest of a block may be left to its prediction. Whoever decodes need not know.
 
-use super::ahead::{Ahead, PADDED};
+use super::ahead::Ahead;
 use super::colour;
 use super::dct;
 use super::expect::{self, Expected, MOST};
@@ -331,7 +331,7 @@ impl Coder for Chooser<'_> {
         }
     }
     #[inline(always)]
-    fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16; PADDED]) {
+    fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16]) {
         Coder::block(self.writer, outlook, residuals);
     }
 }

@@ -1,20 +1,27 @@
 //! Least squares by normal equations: sums of products, gathered once for all that is to be solved with them.
 
-/// Observations between moves from the fast sums to the exact ones.
+/// Observations between moves from the fast sums to the exact ones, a multiple of [`BATCH`].
 const FLUSH: u32 = 256;
+
+/// Observations that are summed up together, so that sums are fetched once for all of them.
+const BATCH: usize = 16;
 
 /// Observations that what was known before is worth.
 const PRIOR: f64 = 600.0;
 
 /// Values that are multiplied at once: an observation has a multiple of these.
-pub(super) const STRIDE: usize = 8;
+pub(super) const STRIDE: usize = 64;
+
+type Stride = [f32; STRIDE];
 
 /// Sums of the products of `rows` features with each other and with all other values of an observation.
 #[derive(Debug, Clone)]
 pub(super) struct Gram {
     rows: usize,
     length: usize,
-    recent: Vec<[f32; STRIDE]>,
+    /// Observations that are not summed up yet, fewer than [`BATCH`].
+    batch: Vec<Stride>,
+    recent: Vec<Stride>,
     observed: u32,
     sums: Vec<f64>,
 }
@@ -25,43 +32,64 @@ impl Gram {
     pub(super) fn new(rows: usize, length: usize) -> Self {
         debug_assert!(length.is_multiple_of(STRIDE) && rows <= length, "whole strides of values");
         let size = rows * length;
-        Self { rows, length, recent: vec![[0.0; STRIDE]; size / STRIDE], observed: 0, sums: vec![0.0; size] }
+        Self {
+            rows,
+            length,
+            batch: Vec::with_capacity(BATCH * length / STRIDE),
+            recent: vec![[0.0; STRIDE]; size / STRIDE],
+            observed: 0,
+            sums: vec![0.0; size],
+        }
     }
 
     /// Adds an observation.
     #[inline(always)]
     pub(super) fn observe(&mut self, values: &[f32]) {
-        let strides = values.as_chunks::<STRIDE>().0;
-        let lines = self.recent.chunks_exact_mut(self.length / STRIDE);
-        for (i, (line, &value)) in lines.zip(values).enumerate() {
-            // Most magnitudes are 0.
-            if value != 0.0 {
-                let from = i / STRIDE;
-                for (sums, others) in line[from..].iter_mut().zip(&strides[from..]) {
-                    // Copies: a vector of each, and not eight numbers that may overlap.
-                    let (mut next, others) = (*sums, *others);
-                    for (next, other) in next.iter_mut().zip(others) {
-                        *next += value * other;
-                    }
-                    *sums = next;
-                }
-            }
-        }
+        self.batch.extend_from_slice(values.as_chunks().0);
         self.observed += 1;
+        if self.observed.is_multiple_of(BATCH as u32) {
+            self.sum_up();
+        }
         if self.observed.is_multiple_of(FLUSH) {
             self.flush();
         }
     }
 
-    fn flush(&mut self) {
-        for (sum, recent) in self.sums.iter_mut().zip(self.recent.as_flattened_mut()) {
-            *sum += f64::from(*recent);
-            *recent = 0.0;
+    /// Adds the products of the batch to the fast sums, those of one observation after those of another.
+    #[inline(always)]
+    fn sum_up(&mut self) {
+        let strides = self.length / STRIDE;
+        for (i, line) in self.recent.chunks_exact_mut(strides).enumerate() {
+            let from = i / STRIDE;
+            let mut factors = [(0.0, &[][..]); BATCH];
+            let mut count = 0;
+            for values in self.batch.chunks_exact(strides) {
+                let value = values[from][i % STRIDE];
+                factors[count] = (value, &values[from..]);
+                // Most magnitudes are 0.
+                count += usize::from(value != 0.0);
+            }
+            for (at, sums) in line[from..].iter_mut().enumerate() {
+                // A copy: vectors, and not numbers that may overlap.
+                let mut next = *sums;
+                for (factor, values) in &factors[..count] {
+                    for (next, value) in next.iter_mut().zip(&values[at]) {
+                        *next += factor * value;
+                    }
+                }
+                *sums = next;
+            }
         }
+        self.batch.clear();
+    }
+
+    fn flush(&mut self) {
+        move_to(&mut self.sums, self.recent.as_flattened_mut());
     }
 
     /// No more observations: what is solved counts those so far.
     pub(super) fn close(mut self) -> Self {
+        self.sum_up();
         self.flush();
         self
     }
@@ -83,29 +111,51 @@ impl Gram {
     }
 }
 
+/// Adds the fast sums to the exact ones.
+fn move_to(sums: &mut [f64], recent: &mut [f32]) {
+    for (sum, recent) in sums.iter_mut().zip(recent) {
+        *sum += f64::from(std::mem::take(recent));
+    }
+}
+
 /// Sums of products as in a [`Gram`], for `L` lanes with `N` values each that meet only each other.
 #[derive(Debug, Clone)]
 pub(super) struct Lanewise<const N: usize, const L: usize> {
+    recent: Box<[[[f32; L]; N]; N]>,
     observed: u32,
     sums: Box<[[[f64; L]; N]; N]>,
 }
 
 impl<const N: usize, const L: usize> Lanewise<N, L> {
     pub(super) fn new() -> Self {
-        Self { observed: 0, sums: Box::new([[[0.0; L]; N]; N]) }
+        Self { recent: Box::new([[[0.0; L]; N]; N]), observed: 0, sums: Box::new([[[0.0; L]; N]; N]) }
     }
 
     /// Adds an observation: each value of all lanes.
     #[inline(always)]
     pub(super) fn observe(&mut self, values: &[[f32; L]; N]) {
-        for (i, (sums, a)) in self.sums.iter_mut().zip(values).enumerate() {
+        for (i, (sums, a)) in self.recent.iter_mut().zip(values).enumerate() {
             for (sums, b) in sums[..=i].iter_mut().zip(values) {
-                for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-                    *sum += f64::from(a * b);
+                for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                    *sum += a * b;
                 }
             }
         }
         self.observed += 1;
+        if self.observed.is_multiple_of(FLUSH) {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let recent = self.recent.as_flattened_mut().as_flattened_mut();
+        move_to(self.sums.as_flattened_mut().as_flattened_mut(), recent);
+    }
+
+    /// As [`Gram::close`].
+    pub(super) fn close(mut self) -> Self {
+        self.flush();
+        self
     }
 
     /// Sum of the products of two values of a lane.
@@ -211,14 +261,20 @@ mod tests {
         }
     }
 
+    fn padded(values: [f32; 4]) -> [f32; STRIDE] {
+        let mut padded = [0.0; STRIDE];
+        padded[..4].copy_from_slice(&values);
+        padded
+    }
+
     #[test]
     fn a_linear_map_is_found() {
         let (mut gram, mut lanes) = (Gram::new(3, STRIDE), Lanewise::<4, 2>::new());
         for ([a, b, c], sum) in observations() {
-            gram.observe(&[a, b, c, sum, 0.0, 0.0, 0.0, 0.0]);
+            gram.observe(&padded([a, b, c, sum]));
             lanes.observe(&[[0.0, a], [0.0, b], [0.0, c], [0.0, sum]]);
         }
-        let gram = gram.close();
+        let (gram, lanes) = (gram.close(), lanes.close());
         check(&gram.factor(1e-6).solve(|i| gram.product(i, 3), |i| WEIGHTS[i]));
         check(&lanes.factor(1, 1e-6).solve(|i| lanes.product(1, i, 3), |i| WEIGHTS[i]));
     }
@@ -226,7 +282,7 @@ mod tests {
     #[test]
     fn a_factor_can_be_shortened_and_made_longer() {
         let mut gram = Gram::new(3, STRIDE);
-        observations().for_each(|([a, b, c], sum)| gram.observe(&[a, b, c, sum, 0.0, 0.0, 0.0, 0.0]));
+        observations().for_each(|([a, b, c], sum)| gram.observe(&padded([a, b, c, sum])));
         let gram = gram.close();
         let whole = gram.factor(1.0);
         let mut again = whole.first(1);

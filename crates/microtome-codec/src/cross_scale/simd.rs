@@ -4,6 +4,7 @@
 //! vectors.
 
 use super::abreast::{self, Run};
+use super::expectations::Observer;
 #[cfg(target_arch = "x86_64")]
 use super::machine_avx2::Avx2;
 #[cfg(target_arch = "aarch64")]
@@ -15,7 +16,7 @@ use super::quantise::{self, Chooser, Targets};
 use super::rans::{Machine, Plain};
 use super::strands::{Readers, Writer};
 use super::survey::{self, Survey};
-use super::train::{Counter, Example, Observer};
+use super::train::{Counter, Example};
 use crate::Rgb;
 use crate::coefficients::Plane;
 use crate::instructions::{Known, Set};

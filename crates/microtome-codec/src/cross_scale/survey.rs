@@ -39,9 +39,9 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
         let value = |k: usize| f32::from(block[k]) * f32::from(plane.table[k]);
         if let Survey::Parent(gram) = survey {
             let mut values = [0.0; PARENT_VALUES];
-            for (i, value) in values[..PATCH * PATCH].iter_mut().enumerate() {
-                let at = (2 * row + i / PATCH) * aligned.width + 2 * column + i % PATCH;
-                *value = f32::from(aligned.data[at]) / 8.0;
+            for (y, values) in values[..PATCH * PATCH].chunks_exact_mut(PATCH).enumerate() {
+                let samples = &aligned.data[(2 * row + y) * aligned.width + 2 * column..][..PATCH];
+                values.iter_mut().zip(samples).for_each(|(value, &sample)| *value = f32::from(sample) / 8.0);
             }
             (0..PARENT_TARGETS).for_each(|k| values[PATCH * PATCH + k] = value(k));
             gram.observe(&values);
@@ -58,14 +58,39 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
         }
         let above = (row > 0).then_some(lower[column]);
         let sides = plane::neighbours(kind, left.filter(|_| column > 0), above);
+        let weight = weight(block, &plane.table);
         match survey {
-            Survey::Edges(lanes) => see_edges(lanes, &sides, &known, value),
-            Survey::Ahead(gram) => gram.observe(&errors::<M>(model, &sides, &known, &scale, block)),
+            Survey::Edges(lanes) => see_edges(lanes, &sides, &known, |k| weight * value(k), weight),
+            Survey::Ahead(gram) => {
+                let errors = errors::<M>(model, &sides, &known, &scale, block);
+                gram.observe(&errors.map(|error| weight * error));
+            }
             _ => {}
         }
         let Edges { right, lower: below } = M::edges(block, &scale.steps, &padded(&known));
         (left, lower[column]) = (Some(right), below);
     }
+}
+
+/// What a block counts for, at most 1: the more there is in it, the larger are its errors, which squares would let outweigh
+/// those of all others.
+#[inline(always)]
+fn weight(block: &[i16; 64], table: &[u16; 64]) -> f32 {
+    let mut squares = [0.0; 64];
+    for ((square, &coefficient), &step) in squares.iter_mut().zip(block).zip(table) {
+        let value = f32::from(coefficient) * f32::from(step);
+        *square = value * value;
+    }
+    squares[0] = 0.0;
+    // Eight sums, so that none waits for the one before it.
+    let mut sums = [0.0; 8];
+    for squares in squares.as_chunks::<8>().0 {
+        sums.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+    }
+    let energy: f32 = sums.iter().sum();
+    // As much in each as twice a low frequency's step makes it count for 0.7, of each two values multiplied half.
+    let usual = 2.0 * f32::from(table[4]);
+    (1.0 + energy / (64.0 * usual * usual)).sqrt().recip()
 }
 
 #[inline(always)]
@@ -74,13 +99,19 @@ fn see_edges(
     (left, above): &(Edge, Edge),
     known: &[i16; 64],
     value: impl Fn(usize) -> f32,
+    weight: f32,
 ) {
+    let real = |edge: &Edge| edge.map(|pair| pair.map(|value| f32::from(value) * (weight / 8.0)));
+    let (left, above) = (real(left), real(above));
     let mut values = [[0.0; EDGE_TARGETS]; 5];
+    let [features @ .., errors] = &mut values;
     for k in 0..EDGE_TARGETS {
-        for (values, feature) in values.iter_mut().zip(edges::features(left, above, k)) {
-            values[k] = f32::from(feature) / 8.0;
+        for (features, feature) in features.iter_mut().zip(edges::features(&left, &above, k)) {
+            features[k] = feature;
         }
-        values[4][k] = value(k) - f32::from(known[k]) / 16.0;
+    }
+    for (k, error) in errors.iter_mut().enumerate() {
+        *error = value(k) - f32::from(known[k]) * (weight / 16.0);
     }
     lanes.observe(&values);
 }

@@ -18,6 +18,8 @@ const MOST_BLOCKS: usize = 128 << 10;
 /// pictures it was less, but for one model of 16,000 bits.
 const TIMES_FITTED: f64 = 2.0;
 const LEARNT: f64 = 0.06;
+/// What weights of its own take at least, in bits. On nine pictures it was 12,000 to 16,000.
+const WEIGHTS: f64 = 12_000.0;
 
 /// Collects sample tiles; memory is bounded by what a model is trained on at most.
 #[derive(Default)]
@@ -186,23 +188,33 @@ impl Lesson {
         let built_in = codec.model(kind, component);
         let mut before = Counter::new(kind);
         train::count(&mut before, built_in, kind, &mut examples[..judges]);
-        // With the probabilities that fit, it takes about what it will.
+        let bits = train::bits(built_in, &before);
+        // The built-in model with the probabilities that fit: often that is what pays.
         let mut fitted = built_in.clone();
         train::probabilities(&mut fitted, built_in, &before, of_slide);
-        let bits = train::bits(built_in, &before);
         let fitting = bits - train::bits(&fitted, &before);
-        if (TIMES_FITTED * fitting + LEARNT * bits) / of_slide < cost(&fitted, kind, component) {
-            return None;
+        let takes = cost(&fitted, kind, component);
+        let fitted_saves = fitting / of_slide - takes;
+        let mut saves = 0.0;
+        let mut learnt = None;
+        if (TIMES_FITTED * fitting + LEARNT * bits) / of_slide > takes + WEIGHTS {
+            let grain = Grain::of(all / of_slide * part);
+            let mut model = train::expecting(kind, built_in, grain, &mut examples);
+            let mut counter = Counter::new(kind);
+            train::count(&mut counter, &model, kind, &mut examples[..judges]);
+            let after = counter.clone();
+            train::count(&mut counter, &model, kind, &mut examples[judges..]);
+            train::probabilities(&mut model, built_in, &counter, of_slide / part);
+            saves = (bits - train::bits(&model, &after)) / of_slide - cost(&model, kind, component);
+            learnt = Some(model);
         }
-        let grain = Grain::of(all / of_slide * part);
-        let mut model = train::expecting(kind, built_in, grain, &mut examples);
-        let mut counter = Counter::new(kind);
-        train::count(&mut counter, &model, kind, &mut examples[..judges]);
-        let after = counter.clone();
-        train::count(&mut counter, &model, kind, &mut examples[judges..]);
-        train::probabilities(&mut model, built_in, &counter, of_slide / part);
-        let saved = bits - train::bits(&model, &after);
-        (saved / of_slide > cost(&model, kind, component)).then_some(Learnt { kind, component, model })
+        if fitted_saves > saves {
+            train::count(&mut before, built_in, kind, &mut examples[judges..]);
+            train::probabilities(&mut fitted, built_in, &before, of_slide / part);
+            (saves, learnt) = (fitted_saves, Some(fitted));
+        }
+        let model = learnt.filter(|_| saves > 0.0)?;
+        Some(Learnt { kind, component, model })
     }
 }
 

@@ -18,6 +18,8 @@ const LENGTH_BITS: u32 = 4;
 pub(super) trait Coder {
     /// Whether the values come from here.
     const DECODES: bool;
+    /// Whether it is told of symbols and flags: who looks only at whole blocks need not wait for what is expected of them.
+    const CODES: bool = true;
     /// Told of each row of blocks before its first.
     fn row(&mut self, _row: usize) {}
     /// The symbol of the table at a place in the model.
@@ -34,9 +36,9 @@ pub(super) trait Coder {
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
     fn prepare<M: Machine, const N: usize>(&mut self, _outlook: &Outlook<'_>, _block: &mut [i16; 64]) {}
-    /// Told of each block after its last symbol.
+    /// Told of each block after its last symbol, and of the residuals of its pieces that are coded.
     #[inline(always)]
-    fn block(&mut self, _outlook: &Outlook<'_>, _residuals: &[i16; PADDED]) {}
+    fn block(&mut self, _outlook: &Outlook<'_>, _residuals: &[i16]) {}
 }
 
 /// What the blocks of a plane have in common.
@@ -76,7 +78,7 @@ impl Coder for Writer {
         value
     }
     #[inline(always)]
-    fn block(&mut self, _: &Outlook<'_>, _: &[i16; PADDED]) {
+    fn block(&mut self, _: &Outlook<'_>, _: &[i16]) {
         self.end();
     }
 }
@@ -216,11 +218,18 @@ impl Block {
             if !self.open::<M, C, N>(coder, setting, i) {
                 break;
             }
-            for k in start..end {
-                self.step(coder, setting, i, k);
+            if C::CODES {
+                for k in start..end {
+                    self.step(coder, setting, i, k);
+                }
             }
         }
-        coder.block(&self.outlook(setting), &self.coded.residuals);
+        if !C::CODES {
+            for (found, residual) in self.found.iter_mut().zip(&self.coded.residuals) {
+                *found = residual.unsigned_abs().min(MOST.into()) as i16;
+            }
+        }
+        coder.block(&self.outlook(setting), self.coded.residuals());
     }
 
     /// Comes to piece `i`: whether there is anything from there on.
@@ -233,8 +242,12 @@ impl Block {
     ) -> bool {
         let model = setting.model;
         if let Some(flags) = model.flags.get(i) {
-            let at = bucket_of(self.expected.flag(i));
-            if !coder.flag(i, at, flags[at], self.last > PIECES[i].0) {
+            let mut goes_on = self.last > PIECES[i].0;
+            if C::CODES {
+                let at = bucket_of(self.expected.flag(i));
+                goes_on = coder.flag(i, at, flags[at], goes_on);
+            }
+            if !goes_on {
                 return false;
             }
         }
@@ -242,7 +255,9 @@ impl Block {
             let values = self.coded.values::<C>(before, &self.piece);
             self.ahead.learn::<M>(before, &values, &self.piece, setting.scale);
         }
-        self.expected.begin::<N>(model, &self.features, &self.prediction.steps, &self.found, i);
+        if C::CODES {
+            self.expected.begin::<N>(model, &self.features, &self.prediction.steps, &self.found, i);
+        }
         self.piece = self.ahead.piece::<M>(&self.outlook(setting), i);
         if !C::DECODES {
             self.coded.compare(i, &self.piece);
@@ -357,6 +372,13 @@ impl Coded {
             let residual = self.values[start + l].wrapping_sub(piece.known[l]) & MASKS[i][l];
             self.residuals[start + l] = turned(residual, piece.steps[l]);
         }
+    }
+
+    /// The residuals of all pieces that are coded.
+    #[inline(always)]
+    fn residuals(&self) -> &[i16] {
+        let end = self.pieces.checked_sub(1).map_or(0, |last| PIECES[last].1);
+        &self.residuals[..end]
     }
 
     /// The values of a piece; from its residuals, if the coder decodes.
