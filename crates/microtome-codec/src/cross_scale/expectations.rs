@@ -6,9 +6,9 @@ use super::ahead::Prediction;
 use super::expect::{self, Features, MOST};
 use super::model::{BLOCK_FEATURES, CHECKPOINTS, FLAG_LANE, Kind, LANE_FEATURES, Model, PIECES};
 use super::plane::{Area, Scratch};
-use super::regression::{Gram, Lanewise, STRIDE};
+use super::regression::{Gram, Lanewise, Place, STRIDE};
 use super::simd;
-use super::train::{Example, Grain, blocks, one_in, real};
+use super::train::{Example, blocks, one_in};
 use super::walk::{Coder, Outlook};
 use crate::instructions::Set;
 
@@ -17,6 +17,9 @@ const REGRESSED: usize = 32_000;
 
 /// Observations of size 1 that draw weights to 0.
 const RIDGE: f64 = 4.0;
+
+/// Squares of errors that do not matter: the expectations below 1/64 have one table.
+const UNSEEN: f64 = 0.05;
 
 /// Places of an observation's values, of which all have 1, the block's features and the magnitudes up to the end of a piece;
 /// then its lanes' own features, and what follows it.
@@ -139,7 +142,7 @@ fn own_features(
 pub(super) fn find(
     model: &mut Model,
     prior: &Model,
-    grain: Grain,
+    slide: f64,
     kind: Kind,
     set: Set,
     examples: &mut [Example],
@@ -151,7 +154,8 @@ pub(super) fn find(
     }
     let Observer { before, pieces, own } = observer;
     let (before, own) = (before.close(), own.close());
-    flag(model, prior, grain, 0, (&before, MAGNITUDE));
+    let times = slide / before.observed();
+    flag(model, prior, 0, times, (&before, MAGNITUDE));
     for (i, ((start, end), gram)) in PIECES.into_iter().zip(pieces).enumerate() {
         let ([at, follows], gram) = (places((start, end)), gram.close());
         let all = gram.factor(RIDGE);
@@ -165,59 +169,151 @@ pub(super) fn find(
                     Some(j) => own.product(lane, i, j),
                 });
             }
-            let known = prior_weights(prior, lane, lane);
             let product = |i: usize| gram.product(i.checked_sub(common).map_or(i, place), common);
-            lane_weights(model, prior, grain, lane, &factor.solve(product, |i| known[i]));
+            let weights =
+                factor.solve(product, gram.square(common) + UNSEEN * gram.product(0, 0), times, |i| {
+                    stored(prior, lane, i)
+                });
+            store(model, lane, &weights);
         }
         if i + 1 < CHECKPOINTS {
-            flag(model, prior, grain, i + 1, (&gram, follows));
+            flag(model, prior, i + 1, times, (&gram, follows));
         }
     }
     model.arrange();
 }
 
 /// Finds what the flag at a checkpoint expects, which is the value `target` of the observations before it.
-fn flag(model: &mut Model, prior: &Model, grain: Grain, checkpoint: usize, (gram, target): (&Gram, usize)) {
+fn flag(model: &mut Model, prior: &Model, checkpoint: usize, times: f64, (gram, target): (&Gram, usize)) {
     let lane = FLAG_LANE + checkpoint;
-    let known = prior_weights(prior, lane, PIECES[checkpoint].0);
-    let weights = gram.factor(RIDGE).solve(|i| gram.product(i, target), |i| known[i]);
-    lane_weights(model, prior, grain, lane, &weights);
+    let product = |i| gram.product(i, target);
+    let weights =
+        gram.factor(RIDGE).solve(product, gram.square(target) + UNSEEN * gram.product(0, 0), times, |i| {
+            stored(prior, lane, i)
+        });
+    store(model, lane, &weights);
 }
 
-/// Products that each lane sums up besides those of the block's own magnitudes.
-fn products(lane: usize) -> usize {
-    BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 }
-}
-
-/// A lane's weights in a model, as [`lane_weights`] sets them, with those of `start` magnitudes.
-fn prior_weights(prior: &Model, lane: usize, start: usize) -> Vec<f64> {
-    let bias = f64::from(prior.bias.0[lane]) - products(lane) as f64 / 2.0;
-    let block = prior.block.iter().map(|lanes| real(lanes.0[lane], 14));
-    let inner = prior.inner[..start].iter().map(|lanes| real(lanes.0[lane], 8));
-    let own = prior.own.iter().zip(OWN_UNITS).map(|(lanes, unit)| real(lanes.0[lane], 14) / unit);
-    std::iter::once(bias / 256.0).chain(block).chain(inner).chain(own).collect()
+/// Half of the products that a lane sums up besides those of the block's own magnitudes: the upper half of each is rounded down.
+fn down(lane: usize) -> i16 {
+    (BLOCK_FEATURES + if lane < FLAG_LANE { LANE_FEATURES } else { 0 }) as i16 / 2
 }
 
 /// As a feature the magnitudes beside are halved.
 const OWN_UNITS: [f64; LANE_FEATURES] = [1.0, 2.0, 1.0, 1.0];
 
-/// Sets a lane's weights: of 1, of the block's features, of the magnitudes before it, and of its own features, which a
-/// checkpoint has none of.
-fn lane_weights(model: &mut Model, prior: &Model, grain: Grain, lane: usize, weights: &[f64]) {
+/// How a lane's weight is stored that has a place among its features: 1, the block's, the magnitudes before it, and its own, which a
+/// checkpoint has none of. A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
+fn stored(prior: &Model, lane: usize, place: usize) -> Place {
+    let own = if lane < FLAG_LANE { place.checked_sub(MAGNITUDE + lane) } else { None };
+    let (one, known, most) = match (place, own) {
+        (0, _) => (256.0, prior.bias.0[lane].saturating_sub(down(lane)), i16::MAX),
+        (_, Some(own)) => (16384.0 * OWN_UNITS[own], prior.own[own].0[lane], i16::MAX),
+        (1..MAGNITUDE, _) => (16384.0, prior.block[place - 1].0[lane], i16::MAX),
+        _ => (256.0, prior.inner[place - MAGNITUDE].0[lane], 2047),
+    };
+    Place { one, known, most }
+}
+
+/// Sets a lane's weights.
+fn store(model: &mut Model, lane: usize, weights: &[i16]) {
     let (common, own) = weights.split_at(if lane < FLAG_LANE { MAGNITUDE + lane } else { weights.len() });
     let (block, inner) = common[1..].split_at(BLOCK_FEATURES);
-    // Each product's upper half is rounded down.
-    let down = products(lane) as i16 / 2;
-    let known = prior.bias.0[lane].saturating_sub(down);
-    model.bias.0[lane] = grain.fixed(weights[0], 8, known, i16::MAX).saturating_add(down);
-    // A feature of 1 is 1024, an expectation of 1 is 256, and the upper half counts.
-    for ((lanes, known), &weight) in model.block.iter_mut().zip(&prior.block).zip(block) {
-        lanes.0[lane] = grain.fixed(weight, 14, known.0[lane], i16::MAX);
+    model.bias.0[lane] = common[0].saturating_add(down(lane));
+    let all = model.block.iter_mut().zip(block).chain(model.own.iter_mut().zip(own));
+    for (lanes, &weight) in all.chain(model.inner.iter_mut().zip(inner)) {
+        lanes.0[lane] = weight;
     }
-    for (((lanes, known), &weight), unit) in model.own.iter_mut().zip(&prior.own).zip(own).zip(OWN_UNITS) {
-        lanes.0[lane] = grain.fixed(weight * unit, 14, known.0[lane], i16::MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plane;
+    use super::super::predict::Aligned;
+    use super::super::rans::Plain;
+    use super::*;
+    use crate::coefficients::Plane;
+    use crate::cross_scale::CrossScale;
+    use crate::payload::VerbatimParams;
+
+    /// What a coder is told of blocks: features, magnitudes nearby, residuals.
+    #[derive(Default)]
+    struct Told<const CODES: bool>(Vec<([i16; BLOCK_FEATURES], [u8; 64], Vec<i16>)>);
+
+    impl<const CODES: bool> Coder for Told<CODES> {
+        const DECODES: bool = false;
+        const CODES: bool = CODES;
+        fn symbol(&mut self, _: &Model, _: usize, symbol: usize) -> usize {
+            assert!(CODES, "a symbol");
+            symbol
+        }
+        fn flag(&mut self, _: usize, _: usize, _: u16, flag: bool) -> bool {
+            assert!(CODES, "a flag");
+            flag
+        }
+        fn raw(&mut self, _: u32, value: u32) -> u32 {
+            assert!(CODES, "plain bits");
+            value
+        }
+        fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16]) {
+            let near = std::array::from_fn(|k| outlook.features.near(k));
+            self.0.push((outlook.features.block, near, residuals.to_vec()));
+        }
     }
-    for ((lanes, known), &weight) in model.inner.iter_mut().zip(&prior.inner).zip(inner) {
-        lanes.0[lane] = grain.fixed(weight, 8, known.0[lane], 2047);
+
+    /// A plane of blocks of any length, some with values beyond any table's, and samples that tell nothing of them.
+    fn example() -> Example {
+        let mut state = 7_u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        let (width, height) = (9, 7);
+        let mut coefficients = vec![];
+        for _ in 0..width * height {
+            let (length, most) = (random(65), if random(8) == 0 { 1000 } else { 4 });
+            coefficients
+                .extend((0..64).map(|k| if k < length { random(2 * most) as i16 - most as i16 } else { 0 }));
+        }
+        let mut plane = Plane { width, height, horizontal: 1, vertical: 1, table: [7; 64], coefficients };
+        plane.table[1..20].fill(3);
+        let mut aligned = Aligned::default();
+        aligned.width = 2 * width + 4;
+        aligned.data = (0..aligned.width * (2 * height + 4)).map(|_| random(40) as i16 - 20).collect();
+        Example { plane, aligned }
+    }
+
+    #[test]
+    fn who_is_told_of_no_symbols_sees_the_same_blocks() {
+        let codec = CrossScale::built_in(VerbatimParams::completing(vec![]), vec![Kind::Coarser]);
+        let (mut with, mut without) = (Told::<true>::default(), Told::<false>::default());
+        let (model, Example { mut plane, aligned }) = (codec.model(Kind::Coarser, 0), example());
+        let mut scratch = Scratch::default();
+        let area = Area::whole(&mut plane);
+        plane::encode::<Plain, _>(&mut with, model, Kind::Coarser, &aligned, area, &mut scratch);
+        let area = Area::whole(&mut plane);
+        plane::encode::<Plain, _>(&mut without, model, Kind::Coarser, &aligned, area, &mut scratch);
+        assert_eq!(with.0.len(), 63);
+        assert!(with.0 == without.0, "one is told otherwise than the other");
+        let lengths: std::collections::BTreeSet<_> = with.0.iter().map(|(_, _, r)| r.len()).collect();
+        assert!(lengths.len() > 3, "pieces that are not coded: {lengths:?}");
+    }
+
+    #[test]
+    fn weights_stand_where_they_are_used() {
+        let mut model = Model::blank(Kind::Alone);
+        let places: Vec<i16> = (0..MAGNITUDE as i16 + 5 + LANE_FEATURES as i16).collect();
+        store(&mut model, 5, &places);
+        assert_eq!(model.bias.0[5], down(5));
+        assert_eq!(model.block.each_ref().map(|lanes| lanes.0[5]), [1, 2, 3, 4]);
+        assert_eq!(std::array::from_fn(|k| model.inner[k].0[5]), [5, 6, 7, 8, 9, 0]);
+        assert_eq!(model.own.each_ref().map(|lanes| lanes.0[5]), [10, 11, 12, 13]);
+        for (place, &weight) in places.iter().enumerate() {
+            assert_eq!(stored(&model, 5, place).known, weight);
+        }
+        store(&mut model, FLAG_LANE + 1, &places[..MAGNITUDE + PIECES[0].1]);
+        for (place, &weight) in places[..MAGNITUDE + PIECES[0].1].iter().enumerate() {
+            assert_eq!(stored(&model, FLAG_LANE + 1, place).known, weight);
+        }
     }
 }

@@ -10,12 +10,19 @@ use super::rans::Machine;
 use super::regression::{Gram, Lanewise, STRIDE};
 use super::train::Example;
 
+/// What blocks are looked at for.
+pub(super) struct Survey {
+    pub(super) sums: Sums,
+    /// The squares of what each block counted for.
+    pub(super) weights: f64,
+}
+
 /// The sums of one stage.
-pub(super) enum Survey {
+pub(super) enum Sums {
     /// Samples of the parent's patch, then coefficients.
     Parent(Gram),
-    /// Squares of what the finer level predicts, and their products with coefficients.
-    Gain(Box<[(f64, f64); 64]>),
+    /// For each coefficient, what the finer level predicts, and what it is.
+    Gain(Lanewise<2, 64>),
     /// For each coefficient, what the edges say of it, and its error.
     Edges(Lanewise<5, EDGE_TARGETS>),
     /// Errors that the edges leave.
@@ -31,13 +38,14 @@ pub(super) const AHEAD_VALUES: usize = PIECES[AHEAD_PIECES - 1].1.next_multiple_
 #[inline(always)]
 pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, example: &Example) {
     let Example { plane, aligned } = example;
+    let Survey { sums, weights } = survey;
     let scale = Scale::new(&plane.table);
     let mut lower = vec![Edges::NONE.lower; plane.width];
     let mut left = None;
     for (i, block) in plane.coefficients.as_chunks::<64>().0.iter().enumerate() {
         let (column, row) = (i % plane.width, i / plane.width);
         let value = |k: usize| f32::from(block[k]) * f32::from(plane.table[k]);
-        if let Survey::Parent(gram) = survey {
+        if let Sums::Parent(gram) = sums {
             let mut values = [0.0; PARENT_VALUES];
             for (y, values) in values[..PATCH * PATCH].chunks_exact_mut(PATCH).enumerate() {
                 let samples = &aligned.data[(2 * row + y) * aligned.width + 2 * column..][..PATCH];
@@ -45,23 +53,23 @@ pub(super) fn look<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, e
             }
             (0..PARENT_TARGETS).for_each(|k| values[PATCH * PATCH + k] = value(k));
             gram.observe(&values);
+            *weights += 1.0;
             continue;
         }
         let known = plane::known::<M, 64>(model, kind, aligned, column, row);
-        if let Survey::Gain(sums) = survey {
-            for (k, (squares, products)) in sums.iter_mut().enumerate() {
-                let x = f64::from(known[k]) / 16.0;
-                *squares += x * x;
-                *products += x * f64::from(value(k));
-            }
+        if let Sums::Gain(lanes) = sums {
+            let predicted = known.map(|known| f32::from(known) / 16.0);
+            lanes.observe(&[predicted, std::array::from_fn(value)]);
+            *weights += 1.0;
             continue;
         }
         let above = (row > 0).then_some(lower[column]);
         let sides = plane::neighbours(kind, left.filter(|_| column > 0), above);
         let weight = weight(block, &plane.table);
-        match survey {
-            Survey::Edges(lanes) => see_edges(lanes, &sides, &known, |k| weight * value(k), weight),
-            Survey::Ahead(gram) => {
+        *weights += f64::from(weight * weight);
+        match sums {
+            Sums::Edges(lanes) => see_edges(lanes, &sides, &known, |k| weight * value(k), weight),
+            Sums::Ahead(gram) => {
                 let errors = errors::<M>(model, &sides, &known, &scale, block);
                 gram.observe(&errors.map(|error| weight * error));
             }

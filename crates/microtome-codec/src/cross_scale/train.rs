@@ -10,11 +10,11 @@ use super::model::{
 };
 use super::plane::{Area, Scratch};
 use super::predict::Aligned;
-use super::rans::{SCALE, SCALE_BITS, SYMBOLS};
-use super::regression::{Gram, Lanewise};
+use super::rans::{SCALE, SCALE_BITS, SYMBOLS, Table};
+use super::regression::{Gram, Lanewise, Place};
 use super::simd;
 use super::stored::{MOST_AHEAD, MOST_EDGE};
-use super::survey::{AHEAD_VALUES, PARENT_VALUES, Survey};
+use super::survey::{AHEAD_VALUES, PARENT_VALUES, Sums, Survey};
 use super::walk::Coder;
 use crate::coefficients::Plane;
 use crate::instructions::Set;
@@ -27,49 +27,18 @@ pub(super) struct Example {
 }
 
 /// A model of one kind of plane with all but its probabilities. Where there is little to learn from, it stays near the
-/// model `prior`.
-pub(super) fn expecting(kind: Kind, prior: &Model, grain: Grain, examples: &mut [Example]) -> Model {
+/// model `prior`. It is for so many blocks of a `slide`.
+pub(super) fn expecting(kind: Kind, prior: &Model, slide: f64, examples: &mut [Example]) -> Model {
     let (mut model, set) = (Model::blank(kind), Set::detect());
     match kind {
         Kind::Alone => {}
-        Kind::Coarser => parent(&mut model, prior, grain, set, examples),
-        Kind::Finer => gain(&mut model, prior, grain, set, examples),
+        Kind::Coarser => parent(&mut model, prior, slide, set, examples),
+        Kind::Finer => gain(&mut model, prior, slide, set, examples),
     }
-    edges(&mut model, prior, grain, kind, set, examples);
-    ahead(&mut model, prior, grain, kind, set, examples);
-    expectations::find(&mut model, prior, grain, kind, set, examples);
+    edges(&mut model, prior, slide, kind, set, examples);
+    ahead(&mut model, prior, slide, kind, set, examples);
+    expectations::find(&mut model, prior, slide, kind, set, examples);
     model
-}
-
-/// How finely weights are stored: the fewer blocks a slide has, the fewer bytes they should take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Grain {
-    /// Units are halved so many times.
-    halved: u32,
-}
-
-/// The coarsest units are for up to twice as many blocks; with each doubling they are halved.
-const COARSE_BLOCKS: f64 = 30_000.0;
-
-impl Grain {
-    /// For a slide that has so many blocks of a kind.
-    pub(super) fn of(blocks: f64) -> Self {
-        Self { halved: (blocks / COARSE_BLOCKS).max(1.0).log2() as u32 }
-    }
-
-    /// A weight as it is stored, 1 being `1 << bits`: the prior's and so many units.
-    pub(super) fn fixed(self, value: f64, bits: u32, prior: i16, most: i16) -> i16 {
-        // Of what a magnitude adds to an expectation, and of where that begins, a 32nd; and about a 256th to a 1024th of all else.
-        let coarse: u32 = if matches!(bits, 8 | 11) { 3 } else { 4 };
-        let unit = f64::from(1_u32 << coarse.saturating_sub(self.halved));
-        let units = ((value * f64::from(1_u32 << bits) - f64::from(prior)) / unit).round();
-        (f64::from(prior) + units * unit).clamp(-f64::from(most), f64::from(most)) as i16
-    }
-}
-
-/// Undoes [`Grain::fixed`].
-pub(super) fn real(value: i16, bits: u32) -> f64 {
-    f64::from(value) / f64::from(1_u32 << bits)
 }
 
 /// Blocks that predictions are regressed on: never twice as many.
@@ -90,7 +59,8 @@ pub(super) fn halves(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
 }
 
 /// Goes through blocks of the examples.
-fn survey(mut survey: Survey, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
+fn survey(sums: Sums, model: &Model, kind: Kind, set: Set, examples: &[Example]) -> Survey {
+    let mut survey = Survey { sums, weights: 0.0 };
     for example in one_in((blocks(examples) / SURVEYED).max(1), examples.iter()) {
         simd::survey(set, &mut survey, model, kind, example);
     }
@@ -102,46 +72,87 @@ pub(super) fn blocks(examples: &[Example]) -> usize {
     examples.iter().map(|e| e.plane.width * e.plane.height).sum()
 }
 
-fn parent(model: &mut Model, prior: &Model, grain: Grain, set: Set, examples: &[Example]) {
+/// Squares of errors that do not matter, of blocks that count for so many: what is half a step off is often coded alike.
+fn unseen(examples: &[Example], k: usize, weights: f64) -> f64 {
+    let step = examples.first().map_or(0.0, |example| f64::from(example.plane.table[k]));
+    step * step / 2.0 * weights
+}
+
+fn parent(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Example]) {
     const SAMPLES: usize = PATCH * PATCH;
-    let gram = Survey::Parent(Gram::new(SAMPLES, PARENT_VALUES));
-    let Survey::Parent(gram) = survey(gram, model, Kind::Coarser, set, examples) else { return };
+    let gram = Sums::Parent(Gram::new(SAMPLES, PARENT_VALUES));
+    let Survey { sums: Sums::Parent(gram), weights } = survey(gram, model, Kind::Coarser, set, examples)
+    else {
+        return;
+    };
     let gram = gram.close();
     let factor = gram.factor(100.0);
+    let times = slide / gram.observed();
     for target in 0..PARENT_TARGETS {
         let known = |i: usize| prior.parent[i / 2][target / 8][target % 8][i % 2];
-        let weights = factor.solve(|i| gram.product(i, SAMPLES + target), |i| real(known(i), 11));
+        let place = |i| Place { one: 2048.0, known: known(i), most: i16::MAX };
+        let value = SAMPLES + target;
+        let weights = factor.solve(
+            |i| gram.product(i, value),
+            gram.square(value) + unseen(examples, target, weights),
+            times,
+            place,
+        );
         for (i, weight) in weights.into_iter().enumerate() {
-            model.parent[i / 2][target / 8][target % 8][i % 2] = grain.fixed(weight, 11, known(i), i16::MAX);
+            model.parent[i / 2][target / 8][target % 8][i % 2] = weight;
         }
     }
 }
 
-fn gain(model: &mut Model, prior: &Model, grain: Grain, set: Set, examples: &[Example]) {
-    let sums = Survey::Gain(Box::new([(1e4, 1e4); 64]));
-    let Survey::Gain(sums) = survey(sums, model, Kind::Finer, set, examples) else { return };
-    for ((gain, &prior), (squares, products)) in model.gain.iter_mut().zip(&prior.gain).zip(*sums) {
-        *gain = grain.fixed(products / squares, 14, prior, i16::MAX);
+fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Example]) {
+    // Most of the highest frequencies are 0 on both sides: as they were, then.
+    const DRAWN: f64 = 1e4;
+    let sums = Sums::Gain(Lanewise::new());
+    let Survey { sums: Sums::Gain(lanes), weights } = survey(sums, model, Kind::Finer, set, examples) else {
+        return;
+    };
+    let (times, lanes) = (slide / lanes.observed(), lanes.close());
+    for (k, (gain, &known)) in model.gain.iter_mut().zip(&prior.gain).enumerate() {
+        let place = |_| Place { one: 16384.0, known, most: i16::MAX };
+        let product = |_| lanes.product(k, 0, 1) + DRAWN * f64::from(known) / 16384.0;
+        let weights = lanes.factor(k, DRAWN).solve(
+            product,
+            lanes.product(k, 1, 1) + unseen(examples, k, weights),
+            times,
+            place,
+        );
+        weights.into_iter().for_each(|weight| *gain = weight);
     }
 }
 
-fn edges(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, examples: &[Example]) {
-    let lanes = Survey::Edges(Lanewise::new());
-    let Survey::Edges(lanes) = survey(lanes, model, kind, set, examples) else { return };
-    let lanes = lanes.close();
+fn edges(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, examples: &[Example]) {
+    let lanes = Sums::Edges(Lanewise::new());
+    let Survey { sums: Sums::Edges(lanes), weights } = survey(lanes, model, kind, set, examples) else {
+        return;
+    };
+    let (times, lanes) = (slide / lanes.observed(), lanes.close());
     for k in 0..EDGE_TARGETS {
         let known = |i: usize| prior.edges[i / 2][k / 8][k % 8][i % 2];
-        let weights = lanes.factor(k, 1000.0).solve(|i| lanes.product(k, i, 4), |i| real(known(i), 12));
+        let place = |i| Place { one: 4096.0, known: known(i), most: MOST_EDGE };
+        let product = |i| lanes.product(k, i, 4);
+        let weights = lanes.factor(k, 1000.0).solve(
+            product,
+            lanes.product(k, 4, 4) + unseen(examples, k, weights),
+            times,
+            place,
+        );
         for (i, weight) in weights.into_iter().enumerate() {
-            model.edges[i / 2][k / 8][k % 8][i % 2] = grain.fixed(weight, 12, known(i), MOST_EDGE);
+            model.edges[i / 2][k / 8][k % 8][i % 2] = weight;
         }
     }
 }
 
-fn ahead(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, examples: &[Example]) {
-    let gram = Survey::Ahead(Gram::new(PIECES[AHEAD_PIECES - 1].0, AHEAD_VALUES));
-    let Survey::Ahead(gram) = survey(gram, model, kind, set, examples) else { return };
-    let gram = gram.close();
+fn ahead(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, examples: &[Example]) {
+    let gram = Sums::Ahead(Gram::new(PIECES[AHEAD_PIECES - 1].0, AHEAD_VALUES));
+    let Survey { sums: Sums::Ahead(gram), weights } = survey(gram, model, kind, set, examples) else {
+        return;
+    };
+    let (times, gram) = (slide / gram.observed(), gram.close());
     let all = gram.factor(1000.0);
     for (i, &(start, end)) in PIECES[..AHEAD_PIECES].iter().enumerate() {
         let factor = all.first(start);
@@ -151,10 +162,12 @@ fn ahead(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, e
                 lanes[target - start][source % 2]
             };
             let product = |source| gram.product(source, target);
-            let weights = factor.solve(product, |source| real(known(source), 12));
+            let place = |source| Place { one: 4096.0, known: known(source), most: MOST_AHEAD };
+            let weights =
+                factor.solve(product, gram.square(target) + unseen(examples, target, weights), times, place);
             for (source, weight) in weights.into_iter().enumerate() {
                 let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
-                lanes[target - start][source % 2] = grain.fixed(weight, 12, known(source), MOST_AHEAD);
+                lanes[target - start][source % 2] = weight;
             }
         }
     }
@@ -163,7 +176,10 @@ fn ahead(model: &mut Model, prior: &Model, grain: Grain, kind: Kind, set: Set, e
 /// Observations of a context that its probabilities in the prior model are worth.
 const PRIOR_SYMBOLS: f64 = 24.0;
 /// Bits that a table of its own must save a slide: about what it takes.
-const TABLE_BITS: f64 = 80.0;
+const TABLE_BITS: f64 = 100.0;
+/// The same of one width in it, and of a flag.
+const WIDTH_BITS: f64 = 4.0;
+const FLAG_BITS: f64 = 12.0;
 
 /// Counts of symbols and flags.
 #[derive(Debug, Clone)]
@@ -219,38 +235,64 @@ pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: 
 /// Gives a model the probabilities that were counted on the part `share` (0 to 1) of a slide: where that pays, others than those
 /// of `prior`.
 pub(super) fn probabilities(model: &mut Model, prior: &Model, counter: &Counter, share: f64) {
-    let worth = TABLE_BITS * share;
     model.widths.clone_from(&prior.widths);
     model.tables.clone_from(&prior.tables);
     for (context, counts) in counter.tables.iter().enumerate() {
         let total = f64::from(counts.iter().sum::<u32>());
         // Each symbol saves at most what it took.
-        if total * f64::from(SCALE_BITS) <= worth {
+        if total * f64::from(SCALE_BITS) <= TABLE_BITS * share {
             continue;
         }
-        let before = |symbol: usize| f64::from(prior.tables[context].interval(symbol).1) / f64::from(SCALE);
-        let own: [u8; SYMBOLS] = std::array::from_fn(|symbol| {
-            let share =
-                (f64::from(counts[symbol]) + PRIOR_SYMBOLS * before(symbol)) / (total + PRIOR_SYMBOLS);
-            (8.0 * (share * f64::from(SCALE)).max(1.0).log2() + 0.5) as u8
-        });
+        let before = probability(prior.tables[context]);
+        let own = widths(&prior.widths[context], before, counts, share);
         let table = model::table(&own);
-        let saved = |symbol: usize| {
-            let now = f64::from(table.interval(symbol).1) / f64::from(SCALE);
-            f64::from(counts[symbol]) * (now / before(symbol)).log2()
-        };
-        if (0..SYMBOLS).filter(|&symbol| counts[symbol] > 0).map(saved).sum::<f64>() > worth {
+        let now = probability(table);
+        let saved = |symbol: usize| f64::from(counts[symbol]) * (now[symbol] / before[symbol]).log2();
+        let all = (0..SYMBOLS).filter(|&symbol| counts[symbol] > 0).map(saved).sum::<f64>();
+        if all > TABLE_BITS * share {
             (model.widths[context], model.tables[context]) = (own, table);
         }
     }
     model.mark();
     for ((flags, counts), before) in model.flags.iter_mut().zip(&counter.flags).zip(&prior.flags) {
-        for ((flag, [zero, one]), &before) in flags.iter_mut().zip(counts).zip(before) {
-            let known = PRIOR_SYMBOLS * f64::from(before) / f64::from(SCALE);
-            let share = (f64::from(*zero) + known) / (f64::from(zero + one) + PRIOR_SYMBOLS);
-            *flag = ((share * f64::from(SCALE)).round() as u16).clamp(1, SCALE - 1);
+        for ((flag, counts), &before) in flags.iter_mut().zip(counts).zip(before) {
+            *flag = self::flag(before, counts.map(f64::from), share);
         }
     }
+}
+
+/// What part of what is coded each symbol of a table is taken for.
+fn probability(table: Table) -> [f64; SYMBOLS] {
+    std::array::from_fn(|symbol| f64::from(table.interval(symbol).1) / f64::from(SCALE))
+}
+
+/// The widths of a table of its own, for symbols with the probabilities `before` that were counted.
+fn widths(
+    prior: &[u8; SYMBOLS],
+    before: [f64; SYMBOLS],
+    counts: &[u32; SYMBOLS],
+    share: f64,
+) -> [u8; SYMBOLS] {
+    let total = f64::from(counts.iter().sum::<u32>());
+    std::array::from_fn(|symbol| {
+        let count = f64::from(counts[symbol]);
+        let part = (count + PRIOR_SYMBOLS * before[symbol]) / (total + PRIOR_SYMBOLS);
+        let own = (8.0 * (part * f64::from(SCALE)).max(1.0).log2()).round() as u8;
+        // Widths are eighths of a bit. One that is off by so much costs half its square, in nats.
+        let nats = f64::from(own.abs_diff(prior[symbol])) * std::f64::consts::LN_2 / 8.0;
+        let costs = count.max(total * before[symbol]) * nats * nats / (2.0 * std::f64::consts::LN_2);
+        if costs > WIDTH_BITS * share { own } else { prior[symbol] }
+    })
+}
+
+/// The probability of "nothing follows", for so many times that nothing did and that something did.
+fn flag(before: u16, [zeros, ones]: [f64; 2], share: f64) -> u16 {
+    let scale = f64::from(SCALE);
+    let part = (zeros + PRIOR_SYMBOLS * f64::from(before) / scale) / (zeros + ones + PRIOR_SYMBOLS);
+    let own = ((part * scale).round() as u16).clamp(1, SCALE - 1);
+    let gains = |own: u16, before: u16| (f64::from(own) / f64::from(before)).log2();
+    let saved = zeros * gains(own, before) + ones * gains(SCALE - own, SCALE - before);
+    if saved > FLAG_BITS * share { own } else { before }
 }
 
 /// The ideal length in bits of what was counted, under a model.

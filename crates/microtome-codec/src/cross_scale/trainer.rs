@@ -7,7 +7,7 @@ use super::params::{CrossScale, MAX_TEMPLATES, Stored, changed, deflated};
 use super::predict::Aligned;
 use super::reference::{self, Picture, Reference};
 use super::stored;
-use super::train::{self, Counter, Example, Grain};
+use super::train::{self, Counter, Example};
 use super::workspace::Workspace;
 use crate::coefficients::{Statistics, Template, Tile};
 
@@ -18,8 +18,8 @@ const MOST_BLOCKS: usize = 128 << 10;
 /// pictures it was less, but for one model of 16,000 bits.
 const TIMES_FITTED: f64 = 2.0;
 const LEARNT: f64 = 0.06;
-/// What weights of its own take at least, in bits. On nine pictures it was 12,000 to 16,000.
-const WEIGHTS: f64 = 12_000.0;
+/// What weights of its own take at least, in bits: of a model that pays, more.
+const WEIGHTS: f64 = 14_000.0;
 
 /// Collects sample tiles; memory is bounded by what a model is trained on at most.
 #[derive(Default)]
@@ -177,44 +177,42 @@ impl Lesson {
     #[must_use]
     pub fn learn(self, codec: &CrossScale, share: f64) -> Option<Learnt> {
         let Self { kind, component, examples, thinned } = self;
+        let built_in = codec.model(kind, component);
         let all = train::blocks(&examples).max(1) as f64;
+        let of_slide = share.clamp(1e-9, 1.0) / f64::from(1_u32 << thinned);
         // Half of the examples tell well enough which model is better.
         let (mut examples, others) = train::halves(examples);
         let judges = examples.len();
-        let part = train::blocks(&examples) as f64 / all;
-        let of_slide = part * share.clamp(1e-9, 1.0) / f64::from(1_u32 << thinned);
+        let part = (train::blocks(&examples) as f64 / all * of_slide).max(f64::MIN_POSITIVE);
         examples.extend(others);
 
-        let built_in = codec.model(kind, component);
-        let mut before = Counter::new(kind);
-        train::count(&mut before, built_in, kind, &mut examples[..judges]);
-        let bits = train::bits(built_in, &before);
-        // The built-in model with the probabilities that fit: often that is what pays.
+        let mut counter = Counter::new(kind);
+        train::count(&mut counter, built_in, kind, &mut examples[..judges]);
+        let bits = train::bits(built_in, &counter);
+        let saved = |model: &Model, counted: &Counter| (bits - train::bits(model, counted)) / part;
+        // The built-in model with the probabilities that fit: often it is that which pays.
         let mut fitted = built_in.clone();
-        train::probabilities(&mut fitted, built_in, &before, of_slide);
-        let fitting = bits - train::bits(&fitted, &before);
-        let takes = cost(&fitted, kind, component);
-        let fitted_saves = fitting / of_slide - takes;
-        let mut saves = 0.0;
-        let mut learnt = None;
-        if (TIMES_FITTED * fitting + LEARNT * bits) / of_slide > takes + WEIGHTS {
-            let grain = Grain::of(all / of_slide * part);
-            let mut model = train::expecting(kind, built_in, grain, &mut examples);
-            let mut counter = Counter::new(kind);
-            train::count(&mut counter, &model, kind, &mut examples[..judges]);
-            let after = counter.clone();
+        train::probabilities(&mut fitted, built_in, &counter, part);
+        let (fitting, takes) = (saved(&fitted, &counter), cost(&fitted, kind, component));
+        let saves = fitting - takes;
+        if TIMES_FITTED * fitting + LEARNT * bits / part > takes + WEIGHTS {
+            let mut model = train::expecting(kind, built_in, all / of_slide, &mut examples);
+            let mut judged = Counter::new(kind);
+            train::count(&mut judged, &model, kind, &mut examples[..judges]);
+            let mut counter = judged.clone();
             train::count(&mut counter, &model, kind, &mut examples[judges..]);
-            train::probabilities(&mut model, built_in, &counter, of_slide / part);
-            saves = (bits - train::bits(&model, &after)) / of_slide - cost(&model, kind, component);
-            learnt = Some(model);
+            train::probabilities(&mut model, built_in, &counter, of_slide);
+            let trained_saves = saved(&model, &judged) - cost(&model, kind, component);
+            if trained_saves > saves.max(0.0) {
+                return Some(Learnt { kind, component, model });
+            }
         }
-        if fitted_saves > saves {
-            train::count(&mut before, built_in, kind, &mut examples[judges..]);
-            train::probabilities(&mut fitted, built_in, &before, of_slide / part);
-            (saves, learnt) = (fitted_saves, Some(fitted));
+        if saves <= 0.0 {
+            return None;
         }
-        let model = learnt.filter(|_| saves > 0.0)?;
-        Some(Learnt { kind, component, model })
+        train::count(&mut counter, built_in, kind, &mut examples[judges..]);
+        train::probabilities(&mut fitted, built_in, &counter, of_slide);
+        Some(Learnt { kind, component, model: fitted })
     }
 }
 
@@ -223,4 +221,54 @@ fn cost(model: &Model, kind: Kind, component: usize) -> f64 {
     let mut bytes = vec![];
     stored::put(model, kind, changed(kind, component), &mut bytes);
     8.0 * deflated(&bytes).len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coefficients::Plane;
+    use crate::payload::VerbatimParams;
+
+    /// Planes of `rows` of 16 blocks of no picture at all: as many coefficients of 0, 1 and -1 as of 5.
+    fn noise(planes: usize, rows: usize) -> Vec<Example> {
+        let mut state = 1_u32;
+        let mut coefficient = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            [0, 1, 5, -1][(state >> 30) as usize]
+        };
+        let mut block = || -> [i16; 64] { std::array::from_fn(|k| if k < 12 { coefficient() } else { 0 }) };
+        let mut plane = || Plane {
+            width: 16,
+            height: rows,
+            horizontal: 1,
+            vertical: 1,
+            table: [10; 64],
+            coefficients: (0..16 * rows).flat_map(|_| block()).collect(),
+        };
+        (0..planes).map(|_| Example { plane: plane(), aligned: Aligned::default() }).collect()
+    }
+
+    /// What models of so much noise are: none, with other probabilities alone, with weights of their own.
+    #[test]
+    fn a_model_is_as_large_as_pays() {
+        let codec = CrossScale::built_in(VerbatimParams::completing(vec![]), vec![Kind::Alone]);
+        let before = codec.model(Kind::Alone, 0);
+        let learnt = |planes: usize, rows: usize, share: f64| {
+            let examples = noise(planes, rows);
+            let lesson = Lesson { kind: Kind::Alone, component: 0, examples, thinned: 0 };
+            lesson.learn(&codec, share).map(|Learnt { model, .. }| {
+                assert!(model.widths != before.widths, "probabilities that fit");
+                let mut arranged = model.clone();
+                arranged.arrange();
+                assert_eq!(arranged, model, "tables, marks and lanes are those of its numbers");
+                model.inner != before.inner || model.edges != before.edges
+            })
+        };
+        assert_eq!(learnt(0, 16, 1.0), None);
+        assert_eq!(learnt(1, 1, 1.0), None);
+        assert_eq!(learnt(1, 16, 1.0), Some(false));
+        assert_eq!(learnt(8, 16, 1.0), Some(true));
+        // A small part of a large slide tells as much as a large slide.
+        assert_eq!(learnt(1, 16, 0.05), Some(true));
+    }
 }
