@@ -217,10 +217,10 @@ impl<'a> Chooser<'a> {
             *block = rest;
             return;
         }
-        // Error from each place on, if the rest is left to its prediction.
-        let mut left = [0.0_f32; 65];
-        for k in (0..64).rev() {
-            left[k] = left[k + 1] + errors[k];
+        // Error from each piece on, if the rest is left to its prediction.
+        let mut left = [0.0; PIECES.len() + 1];
+        for (i, &(start, end)) in PIECES.iter().enumerate().rev() {
+            left[i] = left[i + 1] + errors[start..end].iter().sum::<f32>();
         }
         let mut expected = Expected::new(model, features);
         let mut sum = 0.0;
@@ -229,7 +229,7 @@ impl<'a> Chooser<'a> {
         for (i, &(start, end)) in PIECES.iter().enumerate() {
             if let Some(flags) = model.flags.get(i) {
                 let zero = flags[bucket_of(expected.flag(i))];
-                let end_here = sum + left[start] + self.costs.of(zero);
+                let end_here = sum + left[i] + self.costs.of(zero);
                 if end_here < best.0 {
                     best = (end_here, start);
                 }
@@ -266,23 +266,26 @@ impl<'a> Chooser<'a> {
     /// The best value of a coefficient, and its error and bits together.
     #[inline(always)]
     fn one(&self, model: &Model, place: &Place, target: i16, nearest: i16) -> (i16, f32) {
-        let &Place { k, index, raw, known, negative } = place;
-        let lower = nearest - nearest.signum();
-        let cost = |value: i16| {
-            let residual = i32::from(value) - i32::from(known);
-            let turned = if negative { -residual } else { residual };
-            self.error(k, target, value.into()) + self.cost(model, index, raw, turned)
-        };
-        let mut best = (nearest, cost(nearest));
+        let (lower, known) = (nearest - nearest.signum(), place.known);
+        let mut best = (nearest, self.both(model, place, target, nearest));
         for (value, is_new) in [(lower, lower != nearest), (known, known != nearest && known != lower)] {
             if is_new {
-                let cost = cost(value);
-                if cost < best.1 {
-                    best = (value, cost);
+                let both = self.both(model, place, target, value);
+                if both < best.1 {
+                    best = (value, both);
                 }
             }
         }
         best
+    }
+
+    /// Error and bits of a value together. Not a closure of [`Self::one`], which compilers leave outside.
+    #[inline(always)]
+    fn both(&self, model: &Model, place: &Place, target: i16, value: i16) -> f32 {
+        let &Place { k, index, raw, known, negative } = place;
+        let residual = i32::from(value) - i32::from(known);
+        let turned = if negative { -residual } else { residual };
+        self.error(k, target, value.into()) + self.cost(model, index, raw, turned)
     }
 }
 
