@@ -6,7 +6,8 @@
 //! slide. What cannot be represented goes in verbatim. `docs/format/codec-1.md` specifies every step in integers.
 //!
 //! Files from the outside in: `tile` (payloads), `reference` (other tiles), `planes`, `plane` and `walk` (blocks), `predict`
-//! and `expect` (what is known before a coefficient is read), `parts`, `strands` and `rans` (bytes), `train`; `abreast`, which decodes
+//! and `expect` (what is known before a coefficient is read), `parts`, `strands` and `rans` (bytes), `trainer`, `train`, `survey`,
+//! `expectations`, `regression` and `solve` (models); `abreast`, which decodes
 //! sixteen rows of blocks of large tiles at a time. What takes long besides the symbols is in `dct`, `colour`, `edges` and
 //! `predict`, and once more by hand in the files named `_avx2` and `_neon`.
 //! Not here: which tile is whose reference (geometry), I/O, threads.
@@ -53,6 +54,7 @@ mod reduce_avx2;
 mod reference;
 mod regression;
 mod simd;
+mod solve;
 mod stored;
 mod strands;
 mod survey;

@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
-use super::rans::{Interval, LOW, REACH, Reader, SCALE, Strand};
+use super::model::{Model, PIECES};
+use super::rans::{self, Interval, LOW, REACH, Reader, SCALE, Strand};
 use super::stored::{Input, put_number};
+use super::walk::{Coder, ESCAPE, Outlook};
 use crate::Error;
 
 /// Most strands.
@@ -216,6 +218,32 @@ impl Writer {
             }
         }
         false
+    }
+}
+
+impl Coder for Writer {
+    const DECODES: bool = false;
+    fn row(&mut self, row: usize) {
+        self.row(row);
+    }
+    #[inline(always)]
+    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
+        Self::symbol(self, model.tables[index].interval(symbol), symbol == ESCAPE);
+        symbol
+    }
+    #[inline(always)]
+    fn flag(&mut self, checkpoint: usize, _: usize, zero: u16, flag: bool) -> bool {
+        Self::flag(self, PIECES[checkpoint].0, rans::flag(zero, flag));
+        flag
+    }
+    #[inline(always)]
+    fn raw(&mut self, bits: u32, value: u32) -> u32 {
+        self.plain(rans::raw(bits, value));
+        value
+    }
+    #[inline(always)]
+    fn block(&mut self, _: &Outlook<'_>, _: &[i16]) {
+        self.end();
     }
 }
 

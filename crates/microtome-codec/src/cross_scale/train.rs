@@ -11,8 +11,9 @@ use super::model::{
 use super::plane::{Area, Scratch};
 use super::predict::Aligned;
 use super::rans::{SCALE, SCALE_BITS, SYMBOLS, Table};
-use super::regression::{Gram, Lanewise, Place};
+use super::regression::{Gram, Lanewise};
 use super::simd;
+use super::solve::Place;
 use super::stored::{MOST_AHEAD, MOST_EDGE};
 use super::survey::{AHEAD_VALUES, PARENT_VALUES, Sums, Survey};
 use super::walk::Coder;

@@ -4,8 +4,7 @@
 use super::ahead::{Ahead, MASKS, PADDED, Piece, Prediction, Scale, Sixteen, sixteen};
 use super::expect::{self, Expected, Features, MOST, Magnitudes};
 use super::model::{EDGE_TARGETS, FIRST_RAW, Kind, Model, PIECES, bucket_of, raw_bits};
-use super::rans::{self, Machine, Reader, SYMBOLS};
-use super::strands::Writer;
+use super::rans::{Machine, Reader, SYMBOLS};
 
 /// The last symbol of a table: the value lies outside, and follows.
 pub(super) const ESCAPE: usize = SYMBOLS - 1;
@@ -55,32 +54,6 @@ pub(super) struct Outlook<'a> {
     pub(super) setting: Setting<'a>,
     pub(super) prediction: &'a Prediction,
     pub(super) features: &'a Features,
-}
-
-impl Coder for Writer {
-    const DECODES: bool = false;
-    fn row(&mut self, row: usize) {
-        self.row(row);
-    }
-    #[inline(always)]
-    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
-        Self::symbol(self, model.tables[index].interval(symbol), symbol == ESCAPE);
-        symbol
-    }
-    #[inline(always)]
-    fn flag(&mut self, checkpoint: usize, _: usize, zero: u16, flag: bool) -> bool {
-        Self::flag(self, PIECES[checkpoint].0, rans::flag(zero, flag));
-        flag
-    }
-    #[inline(always)]
-    fn raw(&mut self, bits: u32, value: u32) -> u32 {
-        self.plain(rans::raw(bits, value));
-        value
-    }
-    #[inline(always)]
-    fn block(&mut self, _: &Outlook<'_>, _: &[i16]) {
-        self.end();
-    }
 }
 
 /// A [`Reader`] on a machine.
