@@ -60,6 +60,8 @@ mod strands;
 mod survey;
 mod tile;
 mod train;
+#[cfg(test)]
+mod train_tests;
 mod trainer;
 mod walk;
 mod workspace;

@@ -13,10 +13,10 @@ use super::train::{Example, blocks, one_in};
 use super::walk::{Coder, Outlook};
 use crate::instructions::Set;
 
-/// Blocks that are regressed on: never twice as many.
+/// Blocks that are regressed on: less than twice as many, but for one pair of large planes.
 const REGRESSED: usize = 32_000;
 
-/// Observations of size 1 that draw weights to 0.
+/// Observations of size 1 that draw weights to what was known before.
 const RIDGE: f64 = 4.0;
 
 /// Squares of errors that do not matter: the expectations below 1/64 have one table.

@@ -23,8 +23,7 @@ pub(super) struct Factor {
 }
 
 impl Factor {
-    /// Without features yet. Weights are drawn to a prior as by [`PRIOR`] observations, and to 0 as by `ridge`
-    /// observations of size 1.
+    /// Without features yet. Weights are drawn to what was known before as by [`PRIOR`] observations, and by `ridge` of size 1.
     pub(super) fn new(observed: u32, ridge: f64) -> Self {
         Self { lower: vec![], drawn: vec![], ridge, observed: observed.max(1).into() }
     }
@@ -38,9 +37,9 @@ impl Factor {
     /// Adds a feature, by its products with those before it, and with itself.
     pub(super) fn push(&mut self, product: impl Fn(usize) -> f64) {
         let i = self.drawn.len();
-        self.drawn.push(product(i) * PRIOR / self.observed);
+        self.drawn.push(product(i) * PRIOR / self.observed + self.ridge);
         for j in 0..=i {
-            let known = product(j) + if i == j { self.ridge + self.drawn[i] } else { 0.0 };
+            let known = product(j) + if i == j { self.drawn[i] } else { 0.0 };
             let (a, b) = (&self.lower[row(i)..], &self.lower[row(j)..row(j) + j]);
             let dot: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
             let rest = known - dot;
@@ -63,8 +62,9 @@ impl Factor {
         place: impl Fn(usize) -> Place,
     ) -> Vec<i16> {
         let n = self.drawn.len();
-        let prior = |i: usize| f64::from(place(i).known) / place(i).one;
-        let mut x: Vec<f64> = (0..n).map(|i| product(i) + self.drawn[i] * prior(i)).collect();
+        let known = |i: usize| f64::from(place(i).known) / place(i).one;
+        let mut x: Vec<f64> = (0..n).map(|i| product(i) + self.drawn[i] * known(i)).collect();
+        let square = square + (0..n).map(|i| self.drawn[i] * known(i).powi(2)).sum::<f64>();
         for i in 0..n {
             let dot: f64 = self.lower[row(i)..].iter().zip(&x[..i]).map(|(l, x)| l * x).sum();
             x[i] = (x[i] - dot) / self.lower[row(i) + i];

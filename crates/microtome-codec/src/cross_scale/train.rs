@@ -42,7 +42,7 @@ pub(super) fn expecting(kind: Kind, prior: &Model, slide: f64, examples: &mut [E
     model
 }
 
-/// Blocks that predictions are regressed on: never twice as many.
+/// Blocks that predictions are regressed on: less than twice as many, but for one pair of large planes.
 const SURVEYED: usize = 32_000;
 
 /// One in `n` of some examples, in pairs: of two chroma planes of a tile both or none.
@@ -75,7 +75,7 @@ pub(super) fn blocks(examples: &[Example]) -> usize {
 
 /// Squares of errors that do not matter, of blocks that count for so many: what is half a step off is often coded alike.
 fn unseen(examples: &[Example], k: usize, weights: f64) -> f64 {
-    let step = examples.first().map_or(0.0, |example| f64::from(example.plane.table[k]));
+    let step = examples.iter().map(|example| f64::from(example.plane.table[k])).fold(f64::INFINITY, f64::min);
     step * step / 2.0 * weights
 }
 
@@ -106,8 +106,6 @@ fn parent(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Ex
 }
 
 fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Example]) {
-    // Most of the highest frequencies are 0 on both sides: as they were, then.
-    const DRAWN: f64 = 1e4;
     let sums = Sums::Gain(Lanewise::new());
     let Survey { sums: Sums::Gain(lanes), weights } = survey(sums, model, Kind::Finer, set, examples) else {
         return;
@@ -115,8 +113,8 @@ fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Exam
     let (times, lanes) = (slide / lanes.observed(), lanes.close());
     for (k, (gain, &known)) in model.gain.iter_mut().zip(&prior.gain).enumerate() {
         let place = |_| Place { one: 16384.0, known, most: i16::MAX };
-        let product = |_| lanes.product(k, 0, 1) + DRAWN * f64::from(known) / 16384.0;
-        let weights = lanes.factor(k, DRAWN).solve(
+        let product = |_| lanes.product(k, 0, 1);
+        let weights = lanes.factor(k, 1e4).solve(
             product,
             lanes.product(k, 1, 1) + unseen(examples, k, weights),
             times,

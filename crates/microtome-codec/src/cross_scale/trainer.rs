@@ -14,10 +14,11 @@ use crate::coefficients::{Statistics, Template, Tile};
 /// Most blocks that a model is trained on: 128 tiles of 256 x 256 px. Beyond it, every other one is dropped.
 const MOST_BLOCKS: usize = 128 << 10;
 
-/// What training saves at most: so many times what fitting probabilities does, and this part of all bits. On eleven
-/// pictures it was less, but for one model of 16,000 bits.
+/// What training saves at most: so many times what fitting probabilities does, and this part of all bits, half of that where there
+/// are only so many blocks to learn from. On eleven pictures it was less, but for one model of 16,000 bits.
 const TIMES_FITTED: f64 = 2.0;
 const LEARNT: f64 = 0.06;
+const FEW_BLOCKS: f64 = 8_000.0;
 /// What weights of its own take at least, in bits: of a model that pays, more.
 const WEIGHTS: f64 = 14_000.0;
 
@@ -195,7 +196,8 @@ impl Lesson {
         train::probabilities(&mut fitted, built_in, &counter, part);
         let (fitting, takes) = (saved(&fitted, &counter), cost(&fitted, kind, component));
         let saves = fitting - takes;
-        if TIMES_FITTED * fitting + LEARNT * bits / part > takes + WEIGHTS {
+        let learnt = LEARNT * all / (all + FEW_BLOCKS);
+        if TIMES_FITTED * fitting + learnt * bits / part > takes + WEIGHTS {
             let mut model = train::expecting(kind, built_in, all / of_slide, &mut examples);
             let mut judged = Counter::new(kind);
             train::count(&mut judged, &model, kind, &mut examples[..judges]);
