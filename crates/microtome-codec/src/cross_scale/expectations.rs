@@ -26,6 +26,13 @@ const UNSEEN: f64 = 0.05;
 /// then its lanes' own features, and what follows it.
 const MAGNITUDE: usize = 1 + BLOCK_FEATURES;
 const WIDEST: usize = 128;
+const _: () = {
+    let mut i = 0;
+    while i < PIECES.len() {
+        assert!(places(PIECES[i])[1] < WIDEST && WIDEST.is_multiple_of(STRIDE), "a piece has room");
+        i += 1;
+    }
+};
 
 /// A sum of magnitudes nearby that makes a block count for half as much as one without any, of each two values multiplied
 /// a quarter: where magnitudes are large, so are errors, which squares would let outweigh all others.
@@ -171,10 +178,7 @@ pub(super) fn find(
                 });
             }
             let product = |i: usize| gram.product(i.checked_sub(common).map_or(i, place), common);
-            let weights =
-                factor.solve(product, gram.square(common) + UNSEEN * gram.product(0, 0), times, |i| {
-                    stored(prior, lane, i)
-                });
+            let weights = factor.solve(product, square(&gram, common), times, |i| stored(prior, lane, i));
             store(model, lane, &weights);
         }
         if i + 1 < CHECKPOINTS {
@@ -188,11 +192,13 @@ pub(super) fn find(
 fn flag(model: &mut Model, prior: &Model, checkpoint: usize, times: f64, (gram, target): (&Gram, usize)) {
     let lane = FLAG_LANE + checkpoint;
     let product = |i| gram.product(i, target);
-    let weights =
-        gram.factor(RIDGE).solve(product, gram.square(target) + UNSEEN * gram.product(0, 0), times, |i| {
-            stored(prior, lane, i)
-        });
+    let weights = gram.factor(RIDGE).solve(product, square(gram, target), times, |i| stored(prior, lane, i));
     store(model, lane, &weights);
+}
+
+/// The square of a target, and of errors that do not matter.
+fn square(gram: &Gram, target: usize) -> f64 {
+    gram.square(target) + UNSEEN * gram.product(0, 0)
 }
 
 /// Half of the products that a lane sums up besides those of the block's own magnitudes: the upper half of each is rounded down.

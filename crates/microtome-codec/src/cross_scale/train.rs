@@ -74,15 +74,16 @@ pub(super) fn blocks(examples: &[Example]) -> usize {
 }
 
 /// Squares of errors that do not matter, of blocks that count for so many: what is half a step off is often coded alike.
-fn unseen(examples: &[Example], k: usize, weights: f64) -> f64 {
+fn unseen(examples: &[Example], k: usize, counted: f64) -> f64 {
     let step = examples.iter().map(|example| f64::from(example.plane.table[k])).fold(f64::INFINITY, f64::min);
-    step * step / 2.0 * weights
+    step * step / 2.0 * counted
 }
 
 fn parent(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Example]) {
     const SAMPLES: usize = PATCH * PATCH;
     let gram = Sums::Parent(Gram::new(SAMPLES, PARENT_VALUES));
-    let Survey { sums: Sums::Parent(gram), weights } = survey(gram, model, Kind::Coarser, set, examples)
+    let Survey { sums: Sums::Parent(gram), weights: counted } =
+        survey(gram, model, Kind::Coarser, set, examples)
     else {
         return;
     };
@@ -95,7 +96,7 @@ fn parent(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Ex
         let value = SAMPLES + target;
         let weights = factor.solve(
             |i| gram.product(i, value),
-            gram.square(value) + unseen(examples, target, weights),
+            gram.square(value) + unseen(examples, target, counted),
             times,
             place,
         );
@@ -107,7 +108,9 @@ fn parent(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Ex
 
 fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Example]) {
     let sums = Sums::Gain(Lanewise::new());
-    let Survey { sums: Sums::Gain(lanes), weights } = survey(sums, model, Kind::Finer, set, examples) else {
+    let Survey { sums: Sums::Gain(lanes), weights: counted } =
+        survey(sums, model, Kind::Finer, set, examples)
+    else {
         return;
     };
     let (times, lanes) = (slide / lanes.observed(), lanes.close());
@@ -116,7 +119,7 @@ fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Exam
         let product = |_| lanes.product(k, 0, 1);
         let weights = lanes.factor(k, 1e4).solve(
             product,
-            lanes.product(k, 1, 1) + unseen(examples, k, weights),
+            lanes.product(k, 1, 1) + unseen(examples, k, counted),
             times,
             place,
         );
@@ -126,7 +129,8 @@ fn gain(model: &mut Model, prior: &Model, slide: f64, set: Set, examples: &[Exam
 
 fn edges(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, examples: &[Example]) {
     let lanes = Sums::Edges(Lanewise::new());
-    let Survey { sums: Sums::Edges(lanes), weights } = survey(lanes, model, kind, set, examples) else {
+    let Survey { sums: Sums::Edges(lanes), weights: counted } = survey(lanes, model, kind, set, examples)
+    else {
         return;
     };
     let (times, lanes) = (slide / lanes.observed(), lanes.close());
@@ -136,7 +140,7 @@ fn edges(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, exa
         let product = |i| lanes.product(k, i, 4);
         let weights = lanes.factor(k, 1000.0).solve(
             product,
-            lanes.product(k, 4, 4) + unseen(examples, k, weights),
+            lanes.product(k, 4, 4) + unseen(examples, k, counted),
             times,
             place,
         );
@@ -148,7 +152,8 @@ fn edges(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, exa
 
 fn ahead(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, examples: &[Example]) {
     let gram = Sums::Ahead(Gram::new(PIECES[AHEAD_PIECES - 1].0, AHEAD_VALUES));
-    let Survey { sums: Sums::Ahead(gram), weights } = survey(gram, model, kind, set, examples) else {
+    let Survey { sums: Sums::Ahead(gram), weights: counted } = survey(gram, model, kind, set, examples)
+    else {
         return;
     };
     let (times, gram) = (slide / gram.observed(), gram.close());
@@ -163,7 +168,7 @@ fn ahead(model: &mut Model, prior: &Model, slide: f64, kind: Kind, set: Set, exa
             let product = |source| gram.product(source, target);
             let place = |source| Place { one: 4096.0, known: known(source), most: MOST_AHEAD };
             let weights =
-                factor.solve(product, gram.square(target) + unseen(examples, target, weights), times, place);
+                factor.solve(product, gram.square(target) + unseen(examples, target, counted), times, place);
             for (source, weight) in weights.into_iter().enumerate() {
                 let lanes = model.ahead[AHEAD_AT[i] + source / 2].as_flattened_mut();
                 lanes[target - start][source % 2] = weight;
