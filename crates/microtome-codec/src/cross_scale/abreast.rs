@@ -2,7 +2,7 @@
 //! is one of a vector of sixteen, and nothing is asked across rows but what a block leaves to the one below.
 //!
 //! What is done is `walk`'s and `plane`'s, for one block after the other; here it is for large tiles, whose payloads have a
-//! state for each row. Which blocks are decoded when, and so whose word is next, is `docs/format/codec-1.md`'s, "Coder".
+//! state for each row. Encoders go the same way (`encode`), and so does the counting of symbols in training. Which blocks are decoded when, and so whose word is next, is `docs/format/codec-1.md`'s, "Coder".
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -10,14 +10,15 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 mod blocks;
 pub(super) mod coder;
+pub(super) mod encode;
 mod errors;
 mod expected;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
+pub(super) mod reads;
 mod steps;
 mod symbols;
 pub(super) mod vectors;
-pub(super) mod writer;
 
 use self::blocks::{Blocks, Setting};
 use self::coder::{FIRST_TO_END, LANES, Reader};
@@ -134,12 +135,7 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
     for step in 0..steps.count() {
         places.find::<V>(width as i32, planes.len() as i32, order == Order::Round && step == 0);
         reader.reach();
-        match setting.kind {
-            Kind::Alone => {}
-            Kind::Coarser => scratch.predict_by_patch::<V>(model, aligned, samples, &places),
-            Kind::Finer => scratch.predict_by_finer::<V>(model, aligned, samples, &places),
-        }
-        scratch.neighbours::<V, KIND, N>(&setting, &places);
+        scratch.begin::<V, KIND, N>(&setting, aligned, samples, &places);
         let is_end = order == Order::Round && is_last && step + 1 == steps.count();
         for rows in if is_end { [FIRST, !FIRST] } else { [Mask::MAX, 0] } {
             if rows != 0 {
@@ -159,6 +155,23 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
 const FIRST: Mask = (1 << FIRST_TO_END) - 1;
 
 impl Scratch {
+    /// Comes to blocks, with what is known of them before the first symbol.
+    #[inline(always)]
+    fn begin<V: Vectors, const KIND: u8, const N: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        aligned: &Aligned,
+        samples: usize,
+        places: &Places,
+    ) {
+        match setting.kind {
+            Kind::Alone => {}
+            Kind::Coarser => self.predict_by_patch::<V>(setting.model, aligned, samples, places),
+            Kind::Finer => self.predict_by_finer::<V>(setting.model, aligned, samples, places),
+        }
+        self.neighbours::<V, KIND, N>(setting, places);
+    }
+
     /// Decodes the blocks of some rows, all else of them being known, into their planes.
     #[inline(always)]
     fn decode<V: Vectors, const N: usize>(

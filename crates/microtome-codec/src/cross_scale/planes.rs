@@ -2,11 +2,16 @@
 //!
 //! Not here: what lies around the coder in a payload (`tile`), how blocks are coded (`plane`, `abreast`).
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use super::abreast::{self, Order, Run, Steps};
-use super::model::Kind;
+use super::model::{Kind, Model};
 use super::params::CrossScale;
 use super::parts::Parts;
 use super::plane::Area;
+use super::predict::Aligned;
 use super::quantise::{self, Chooser, Targets};
 use super::reference::{Reference, align, most_sampling};
 use super::simd;
@@ -14,6 +19,7 @@ use super::strands::Readers;
 use super::tile::{GO_ROUND, HAS_FOUR, HAS_SIXTEEN};
 use super::workspace::{Part, Workspace};
 use crate::Error;
+use crate::coefficients::Plane;
 
 impl CrossScale {
     /// Codes the planes in the workspace; returns what that adds to the payload's form.
@@ -31,13 +37,12 @@ impl CrossScale {
             quantise::nearest(targets, plane);
         }
         let is_large = abreast::is_large(&tile.planes, targets.is_some());
+        if is_large && targets.is_none() {
+            return self.code_abreast(reference, kind, workspace, out);
+        }
         let order = if is_large { Order::Round } else { Order::InTurn };
-        let runs = abreast::runs(&tile.planes, order);
-        let steps: Vec<Steps> = match is_large {
-            true => runs.iter().map(|run| Steps::of(&tile.planes[run.clone()], order)).collect(),
-            false => vec![],
-        };
-        for (number, run) in runs.into_iter().enumerate() {
+        for run in abreast::runs(&tile.planes, order) {
+            let steps = is_large.then(|| Steps::of(&tile.planes[run.clone()], order));
             let mut line = 0;
             for index in run {
                 let plane = &mut tile.planes[index];
@@ -45,7 +50,7 @@ impl CrossScale {
                 let model = self.model(kind, index);
                 let (table, height) = (plane.table, plane.height);
                 let mut area = Area::whole(plane);
-                if let Some(steps) = steps.get(number) {
+                if let Some(steps) = &steps {
                     area = area.abreast(steps, line);
                 }
                 match targets.and_then(|targets| targets.get(index)) {
@@ -59,12 +64,59 @@ impl CrossScale {
             }
         }
         if is_large {
-            abreast::writer::finish(symbols, &steps, out);
-            return HAS_SIXTEEN | GO_ROUND;
+            // What was chosen counts, between the neighbours that it will have.
+            symbols.clear();
+            return self.code_abreast(reference, kind, workspace, out);
         }
         let has_four = symbols.is_long();
         symbols.finish(out, has_four);
         if has_four { HAS_FOUR } else { 0 }
+    }
+
+    /// Codes the planes in the workspace by sixteen states; returns what that adds to the payload's form.
+    fn code_abreast(
+        &self,
+        reference: &Reference<'_>,
+        kind: Kind,
+        workspace: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> u8 {
+        let Workspace { tile, parts: [one, other], reads, abreast: scratch, .. } = workspace;
+        let order = Order::Round;
+        let runs = abreast::runs(&tile.planes, order);
+        let models: SmallVec<[&Model; 4]> = runs.iter().map(|run| self.model(kind, run.start)).collect();
+        reads.clear();
+        for (number, run) in runs.into_iter().enumerate() {
+            let is_last = number + 1 == models.len();
+            self.align_run(
+                reference,
+                kind,
+                &tile.planes,
+                run.clone(),
+                [&mut one.aligned, &mut other.aligned],
+            );
+            let run = Run { planes: &mut tile.planes[run], order, is_last, aligned: &one.aligned };
+            simd::encode_abreast(self.set, reads, models[number], kind, run, scratch);
+        }
+        reads.finish(&models, order, out);
+        HAS_SIXTEEN | GO_ROUND
+    }
+
+    /// Puts the reference's samples onto the grids of a run of planes, those of one behind those of another, into the first.
+    fn align_run(
+        &self,
+        reference: &Reference<'_>,
+        kind: Kind,
+        planes: &[Plane],
+        run: Range<usize>,
+        [aligned, more]: [&mut Aligned; 2],
+    ) {
+        let most = most_sampling(planes);
+        align(self.set, reference, kind, &planes[run.start], run.start, most, aligned);
+        for index in run.skip(1).filter(|_| kind != Kind::Alone) {
+            align(self.set, reference, kind, &planes[index], index, most, more);
+            aligned.data.extend_from_slice(&more.data);
+        }
     }
 
     /// Decodes planes that have one coder.
@@ -106,20 +158,15 @@ impl CrossScale {
         let Workspace { tile, parts: [one, other], stopwatch, abreast: scratch, .. } = workspace;
         let (aligned, more) = (&mut one.aligned, &mut other.aligned);
         let mut reader = abreast::coder::Reader::new(coder, order, &mut one.words)?;
-        let most = most_sampling(&tile.planes);
         let runs = abreast::runs(&tile.planes, order);
         let count = runs.len();
         for (number, run) in runs.into_iter().enumerate() {
             let (index, is_last) = (run.start, number + 1 == count);
+            stopwatch.time(
+                |t| &mut t.prediction,
+                || self.align_run(reference, kind, &tile.planes, run.clone(), [aligned, more]),
+            );
             let planes = &mut tile.planes[run];
-            let predict = || {
-                align(self.set, reference, kind, &planes[0], index, most, aligned);
-                for (plane, at) in planes.iter().zip(index..).skip(1).filter(|_| kind != Kind::Alone) {
-                    align(self.set, reference, kind, plane, at, most, more);
-                    aligned.data.extend_from_slice(&more.data);
-                }
-            };
-            stopwatch.time(|t| &mut t.prediction, predict);
             let (model, run) = (self.model(kind, index), Run { planes, order, is_last, aligned });
             stopwatch.time(
                 |t| &mut t.entropy,

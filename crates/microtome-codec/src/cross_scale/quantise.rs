@@ -333,10 +333,6 @@ impl Coder for Chooser<'_> {
             self.choose::<M, N>(outlook, target, block);
         }
     }
-    #[inline(always)]
-    fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16]) {
-        Coder::block(self.writer, outlook, residuals);
-    }
 }
 
 /// Rounds the targets of a plane.

@@ -16,7 +16,7 @@ use super::quantise::{self, Chooser, Targets};
 use super::rans::{Machine, Plain};
 use super::strands::{Readers, Writer};
 use super::survey::{self, Survey};
-use super::train::{Counter, Example};
+use super::train::Example;
 use crate::Rgb;
 use crate::coefficients::Plane;
 use crate::instructions::{Known, Set};
@@ -105,18 +105,6 @@ fn observe_inner<M: Machine>(
 }
 
 #[inline(always)]
-fn tally_inner<M: Machine>(
-    counter: &mut Counter,
-    model: &Model,
-    kind: Kind,
-    aligned: &Aligned,
-    area: Area<'_>,
-    scratch: &mut Scratch,
-) {
-    plane::encode::<M, _>(counter, model, kind, aligned, area, scratch);
-}
-
-#[inline(always)]
 fn survey_inner<M: Machine>(survey: &mut Survey, model: &Model, kind: Kind, example: &Example) {
     survey::look::<M>(survey, model, kind, example);
 }
@@ -152,54 +140,58 @@ each_set!(
     decode, decode_inner, decode_avx2,
     [readers: &mut Readers<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
-/// Decodes a run of planes, sixteen rows abreast.
-pub(super) fn decode_abreast(
-    set: Set,
-    reader: &mut abreast::coder::Reader<'_>,
-    model: &Model,
-    kind: Kind,
-    run: Run<'_>,
-    scratch: &mut abreast::Scratch,
-) {
-    match set.known() {
-        Known::Baseline => abreast::decode::<abreast::vectors::Plain>(reader, model, kind, run, scratch),
-        // SAFETY: `Set` says so only where `detect` has found all of the features below.
+
+/// The same of what takes sixteen rows abreast.
+macro_rules! each_set_abreast {
+    ($(#[$doc:meta])* $name:ident, $($inner:ident)::+, $avx2:ident, $avx512:ident, $what:ident: $type:ty) => {
+        $(#[$doc])*
+        pub(super) fn $name(
+            set: Set,
+            $what: $type,
+            model: &Model,
+            kind: Kind,
+            run: Run<'_>,
+            scratch: &mut abreast::Scratch,
+        ) {
+            match set.known() {
+                Known::Baseline => $($inner)::+::<abreast::vectors::Plain>($what, model, kind, run, scratch),
+                // SAFETY: `Set` says so only where `detect` has found all of the features below.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code, reason = "the features were detected")]
+                Known::Avx2 => unsafe { $avx2($what, model, kind, run, scratch) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code, reason = "the features were detected")]
+                Known::Avx512 | Known::Vbmi2 => unsafe { $avx512($what, model, kind, run, scratch) },
+                #[cfg(target_arch = "aarch64")]
+                Known::Neon => $($inner)::+::<abreast::neon::InQuarters>($what, model, kind, run, scratch),
+            }
+        }
+
         #[cfg(target_arch = "x86_64")]
-        #[allow(unsafe_code, reason = "the features were detected")]
-        Known::Avx2 => unsafe { decode_abreast_avx2(reader, model, kind, run, scratch) },
-        // SAFETY: as above.
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn $avx2($what: $type, model: &Model, kind: Kind, run: Run<'_>, scratch: &mut abreast::Scratch) {
+            $($inner)::+::<abreast::avx2::InHalves>($what, model, kind, run, scratch);
+        }
+
         #[cfg(target_arch = "x86_64")]
-        #[allow(unsafe_code, reason = "the features were detected")]
-        Known::Avx512 | Known::Vbmi2 => unsafe { decode_abreast_avx512(reader, model, kind, run, scratch) },
-        #[cfg(target_arch = "aarch64")]
-        Known::Neon => abreast::decode::<abreast::neon::InQuarters>(reader, model, kind, run, scratch),
-    }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,bmi1,bmi2,lzcnt,popcnt")]
+        fn $avx512($what: $type, model: &Model, kind: Kind, run: Run<'_>, scratch: &mut abreast::Scratch) {
+            $($inner)::+::<abreast::avx512::Avx512>($what, model, kind, run, scratch);
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn decode_abreast_avx2(
-    reader: &mut abreast::coder::Reader<'_>,
-    model: &Model,
-    kind: Kind,
-    run: Run<'_>,
-    scratch: &mut abreast::Scratch,
-) {
-    abreast::decode::<abreast::avx2::InHalves>(reader, model, kind, run, scratch);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn decode_abreast_avx512(
-    reader: &mut abreast::coder::Reader<'_>,
-    model: &Model,
-    kind: Kind,
-    run: Run<'_>,
-    scratch: &mut abreast::Scratch,
-) {
-    abreast::decode::<abreast::avx512::Avx512>(reader, model, kind, run, scratch);
-}
-
+each_set_abreast!(
+    /// Decodes a run of planes, sixteen rows abreast.
+    decode_abreast, abreast::decode, decode_abreast_avx2, decode_abreast_avx512,
+    reader: &mut abreast::coder::Reader<'_>
+);
+each_set_abreast!(
+    /// Finds what a decoder of a run of planes reads, sixteen rows abreast.
+    encode_abreast, abreast::encode::encode, encode_abreast_avx2, encode_abreast_avx512,
+    reads: &mut abreast::reads::Reads
+);
 each_set!(
     /// Encodes an area.
     encode, encode_inner, encode_avx2,
@@ -224,11 +216,6 @@ each_set!(
     /// Shows a plane to the stages of training before that.
     survey, survey_inner, survey_avx2,
     [survey: &mut Survey, model: &Model, kind: Kind, example: &Example]
-);
-each_set!(
-    /// Counts the symbols of an area.
-    tally, tally_inner, tally_avx2,
-    [counter: &mut Counter, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
     /// The samples of a plane.

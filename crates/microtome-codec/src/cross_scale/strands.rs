@@ -4,12 +4,10 @@
 //! above it: what waits in one row hides behind what goes on in the others. Short payloads have one strand, which takes
 //! fewer bytes. The byte layout is `docs/format/codec-1.md`'s, "Coder".
 
-use std::ops::Range;
-
-use super::model::{Model, PIECES};
+use super::model::Model;
 use super::rans::{self, Interval, LOW, REACH, Reader, SCALE, Strand};
 use super::stored::{Input, put_number};
-use super::walk::{Coder, ESCAPE, Outlook};
+use super::walk::Coder;
 use crate::Error;
 
 /// Most strands.
@@ -100,81 +98,19 @@ impl<'a> Readers<'a> {
     }
 }
 
-/// Places of a block that something may be read at: for each coefficient a flag before it, its symbol, what lies beyond all
-/// symbols, and plain bits.
-pub(super) const PLACES: usize = 4 * 64;
-/// Plain values of an escape: see `walk`.
-const OF_ESCAPE: u8 = 4;
-
 /// Collects the symbols of a tile and writes them, last one first.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Writer {
-    pub(super) intervals: Vec<Interval>,
-    /// Which of a block's [`PLACES`] each is at.
-    pub(super) places: Vec<u8>,
-    /// Where each block ends.
-    blocks: Vec<usize>,
-    /// The zigzag index of the next symbol.
-    next: u8,
-    /// Plain values of an escape that are still to come.
-    of_escape: u8,
+    intervals: Vec<Interval>,
     /// Where each row of blocks begins, and its number in its plane.
     rows: Vec<(usize, usize)>,
     strands: [Strand; STRANDS],
 }
 
 impl Writer {
-    /// What follows belongs to this row of blocks of a plane.
-    pub(super) fn row(&mut self, row: usize) {
-        self.rows.push((self.intervals.len(), row));
-    }
-
-    /// The next residual's symbol; behind an escape come some plain values of its own.
-    #[inline(always)]
-    pub(super) fn symbol(&mut self, interval: Interval, is_escape: bool) {
-        self.put(4 * self.next + 1, interval);
-        self.next += 1;
-        self.of_escape = if is_escape { OF_ESCAPE } else { 0 };
-    }
-
-    /// The flag before zigzag index `k`.
-    #[inline(always)]
-    pub(super) fn flag(&mut self, k: usize, interval: Interval) {
-        self.next = k as u8;
-        self.put(4 * self.next, interval);
-    }
-
-    /// A plain value of the symbol before.
-    #[inline(always)]
-    pub(super) fn plain(&mut self, interval: Interval) {
-        let after = if self.of_escape > 0 { 2 } else { 3 };
-        self.of_escape = self.of_escape.saturating_sub(1);
-        self.put(4 * (self.next - 1) + after, interval);
-    }
-
-    #[inline(always)]
-    fn put(&mut self, place: u8, interval: Interval) {
-        self.intervals.push(interval);
-        self.places.push(place);
-    }
-
-    /// A block ends.
-    #[inline(always)]
-    pub(super) fn end(&mut self) {
-        self.blocks.push(self.intervals.len());
-        self.next = 0;
-    }
-
-    /// The intervals of a block.
-    pub(super) fn block(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.blocks[before]);
-        start..self.blocks[index]
-    }
-
+    /// Forgets what it has.
     pub(super) fn clear(&mut self) {
         self.intervals.clear();
-        self.places.clear();
-        self.blocks.clear();
         self.rows.clear();
     }
 
@@ -224,26 +160,22 @@ impl Writer {
 impl Coder for Writer {
     const DECODES: bool = false;
     fn row(&mut self, row: usize) {
-        self.row(row);
+        self.rows.push((self.intervals.len(), row));
     }
     #[inline(always)]
     fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
-        Self::symbol(self, model.tables[index].interval(symbol), symbol == ESCAPE);
+        self.intervals.push(model.tables[index].interval(symbol));
         symbol
     }
     #[inline(always)]
-    fn flag(&mut self, checkpoint: usize, _: usize, zero: u16, flag: bool) -> bool {
-        Self::flag(self, PIECES[checkpoint].0, rans::flag(zero, flag));
+    fn flag(&mut self, _: usize, _: usize, zero: u16, flag: bool) -> bool {
+        self.intervals.push(rans::flag(zero, flag));
         flag
     }
     #[inline(always)]
     fn raw(&mut self, bits: u32, value: u32) -> u32 {
-        self.plain(rans::raw(bits, value));
+        self.intervals.push(rans::raw(bits, value));
         value
-    }
-    #[inline(always)]
-    fn block(&mut self, _: &Outlook<'_>, _: &[i16]) {
-        self.end();
     }
 }
 
@@ -281,9 +213,8 @@ mod tests {
             for (r, row) in rows.iter().enumerate() {
                 writer.row(r);
                 for &(symbol, flag, zero, bits, value) in row {
-                    writer.flag(0, rans::flag(zero, flag));
-                    writer.symbol(table.interval(symbol), false);
-                    writer.plain(rans::raw(bits, u32::from(value) & ((1 << bits) - 1)));
+                    let value = u32::from(value) & ((1 << bits) - 1);
+                    writer.intervals.extend([rans::flag(zero, flag), table.interval(symbol), rans::raw(bits, value)]);
                 }
             }
             let mut bytes = vec![];
@@ -314,8 +245,7 @@ mod tests {
             let mut writer = Writer::default();
             for row in 0..rows {
                 writer.row(row);
-                (0..60).for_each(|i| writer.symbol(table.interval(i % 7), false));
-                writer.end();
+                writer.intervals.extend((0..60).map(|i| table.interval(i % 7)));
             }
             let mut bytes = vec![];
             let has_four = writer.is_long();

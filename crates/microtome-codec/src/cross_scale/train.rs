@@ -3,12 +3,13 @@
 //! Each stage runs the real walk with what the stages before it found, rounded as it will be stored: training sees
 //! just what decoding will see.
 
+use super::abreast::reads::Reads;
+use super::abreast::{self, Order, Run};
 use super::expectations;
 use super::model;
 use super::model::{
     AHEAD_AT, AHEAD_PIECES, BUCKETS, CHECKPOINTS, EDGE_TARGETS, Kind, Model, PARENT_TARGETS, PATCH, PIECES,
 };
-use super::plane::{Area, Scratch};
 use super::predict::Aligned;
 use super::rans::{SCALE, SCALE_BITS, SYMBOLS, Table};
 use super::regression::{Gram, Lanewise};
@@ -16,7 +17,6 @@ use super::simd;
 use super::solve::Place;
 use super::stored::{MOST_AHEAD, MOST_EDGE};
 use super::survey::{AHEAD_VALUES, PARENT_VALUES, Sums, Survey};
-use super::walk::Coder;
 use crate::coefficients::Plane;
 use crate::instructions::Set;
 
@@ -204,35 +204,19 @@ impl Counter {
     }
 }
 
-impl Coder for Counter {
-    const DECODES: bool = false;
-    fn symbol(&mut self, _: &Model, index: usize, symbol: usize) -> usize {
-        self.tables[index][symbol] += 1;
-        symbol
-    }
-    fn flag(&mut self, checkpoint: usize, bucket: usize, _: u16, flag: bool) -> bool {
-        self.flags[checkpoint][bucket][usize::from(flag)] += 1;
-        flag
-    }
-    fn raw(&mut self, bits: u32, value: u32) -> u32 {
-        self.raw += u64::from(bits);
-        value
-    }
-}
-
 /// Counts the symbols and flags of the examples.
 pub(super) fn count(counter: &mut Counter, model: &Model, kind: Kind, examples: &mut [Example]) {
-    let (mut scratch, set) = (Scratch::default(), Set::detect());
-    for example in examples {
-        simd::tally(
-            set,
-            counter,
-            model,
-            kind,
-            &example.aligned,
-            Area::whole(&mut example.plane),
-            &mut scratch,
-        );
+    let (mut scratch, mut reads, set) = (abreast::Scratch::default(), Reads::default(), Set::detect());
+    for Example { plane, aligned } in examples {
+        reads.clear();
+        // Between all of its neighbours, as most blocks are.
+        let run = Run { planes: std::slice::from_mut(plane), order: Order::InTurn, is_last: true, aligned };
+        simd::encode_abreast(set, &mut reads, model, kind, run, &mut scratch);
+        let Counter { tables, flags, raw } = counter;
+        *raw += reads.tell(|table, symbol| match table.checked_sub(tables.len()) {
+            None => tables[table][symbol] += 1,
+            Some(flag) => flags[flag / BUCKETS][flag % BUCKETS][symbol & 1] += 1,
+        });
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Workspace {
     pub(super) parts: [Part; 2],
     pub(super) abreast: abreast::Scratch,
     pub(super) symbols: Writer,
+    pub(super) reads: abreast::reads::Reads,
     pub(super) parser: Parser,
     pub(super) streams: coefficients::Writer,
     pub(super) joined: Vec<u8>,

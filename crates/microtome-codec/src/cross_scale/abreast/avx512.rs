@@ -180,6 +180,12 @@ impl Vectors for Avx512 {
         }
     }
     #[inline(always)]
+    fn put_together(values: __m512i, mask: Mask, out: &mut WideRow) -> usize {
+        // SAFETY: the instructions are there, as above.
+        Self::store_wide(unsafe { _mm512_maskz_compress_epi32(mask, values) }, out);
+        mask.count_ones() as usize
+    }
+    #[inline(always)]
     fn turn_over(values: &[Row; 64], out: &mut [[i16; 64]; 16]) {
         // SAFETY: AVX2 is there, as above.
         unsafe { turn_over(values, out) }

@@ -205,14 +205,21 @@ impl Blocks {
             let rest = if k < N { whole_steps::<V>(V::load(&self.steps[k])) } else { V::splat(0) };
             V::store(V::select(going, value, rest), &mut self.values[k]);
         }
+        self.close::<V>(setting.scale, piece);
+        (going, foresees)
+    }
+
+    /// Takes in a piece's magnitudes and how far its predictions were off, for those to come.
+    #[inline(always)]
+    pub(super) fn close<V: Vectors>(&mut self, scale: &Scale, piece: usize) {
+        let (start, end) = PIECES[piece];
         for pair in start / 2..end.div_ceil(2) {
             let second = if 2 * pair + 1 < end { V::load(&self.found[2 * pair + 1]) } else { V::splat(0) };
             V::store_wide(V::pairs(V::load(&self.found[2 * pair]), second), &mut self.pairs[pair]);
         }
         if piece + 1 < AHEAD_PIECES {
-            self.learn::<V>(setting.scale, piece);
+            self.learn::<V>(scale, piece);
         }
-        (going, foresees)
     }
 
     /// Decodes the residuals of a piece, those of all rows at each place, and foresees what the next one is expected to be beside
@@ -251,7 +258,7 @@ impl Blocks {
 
     /// Predicts a piece from the errors of those before it, and finds its tables.
     #[inline(always)]
-    fn predict<V: Vectors>(&mut self, setting: &Setting<'_>, piece: usize) {
+    pub(super) fn predict<V: Vectors>(&mut self, setting: &Setting<'_>, piece: usize) {
         match setting.scale.is_narrow {
             true => self.predict_as::<V, true>(setting, piece),
             false => self.predict_as::<V, false>(setting, piece),
@@ -302,7 +309,7 @@ fn in_steps<V: Vectors, const IS_NARROW: bool>(sixteenths: V::Narrow, reciprocal
 
 /// As `expect::whole_steps`.
 #[inline(always)]
-fn whole_steps<V: Vectors>(steps: V::Narrow) -> V::Narrow {
+pub(super) fn whole_steps<V: Vectors>(steps: V::Narrow) -> V::Narrow {
     V::turn(V::shift_right::<5>(V::size(steps)), V::shift_right::<15>(steps))
 }
 

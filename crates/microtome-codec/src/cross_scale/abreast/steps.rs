@@ -56,10 +56,6 @@ impl Steps {
         Self { width, rows, period: width.max(LANES), order }
     }
 
-    pub(super) fn blocks(&self) -> usize {
-        self.width * self.rows
-    }
-
     /// Steps in which a lane comes to all of its rows.
     fn around(&self) -> usize {
         self.rows.div_ceil(LANES) * self.period
@@ -191,7 +187,7 @@ mod tests {
             let plane =
                 Plane { width, height, horizontal: 1, vertical: 1, table: [1; 64], coefficients: vec![0; 64 * width * height] };
             let steps = Steps::of(&vec![plane; planes], order);
-            let mut at = vec![usize::MAX; steps.blocks()];
+            let mut at = vec![usize::MAX; steps.width * steps.rows];
             let mut places = Places::new(&steps, height);
             for step in 0..steps.count() {
                 places.find::<Plain>(width as i32, planes as i32, order == Order::Round && step == 0);

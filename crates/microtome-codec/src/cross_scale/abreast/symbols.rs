@@ -43,7 +43,12 @@ impl Few {
 impl Blocks {
     /// Tables and buckets of the magnitude that is number `at` in its piece.
     #[inline(always)]
-    fn tables<V: Vectors>(&self, setting: &Setting<'_>, at: usize, expected: V::Wide) -> (V::Wide, V::Wide) {
+    pub(super) fn tables<V: Vectors>(
+        &self,
+        setting: &Setting<'_>,
+        at: usize,
+        expected: V::Wide,
+    ) -> (V::Wide, V::Wide) {
         let buckets = V::bucket(expected);
         let first = V::widen(V::load(&self.tables[at]));
         let fractions = V::splat_wide(setting.kind.fractions() as i32);

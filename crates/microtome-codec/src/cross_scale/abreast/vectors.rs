@@ -98,6 +98,18 @@ pub(in crate::cross_scale) trait Vectors: Copy {
     fn symbols(found: Self::Wide) -> Self::Wide;
     /// Takes a word into each state of `mask` that is below its range, one after the other; returns how many.
     fn refill(states: Self::Wide, mask: Mask, words: &[[u8; 2]; 16]) -> (Self::Wide, usize);
+    /// Puts the numbers of `mask` into `out`, one after the other, and anything behind them; returns how many.
+    #[inline(always)]
+    fn put_together(values: Self::Wide, mask: Mask, out: &mut WideRow) -> usize {
+        let mut all = [0; 16];
+        Self::store_wide(values, &mut all);
+        let mut count = 0;
+        for (l, value) in all.into_iter().enumerate() {
+            out[count & 15] = value;
+            count += usize::from(mask >> l & 1);
+        }
+        count
+    }
     /// The blocks of sixteen rows from their coefficients, row by row.
     fn turn_over(values: &[Row; 64], out: &mut [[i16; 64]; 16]);
 }

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::super::abreast::Order;
 use super::super::built_in;
 use super::super::expect::MOST;
-use super::super::model::{AHEAD_AT, AHEAD_PIECES};
+use super::super::model::{AHEAD_AT, AHEAD_PIECES, BUCKETS};
 use super::super::stored::MOST_AHEAD;
+use super::super::walk::Coder;
 use super::*;
 
 /// A plane of `width` x `height` blocks with coefficients that thin out, and samples of another scale for it.
@@ -65,20 +66,17 @@ fn all(set: Set, model: &Model, kind: Kind, plane: &Plane, other: &Samples) -> (
 /// What sixteen states give for the plane twice, as a run, which comes back.
 fn abreast(set: Set, order: Order, model: &Model, kind: Kind, plane: &Plane, aligned: &Aligned) -> Vec<u8> {
     let mut planes = [plane.clone(), plane.clone()];
-    let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
     let mut other = aligned.clone();
     other.data.iter_mut().for_each(|sample| *sample = -*sample);
-    let steps = abreast::Steps::of(&planes, order);
-    for (plane, (aligned, line)) in planes.iter_mut().zip([(aligned, 0), (&other, plane.height)]) {
-        let area = Area::whole(plane).abreast(&steps, line);
-        encode(set, &mut writer, model, kind, aligned, area, &mut scratch);
-    }
-    abreast::writer::finish(&mut writer, &[steps], &mut bytes);
+    let mut twice = aligned.clone();
+    twice.data.extend_from_slice(&other.data);
+    let (mut reads, mut scratch, mut bytes) = (abreast::reads::Reads::default(), Default::default(), vec![]);
+    let run = Run { planes: &mut planes, order, is_last: true, aligned: &twice };
+    encode_abreast(set, &mut reads, model, kind, run, &mut scratch);
+    reads.finish(&[model], order, &mut bytes);
     for plane in &mut planes {
         plane.coefficients.fill(0);
     }
-    let mut twice = aligned.clone();
-    twice.data.extend_from_slice(&other.data);
     let mut room = vec![];
     let mut reader = abreast::coder::Reader::new(&bytes, order, &mut room).expect("states");
     let run = Run { planes: &mut planes, order, is_last: true, aligned: &twice };
@@ -86,6 +84,53 @@ fn abreast(set: Set, order: Order, model: &Model, kind: Kind, plane: &Plane, ali
     reader.finish().expect("the very end");
     assert!(planes.iter().all(|decoded| decoded.coefficients == plane.coefficients));
     bytes
+}
+
+/// What a coder is told of symbols, flags, and how many plain bits.
+#[derive(Default, PartialEq, Eq)]
+struct Told {
+    symbols: Vec<(usize, usize)>,
+    plain: u64,
+}
+
+impl Coder for Told {
+    const DECODES: bool = false;
+    fn symbol(&mut self, _: &Model, index: usize, symbol: usize) -> usize {
+        self.symbols.push((index, symbol));
+        symbol
+    }
+    fn flag(&mut self, checkpoint: usize, bucket: usize, _: u16, flag: bool) -> bool {
+        self.symbols.push((10_000 + checkpoint * BUCKETS + bucket, flag.into()));
+        flag
+    }
+    fn raw(&mut self, bits: u32, value: u32) -> u32 {
+        self.plain += u64::from(bits);
+        value
+    }
+}
+
+proptest! {
+    /// But for their order, which is each one's own.
+    #[test]
+    fn sixteen_states_read_what_a_walk_from_block_to_block_does(
+        width in 1..40_usize, height in 1..40_usize, seed in any::<u64>(),
+    ) {
+        let (mut plane, _) = plane(width, height, seed);
+        let (model, aligned) = (&built_in::models()[Kind::Alone as usize][0], Aligned::default());
+        let mut told = Told::default();
+        let area = Area::whole(&mut plane);
+        plane::encode::<Plain, _>(&mut told, model, Kind::Alone, &aligned, area, &mut Scratch::default());
+        let (mut reads, planes) = (abreast::reads::Reads::default(), std::slice::from_mut(&mut plane));
+        let run = Run { planes, order: Order::InTurn, is_last: true, aligned: &aligned };
+        encode_abreast(Set::detect(), &mut reads, model, Kind::Alone, run, &mut Default::default());
+        let mut read = Told::default();
+        let tables = Kind::Alone.tables();
+        read.plain = reads.tell(|table, symbol| {
+            read.symbols.push((if table < tables { table } else { table - tables + 10_000 }, symbol));
+        });
+        [&mut told, &mut read].into_iter().for_each(|told| told.symbols.sort_unstable());
+        prop_assert!(told == read);
+    }
 }
 
 fn all_sets_agree(model: &Model, kind: Kind, plane: &Plane, other: &Samples) {

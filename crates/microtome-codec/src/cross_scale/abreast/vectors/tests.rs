@@ -44,6 +44,9 @@ fn all<V: Vectors>([a, b]: [Row; 2], mask: Mask, weights: [i16; 2]) -> (Vec<Row>
     let states = V::select_wide(mask.rotate_left(5), near, wide);
     let words = std::array::from_fn(|i| (i as u16 * 4_001).to_le_bytes());
     let (refilled, taken) = V::refill(states, mask, &words);
+    let mut together = [0; 16];
+    let count = V::put_together(wide, mask, &mut together);
+    together[count..].fill(0);
     let index = V::and_wide(V::widen(x), V::splat_wide(1_023));
     let data: Vec<i16> = (0..700).map(|i| i * 37).collect();
     let wide = [
@@ -54,6 +57,7 @@ fn all<V: Vectors>([a, b]: [Row; 2], mask: Mask, weights: [i16; 2]) -> (Vec<Row>
         V::subtract_wide(wide, other),
         V::multiply_wide(wide, other),
         V::shift_wide_right::<12>(wide),
+        V::shift_wide_right::<31>(wide),
         V::shift_bits_left(wide, by),
         V::shift_bits_right(wide, by),
         V::select_wide(mask, wide, other),
@@ -70,6 +74,7 @@ fn all<V: Vectors>([a, b]: [Row; 2], mask: Mask, weights: [i16; 2]) -> (Vec<Row>
         V::symbols(wide),
         V::find(&[], index, V::widen(y)),
         refilled,
+        V::load_wide(&together),
     ];
     let mut values = [[0; 16]; 64];
     for (k, row) in values.iter_mut().enumerate() {
