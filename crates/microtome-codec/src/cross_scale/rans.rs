@@ -333,21 +333,21 @@ impl Strand {
 
     #[inline(always)]
     pub(super) fn put(&mut self, interval: Interval) {
-        self.words.extend(put(&mut self.state, interval));
+        let word = self.state as u16;
+        if put(&mut self.state, interval) {
+            self.words.push(word);
+        }
     }
 }
 
-/// Takes an interval into a state; returns the word that has no room in it any more.
+/// Takes an interval into a state; returns whether the state's lower half had no room in it any more.
 #[inline(always)]
-pub(super) fn put(state: &mut u32, (start, width): Interval) -> Option<u16> {
+pub(super) fn put(state: &mut u32, (start, width): Interval) -> bool {
     let is_full = u64::from(*state) >= u64::from(width) << (32 - SCALE_BITS);
-    let word = is_full.then_some(*state as u16);
-    if is_full {
-        *state >>= 16;
-    }
+    let rest = select_unpredictable(is_full, *state >> 16, *state);
     let width = u32::from(width);
-    *state = ((*state / width) << SCALE_BITS) + *state % width + u32::from(start);
-    word
+    *state = ((rest / width) << SCALE_BITS) + rest % width + u32::from(start);
+    is_full
 }
 
 #[cfg(test)]

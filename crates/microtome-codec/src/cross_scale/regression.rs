@@ -24,6 +24,7 @@ pub(super) struct Gram {
     observed: u32,
     sums: Vec<f64>,
     /// Of each value with itself.
+    recent_squares: Vec<Stride>,
     squares: Vec<f64>,
 }
 
@@ -40,6 +41,7 @@ impl Gram {
             recent: vec![[0.0; STRIDE]; size / STRIDE],
             observed: 0,
             sums: vec![0.0; size],
+            recent_squares: vec![[0.0; STRIDE]; length / STRIDE],
             squares: vec![0.0; length],
         }
     }
@@ -83,8 +85,10 @@ impl Gram {
             }
         }
         for values in self.batch.chunks_exact(strides) {
-            for (square, value) in self.squares.iter_mut().zip(values.as_flattened()) {
-                *square += f64::from(value * value);
+            for (squares, values) in self.recent_squares.iter_mut().zip(values) {
+                for (square, value) in squares.iter_mut().zip(values) {
+                    *square += value * value;
+                }
             }
         }
         self.batch.clear();
@@ -92,6 +96,7 @@ impl Gram {
 
     fn flush(&mut self) {
         move_to(&mut self.sums, self.recent.as_flattened_mut());
+        move_to(&mut self.squares, self.recent_squares.as_flattened_mut());
     }
 
     /// No more observations: what is solved counts those so far.

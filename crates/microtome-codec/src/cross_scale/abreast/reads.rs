@@ -2,6 +2,8 @@
 //!
 //! The byte layout and the order of words are `docs/format/codec-1.md`'s, "Coder". Not here: what is read (`encode`).
 
+use std::hint::select_unpredictable;
+
 use super::coder::{self, FIRST_TO_END, LANES};
 use super::steps::Order;
 use super::vectors::{Mask, Vectors, WideRow};
@@ -31,6 +33,8 @@ pub(in crate::cross_scale) struct Reads {
     runs: Vec<usize>,
     /// Where the states end that end first, of rows that go round.
     handed_over: Option<usize>,
+    /// Of what was written last.
+    words: Vec<[u8; 2]>,
 }
 
 static STATES: WideRow = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -109,23 +113,26 @@ impl Reads {
     }
 
     /// Appends the states and words that have them read this, given the model of each run.
-    pub(in crate::cross_scale) fn finish(&self, models: &[&Model], order: Order, out: &mut Vec<u8>) {
-        let (mut writer, mut end) = (Writer { states: [LOW; LANES], words: vec![] }, self.count);
-        for (&start, model) in self.runs.iter().zip(models).rev() {
-            if let Some(first) = self.handed_over.filter(|first| (start..=end).contains(first)) {
-                writer.put(model, &self.reads[first..end]);
+    pub(in crate::cross_scale) fn finish(&mut self, models: &[&Model], order: Order, out: &mut Vec<u8>) {
+        let Self { reads, count, runs, handed_over, words } = self;
+        words.resize(words.len().max(*count), [0; 2]);
+        let mut writer = Writer { states: [LOW; LANES], first: *count, words: &mut words[..*count] };
+        let mut end = *count;
+        for (&start, model) in runs.iter().zip(models).rev() {
+            if let Some(first) = handed_over.filter(|first| (start..=end).contains(first)) {
+                writer.put(model, &reads[first..end]);
                 writer.take_back();
                 end = first;
             }
-            writer.put(model, &self.reads[start..end]);
+            writer.put(model, &reads[start..end]);
             end = start;
         }
-        let Writer { states, words } = writer;
+        let Writer { states, first, words } = writer;
         match order {
             Order::Round => coder::pack(&states, out),
             Order::InTurn => out.extend(states.iter().flat_map(|state| state.to_le_bytes())),
         }
-        out.extend(words.iter().rev().flat_map(|word| word.to_le_bytes()));
+        out.extend_from_slice(words[first..].as_flattened());
     }
 
     /// Tells `count` of each that is no plain number: the number of its table, or behind them all of its flag, and its symbol. Returns
@@ -167,25 +174,38 @@ fn interval(model: &Model, read: i32) -> Interval {
     }
 }
 
-/// States that go backwards, and the words that they left, the last one first.
-struct Writer {
+/// States that go backwards, and the words that they left.
+struct Writer<'a> {
     states: [u32; LANES],
-    words: Vec<u16>,
+    /// There is a place for a word of each read.
+    words: &'a mut [[u8; 2]],
+    /// The first word so far.
+    first: usize,
 }
 
-impl Writer {
+impl Writer<'_> {
     #[inline(always)]
     fn put(&mut self, model: &Model, reads: &[i32]) {
         for &read in reads.iter().rev() {
             let state = &mut self.states[read as usize % LANES];
-            self.words.extend(rans::put(state, interval(model, read)));
+            // Written in any case, since one in four is not foreseen.
+            let word = (*state as u16).to_le_bytes();
+            let before = self.first.saturating_sub(1);
+            if let Some(to) = self.words.get_mut(before) {
+                *to = word;
+            }
+            let is_full = rans::put(state, interval(model, read));
+            self.first = select_unpredictable(is_full, before, self.first);
         }
     }
 
     /// Those that end first begin with the words that they are to give back: the next ones of the others.
     fn take_back(&mut self) {
         for state in &mut self.states[..FIRST_TO_END] {
-            *state = LOW | u32::from(self.words.pop().unwrap_or(0));
+            // Where there are no more words, a word of zero is given back, and left.
+            let word = self.words.get(self.first).copied();
+            *state = LOW | u32::from(u16::from_le_bytes(word.unwrap_or_default()));
+            self.first += usize::from(word.is_some());
         }
     }
 }
