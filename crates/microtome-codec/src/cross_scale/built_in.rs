@@ -39,7 +39,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::super::model::BUCKETS;
-    use super::super::params::{CrossScale, deflated};
+    use super::super::params::{CrossScale, Stored, deflated};
     use super::super::reference::{Finer, Reference};
     use super::super::trainer::Trainer;
     use super::super::workspace::Workspace;
@@ -153,7 +153,7 @@ mod tests {
         let mut codec = CrossScale::built_in(verbatim, vec![Kind::Coarser, Kind::Finer, Kind::Alone]);
         // What they are now has no say.
         for (kind, models) in Kind::ALL.into_iter().zip(&mut codec.models) {
-            models.iter_mut().for_each(|stored| stored.model = Arc::new(Model::blank(kind)));
+            models.iter_mut().for_each(|stored| *stored = Stored::new(Arc::new(Model::blank(kind)), false));
         }
         let mut trainer = Trainer::new();
         for image in images.split(':') {
@@ -171,8 +171,8 @@ mod tests {
         let trained = trainer.finish(codec, learnt, share);
         let mut plain = vec![];
         for (kind, models) in Kind::ALL.into_iter().zip(&trained.models) {
-            for stored in models {
-                let mut model = Model::clone(&stored.model);
+            for component in 0..models.len() {
+                let mut model = Model::clone(trained.model(kind, component));
                 fill(&mut model, kind);
                 stored::put(&model, kind, Base::Nothing, &mut plain);
             }

@@ -1,7 +1,7 @@
 //! The parameters of codec 1 as bytes: what a slide's tiles share.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -9,6 +9,7 @@ use flate2::write::DeflateEncoder;
 
 use super::built_in;
 use super::model::{Kind, Model};
+use super::quantise::Costs;
 use super::stored::{self, Base, Input, put_number};
 use crate::Error;
 use crate::coefficients::Template;
@@ -48,10 +49,18 @@ pub struct CrossScale {
 }
 
 /// A model and whether the slide brings it along.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
-    pub(super) model: Arc<Model>,
-    pub(super) own: bool,
+    model: Arc<Model>,
+    own: bool,
+    /// For those who choose coefficients.
+    costs: OnceLock<Costs>,
+}
+
+impl Stored {
+    pub(super) fn new(model: Arc<Model>, own: bool) -> Self {
+        Self { model, own, costs: OnceLock::new() }
+    }
 }
 
 impl PartialEq for CrossScale {
@@ -68,7 +77,7 @@ impl CrossScale {
     pub fn built_in(verbatim: VerbatimParams, levels: Vec<Kind>) -> Self {
         let models = built_in::models()
             .each_ref()
-            .map(|models| models.each_ref().map(|model| Stored { model: Arc::clone(model), own: false }));
+            .map(|models| models.each_ref().map(|model| Stored::new(Arc::clone(model), false)));
         Self { verbatim, levels, templates: vec![], derived: None, models, set: Set::detect() }
     }
 
@@ -105,6 +114,12 @@ impl CrossScale {
 
     pub(super) fn model(&self, kind: Kind, component: usize) -> &Model {
         &self.models[kind as usize][component.min(1)].model
+    }
+
+    /// What symbols of that model cost.
+    pub(super) fn costs(&self, kind: Kind, component: usize) -> &Costs {
+        let Stored { model, costs, .. } = &self.models[kind as usize][component.min(1)];
+        costs.get_or_init(|| Costs::new(model))
     }
 
     /// Tables that the level's records lack.
@@ -206,7 +221,7 @@ impl CrossScale {
                     CHANGED => changed(*kind, component),
                     _ => return Err(input.malformed("neither a model nor none")),
                 };
-                *stored = Stored { model: Arc::new(stored::take(&mut input, *kind, base)?), own: true };
+                *stored = Stored::new(Arc::new(stored::take(&mut input, *kind, base)?), true);
             }
         }
         input.finish()?;

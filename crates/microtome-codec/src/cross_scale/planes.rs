@@ -12,7 +12,7 @@ use super::params::CrossScale;
 use super::parts::Parts;
 use super::plane::Area;
 use super::predict::Aligned;
-use super::quantise::{self, Chooser, Targets};
+use super::quantise::{Chooser, Targets};
 use super::reference::{Reference, align, most_sampling};
 use super::simd;
 use super::strands::Readers;
@@ -33,9 +33,6 @@ impl CrossScale {
     ) -> u8 {
         let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], symbols, .. } = workspace;
         let most = most_sampling(&tile.planes);
-        for (plane, targets) in tile.planes.iter_mut().zip(targets.unwrap_or_default()) {
-            quantise::nearest(targets, plane);
-        }
         let is_large = abreast::is_large(&tile.planes, targets.is_some());
         if is_large && targets.is_none() {
             return self.code_abreast(reference, kind, workspace, out);
@@ -56,7 +53,7 @@ impl CrossScale {
                 match targets.and_then(|targets| targets.get(index)) {
                     None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
                     Some(targets) => {
-                        let mut chooser = Chooser::new(symbols, targets, &table);
+                        let mut chooser = Chooser::new(symbols, targets, &table, self.costs(kind, index));
                         simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
                     }
                 }

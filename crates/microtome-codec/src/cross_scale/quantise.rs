@@ -3,12 +3,14 @@
 //! Quality counts as libjpeg's: a picture of the same number looks as good or a little better. A coefficient may lie a step off where that spares more bits than the
 //! error is worth, and the rest of a block may be left to its prediction. Whoever decodes need not know.
 
+use std::sync::LazyLock;
+
 use super::ahead::Ahead;
 use super::colour;
 use super::dct;
 use super::expect::{self, Expected, MOST};
-use super::model::{Model, PIECES, bucket_of, raw_bits};
-use super::rans::{Machine, SCALE, SCALE_BITS};
+use super::model::{BUCKETS, CHECKPOINTS, Model, PIECES, bucket_of, raw_bits};
+use super::rans::{Machine, SCALE, SCALE_BITS, SYMBOLS, Table};
 use super::simd;
 use super::strands::Writer;
 use super::walk::{self, Coder, ESCAPE, Outlook, Setting};
@@ -83,10 +85,7 @@ impl Quantiser {
         let (luma, chroma) = (self.steps(&LUMA), self.steps(&CHROMA));
         let template = Template::jfif(&luma, &chroma, self.subsampling, HuffmanTables::Standard)?;
         workspace.prepare(&template, pixels)?;
-        let targets = transform(Set::detect(), pixels, &workspace.tile);
-        for (plane, targets) in workspace.tile.planes.iter_mut().zip(&targets) {
-            nearest(targets, plane);
-        }
+        transform(Set::detect(), pixels, &mut workspace.tile);
         workspace.stream(&template)
     }
 }
@@ -94,10 +93,10 @@ impl Quantiser {
 /// Coefficients to come, 16 times what they are: one plane's, block by block, zigzag order.
 pub(super) type Targets = Vec<[i16; 64]>;
 
-/// Transforms pixels for the planes of `tile`, whose size and sampling are set.
-pub(super) fn transform(set: Set, pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
+/// Transforms pixels for the planes of `tile`, whose size and sampling are set, and rounds them there.
+pub(super) fn transform(set: Set, pixels: &Rgb, tile: &mut Tile) -> Vec<Targets> {
     let most = super::reference::most_sampling(&tile.planes);
-    let planes = tile.planes.iter().enumerate();
+    let planes = tile.planes.iter_mut().enumerate();
     let transformed = planes.map(|(index, plane)| {
         let mut targets = vec![];
         simd::transform(set, pixels, plane, index, most, &mut targets);
@@ -109,7 +108,7 @@ pub(super) fn transform(set: Set, pixels: &Rgb, tile: &Tile) -> Vec<Targets> {
 #[inline(always)]
 pub(super) fn transform_plane<M: Machine>(
     pixels: &Rgb,
-    plane: &Plane,
+    plane: &mut Plane,
     index: usize,
     most: [u8; 2],
     targets: &mut Targets,
@@ -120,40 +119,52 @@ pub(super) fn transform_plane<M: Machine>(
     let samples = colour::samples::<M>(pixels, index, [wide, high], [width, height]);
     targets.clear();
     targets.resize(plane.width * plane.height, [0; 64]);
-    for (i, target) in targets.iter_mut().enumerate() {
+    let blocks = plane.coefficients.as_chunks_mut::<64>().0;
+    for (i, (target, block)) in targets.iter_mut().zip(blocks).enumerate() {
         let (x, y) = (8 * (i % plane.width), 8 * (i / plane.width));
         let rows =
             std::array::from_fn(|row| samples[(y + row) * width + x..].first_chunk().unwrap_or(&[0; 8]));
         M::forward(rows, &[1 << 14; 64], target);
+        round(target, &plane.table, block);
     }
 }
 
 /// What a width of [`SCALE`] costs, as error: made without logarithms, the same on all machines.
-struct Costs(Vec<f32>);
+static COSTS: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    // log2 in 1/256 by repeated squaring of the mantissa in 2^-30.
+    let log2 = |value: u32| -> u32 {
+        let whole = 31 - value.leading_zeros();
+        let mut mantissa = (u64::from(value) << 30) >> whole;
+        let mut fraction = 0;
+        for bit in (0..8).rev() {
+            mantissa = (mantissa * mantissa) >> 30;
+            if mantissa >= 2 << 30 {
+                mantissa >>= 1;
+                fraction |= 1 << bit;
+            }
+        }
+        whole * 256 + fraction
+    };
+    let bits = |width: u16| (SCALE_BITS * 256 - log2(u32::from(width.max(1)))) as f32 / 256.0;
+    (0..=SCALE).map(|width| bits(width) * BIT_WORTH).collect()
+});
+
+/// What symbols and flags cost under a model, as error. Those of a table lie in one line of a cache.
+#[derive(Debug, Clone)]
+pub(super) struct Costs {
+    symbols: Vec<[f32; SYMBOLS]>,
+    /// That nothing follows, and that something does.
+    flags: [[[f32; 2]; BUCKETS]; CHECKPOINTS],
+}
 
 impl Costs {
-    fn new() -> Self {
-        // log2 in 1/256 by repeated squaring of the mantissa in 2^-30.
-        let log2 = |value: u32| -> u32 {
-            let whole = 31 - value.leading_zeros();
-            let mut mantissa = (u64::from(value) << 30) >> whole;
-            let mut fraction = 0;
-            for bit in (0..8).rev() {
-                mantissa = (mantissa * mantissa) >> 30;
-                if mantissa >= 2 << 30 {
-                    mantissa >>= 1;
-                    fraction |= 1 << bit;
-                }
-            }
-            whole * 256 + fraction
-        };
-        let bits = |width: u16| (SCALE_BITS * 256 - log2(u32::from(width.max(1)))) as f32 / 256.0;
-        Self((0..=SCALE).map(|width| bits(width) * BIT_WORTH).collect())
-    }
-
-    #[inline(always)]
-    fn of(&self, width: u16) -> f32 {
-        self.0[usize::from(width)]
+    pub(super) fn new(model: &Model) -> Self {
+        let of = |width: u16| COSTS[usize::from(width.min(SCALE))];
+        let symbols = |table: &Table| std::array::from_fn(|symbol| of(table.interval(symbol).1));
+        Self {
+            symbols: model.tables.iter().map(symbols).collect(),
+            flags: model.flags.map(|flags| flags.map(|zero| [of(zero), of(SCALE.saturating_sub(zero))])),
+        }
     }
 }
 
@@ -164,29 +175,34 @@ pub(super) struct Chooser<'a> {
     steps: &'a [u16; 64],
     /// What a squared sixteenth of a coefficient weighs, in squared steps.
     weights: [f32; 64],
-    costs: &'static Costs,
+    costs: &'a Costs,
 }
 
 impl<'a> Chooser<'a> {
-    pub(super) fn new(writer: &'a mut Writer, targets: &'a [[i16; 64]], steps: &'a [u16; 64]) -> Self {
-        static COSTS: std::sync::LazyLock<Costs> = std::sync::LazyLock::new(Costs::new);
+    /// For planes that are rounded to the nearest before.
+    pub(super) fn new(
+        writer: &'a mut Writer,
+        targets: &'a [[i16; 64]],
+        steps: &'a [u16; 64],
+        costs: &'a Costs,
+    ) -> Self {
         let weights = steps.map(|step| 1.0 / (16.0 * f32::from(step.max(1))).powi(2));
-        Self { writer, targets: targets.iter(), steps, weights, costs: &COSTS }
+        Self { writer, targets: targets.iter(), steps, weights, costs }
     }
 
     /// What coding a residual costs, as error.
     #[inline(always)]
-    fn cost(&self, model: &Model, index: usize, raw: u32, value: i32) -> f32 {
+    fn cost(&self, index: usize, raw: u32, value: i32) -> f32 {
         let top = value >> raw;
-        let table = &model.tables[index];
+        let symbols = &self.costs.symbols[index];
         if raw == 0 && (-7..=7).contains(&top) {
-            return self.costs.of(table.interval(walk::fold(top)).1);
+            return symbols[walk::fold(top) % SYMBOLS];
         }
         let (symbol, plain) = match top {
             -7..=7 => (walk::fold(top), raw),
             _ => (ESCAPE, raw + 5 + 31 - (top.unsigned_abs().max(8) - 7).leading_zeros()),
         };
-        self.costs.of(table.interval(symbol).1) + plain as f32 * BIT_WORTH
+        symbols[symbol % SYMBOLS] + plain as f32 * BIT_WORTH
     }
 
     /// Squared error of `value` for a target, in squared steps.
@@ -204,8 +220,7 @@ impl<'a> Chooser<'a> {
         block: &mut [i16; 64],
     ) {
         let &Outlook { setting: Setting { model, kind, scale }, prediction, features } = outlook;
-        let mut nearest = [0; 64];
-        round(target, self.steps, &mut nearest);
+        let nearest = *block;
         let mut rest = [0; 64];
         let mut errors = [0.0; 64];
         for k in 0..64 {
@@ -227,13 +242,13 @@ impl<'a> Chooser<'a> {
         let mut best = (f32::INFINITY, 0);
         let (mut ahead, mut found) = (Ahead::NEW, [0; 64]);
         for (i, &(start, end)) in PIECES.iter().enumerate() {
-            if let Some(flags) = model.flags.get(i) {
-                let zero = flags[bucket_of(expected.flag(i))];
-                let end_here = sum + left[i] + self.costs.of(zero);
+            if let Some(flags) = self.costs.flags.get(i) {
+                let [ends, goes_on] = flags[bucket_of(expected.flag(i))];
+                let end_here = sum + left[i] + ends;
                 if end_here < best.0 {
                     best = (end_here, start);
                 }
-                sum += self.costs.of(SCALE - zero);
+                sum += goes_on;
             }
             if sum >= best.0 {
                 break;
@@ -247,7 +262,7 @@ impl<'a> Chooser<'a> {
                 let raw = raw_bits(bucket);
                 let index = usize::from(piece.tables[at]) + bucket * kind.fractions();
                 let place = Place { k, index, raw, known: piece.known[at], negative: piece.steps[at] < 0 };
-                let (chosen, cost) = self.one(model, &place, target[k], nearest[k]);
+                let (chosen, cost) = self.one(&place, target[k], nearest[k]);
                 (values[at], block[k]) = (chosen, chosen);
                 sum += cost;
                 let residual = i32::from(chosen) - i32::from(piece.known[at]);
@@ -265,12 +280,12 @@ impl<'a> Chooser<'a> {
 
     /// The best value of a coefficient, and its error and bits together.
     #[inline(always)]
-    fn one(&self, model: &Model, place: &Place, target: i16, nearest: i16) -> (i16, f32) {
+    fn one(&self, place: &Place, target: i16, nearest: i16) -> (i16, f32) {
         let (lower, known) = (nearest - nearest.signum(), place.known);
-        let mut best = (nearest, self.both(model, place, target, nearest));
+        let mut best = (nearest, self.both(place, target, nearest));
         for (value, is_new) in [(lower, lower != nearest), (known, known != nearest && known != lower)] {
             if is_new {
-                let both = self.both(model, place, target, value);
+                let both = self.both(place, target, value);
                 if both < best.1 {
                     best = (value, both);
                 }
@@ -281,11 +296,11 @@ impl<'a> Chooser<'a> {
 
     /// Error and bits of a value together. Not a closure of [`Self::one`], which compilers leave outside.
     #[inline(always)]
-    fn both(&self, model: &Model, place: &Place, target: i16, value: i16) -> f32 {
+    fn both(&self, place: &Place, target: i16, value: i16) -> f32 {
         let &Place { k, index, raw, known, negative } = place;
         let residual = i32::from(value) - i32::from(known);
         let turned = if negative { -residual } else { residual };
-        self.error(k, target, value.into()) + self.cost(model, index, raw, turned)
+        self.error(k, target, value.into()) + self.cost(index, raw, turned)
     }
 }
 
@@ -332,12 +347,5 @@ impl Coder for Chooser<'_> {
         if let Some(target) = self.targets.next() {
             self.choose::<M, N>(outlook, target, block);
         }
-    }
-}
-
-/// Rounds the targets of a plane.
-pub(super) fn nearest(targets: &Targets, plane: &mut Plane) {
-    for (block, target) in plane.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(targets) {
-        round(target, &plane.table, block);
     }
 }

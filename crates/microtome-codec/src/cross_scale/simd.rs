@@ -84,7 +84,7 @@ fn choose_inner<M: Machine>(
 #[inline(always)]
 fn transform_inner<M: Machine>(
     pixels: &Rgb,
-    plane: &Plane,
+    plane: &mut Plane,
     index: usize,
     most: [u8; 2],
     targets: &mut Targets,
@@ -203,9 +203,9 @@ each_set!(
     [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
-    /// What a plane's coefficients should be for pixels.
+    /// What a plane's coefficients should be for pixels; they are rounded.
     transform, transform_inner, transform_avx2,
-    [pixels: &Rgb, plane: &Plane, index: usize, most: [u8; 2], targets: &mut Targets]
+    [pixels: &Rgb, plane: &mut Plane, index: usize, most: [u8; 2], targets: &mut Targets]
 );
 each_set!(
     /// Shows an area to training.

@@ -117,14 +117,26 @@ impl Writer {
     /// Appends the strands, four or one, to `out` and is empty again.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, has_four: bool) {
         let count = if has_four { STRANDS } else { 1 };
-        self.strands.iter_mut().for_each(Strand::begin);
-        let mut end = self.intervals.len();
-        for &(start, row) in self.rows.iter().rev() {
-            let strand = &mut self.strands[row % count];
-            for &interval in self.intervals[start..end].iter().rev() {
-                strand.put(interval);
+        let Self { intervals, rows, strands } = self;
+        strands.iter_mut().for_each(Strand::begin);
+        // Each strand's intervals, the last one first.
+        let ends = rows.iter().skip(1).map(|(start, _)| *start).chain([intervals.len()]);
+        let rows: Vec<_> =
+            rows.iter().zip(ends).map(|(&(start, row), end)| (row % count, start..end)).collect();
+        let mut of_strands: [_; STRANDS] = std::array::from_fn(|strand| {
+            let rows = rows.iter().rev().filter(move |(of, _)| *of == strand);
+            rows.flat_map(|(_, range)| intervals[range.clone()].iter().rev())
+        });
+        // An interval of each by turns: what one waits for hides behind the others.
+        let mut any = true;
+        while any {
+            any = false;
+            for (strand, intervals) in strands.iter_mut().zip(&mut of_strands) {
+                if let Some(&interval) = intervals.next() {
+                    strand.put(interval);
+                    any = true;
+                }
             }
-            end = start;
         }
         let [a, b, c, d] = &self.strands;
         if has_four {

@@ -94,7 +94,7 @@ impl CrossScale {
         out: &mut Vec<u8>,
     ) -> Result<Coding, Error> {
         workspace.prepare(template, pixels)?;
-        let targets = quantise::transform(self.set, pixels, &workspace.tile);
+        let targets = quantise::transform(self.set, pixels, &mut workspace.tile);
         Ok(self.code_tile(level, template, reference, workspace, Some(&targets), out))
     }
 

@@ -162,7 +162,7 @@ impl Trainer {
     #[must_use]
     pub fn finish(mut self, mut codec: CrossScale, learnt: Vec<Learnt>, share: f64) -> CrossScale {
         for Learnt { kind, component, model } in learnt {
-            codec.models[kind as usize][component] = Stored { model: Arc::new(model), own: true };
+            codec.models[kind as usize][component] = Stored::new(Arc::new(model), true);
         }
         self.templates.sort_by_key(|t| std::cmp::Reverse(t.tiles));
         // A template that one tile has may as well lie with it.
