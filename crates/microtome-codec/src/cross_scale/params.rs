@@ -54,7 +54,7 @@ pub(super) struct Stored {
     model: Arc<Model>,
     own: bool,
     /// For those who choose coefficients.
-    costs: OnceLock<Costs>,
+    costs: OnceLock<Box<Costs>>,
 }
 
 impl Stored {
@@ -119,7 +119,7 @@ impl CrossScale {
     /// What symbols of that model cost.
     pub(super) fn costs(&self, kind: Kind, component: usize) -> &Costs {
         let Stored { model, costs, .. } = &self.models[kind as usize][component.min(1)];
-        costs.get_or_init(|| Costs::new(model))
+        costs.get_or_init(|| Box::new(Costs::new(model)))
     }
 
     /// Tables that the level's records lack.
