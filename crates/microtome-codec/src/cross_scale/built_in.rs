@@ -152,7 +152,7 @@ mod tests {
         };
         let mut codec = CrossScale::built_in(verbatim, vec![Kind::Coarser, Kind::Finer, Kind::Alone]);
         // What they are now has no say.
-        for (kind, models) in Kind::ALL.into_iter().zip(&mut codec.models) {
+        for (kind, models) in Kind::ALL.into_iter().zip(codec.models.iter_mut()) {
             models.iter_mut().for_each(|stored| *stored = Stored::new(Arc::new(Model::blank(kind)), false));
         }
         let mut trainer = Trainer::new();
@@ -170,7 +170,7 @@ mod tests {
         let learnt = lessons.into_iter().filter_map(|lesson| lesson.learn(&codec, share)).collect();
         let trained = trainer.finish(codec, learnt, share);
         let mut plain = vec![];
-        for (kind, models) in Kind::ALL.into_iter().zip(&trained.models) {
+        for (kind, models) in Kind::ALL.into_iter().zip(trained.models.iter()) {
             for component in 0..models.len() {
                 let mut model = Model::clone(trained.model(kind, component));
                 fill(&mut model, kind);

@@ -44,7 +44,7 @@ pub struct CrossScale {
     /// The template of derived tiles.
     pub(super) derived: Option<u8>,
     /// By kind, then first component and others; and whether they are the slide's own.
-    pub(super) models: [[Stored; 2]; 3],
+    pub(super) models: Box<[[Stored; 2]; 3]>,
     pub(super) set: Set,
 }
 
@@ -75,9 +75,8 @@ impl CrossScale {
     /// The codec with the models that come with the program, for a slide whose level k is predicted as `levels[k]`.
     #[must_use]
     pub fn built_in(verbatim: VerbatimParams, levels: Vec<Kind>) -> Self {
-        let models = built_in::models()
-            .each_ref()
-            .map(|models| models.each_ref().map(|model| Stored::new(Arc::clone(model), false)));
+        let stored = |model| Stored::new(Arc::clone(model), false);
+        let models = Box::new(built_in::models().each_ref().map(|models| models.each_ref().map(stored)));
         Self { verbatim, levels, templates: vec![], derived: None, models, set: Set::detect() }
     }
 
@@ -137,7 +136,7 @@ impl CrossScale {
     pub fn own_models(&self) -> (usize, usize) {
         let mut bytes = vec![];
         let mut count = 0;
-        for (kind, models) in Kind::ALL.iter().zip(&self.models) {
+        for (kind, models) in Kind::ALL.iter().zip(self.models.iter()) {
             for (component, stored) in models.iter().enumerate().filter(|(_, s)| s.own) {
                 stored::put(&stored.model, *kind, changed(*kind, component), &mut bytes);
                 count += 1;
@@ -161,7 +160,7 @@ impl CrossScale {
             block(&mut plain, &template.to_bytes());
         }
         plain.push(self.derived.unwrap_or(u8::MAX));
-        for (kind, models) in Kind::ALL.iter().zip(&self.models) {
+        for (kind, models) in Kind::ALL.iter().zip(self.models.iter()) {
             for (component, stored) in models.iter().enumerate() {
                 plain.push(if stored.own { CHANGED } else { BUILT_IN });
                 if stored.own {
@@ -213,7 +212,7 @@ impl CrossScale {
         if codec.derived.is_some_and(|number| usize::from(number) >= count) {
             return Err(input.malformed("no such template"));
         }
-        for (kind, models) in Kind::ALL.iter().zip(&mut codec.models) {
+        for (kind, models) in Kind::ALL.iter().zip(codec.models.iter_mut()) {
             for (component, stored) in models.iter_mut().enumerate() {
                 let base = match input.byte()? {
                     BUILT_IN => continue,

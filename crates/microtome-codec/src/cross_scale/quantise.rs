@@ -315,13 +315,19 @@ struct Place {
     negative: bool,
 }
 
-/// Rounds targets to the nearest.
+/// Rounds targets to the nearest, half a step to the larger size. With no conversion to integers, which compilers make one by one.
 #[inline(always)]
 fn round(target: &[i16; 64], steps: &[u16; 64], nearest: &mut [i16; 64]) {
+    /// From here on a float's last bit is one.
+    const ONES: f32 = (1_u32 << 23) as f32;
+    /// So much more that a half is beyond the middle; what is below it is so by a 2^15th and more.
+    const MORE: f32 = 1.0 + 1.0 / (1_u32 << 20) as f32;
     for k in 0..64 {
-        let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
-        let value = f32::from(target[k]) / (16.0 * f32::from(steps[k].max(1)));
-        nearest[k] = ((value + 0.5_f32.copysign(value)) as i32).clamp(-most, most) as i16;
+        let most = if k == 0 { MAX_DC } else { MAX_AC };
+        let size = f32::from(target[k].unsigned_abs()) / (16.0 * f32::from(steps[k].max(1)));
+        let size = ((size * MORE + ONES).to_bits() & 0xFFFF) as i32;
+        let sign = i32::from(target[k] >> 15);
+        nearest[k] = ((size.min(most.into()) ^ sign) - sign) as i16;
     }
 }
 
@@ -346,6 +352,28 @@ impl Coder for Chooser<'_> {
     fn prepare<M: Machine, const N: usize>(&mut self, outlook: &Outlook<'_>, block: &mut [i16; 64]) {
         if let Some(target) = self.targets.next() {
             self.choose::<M, N>(outlook, target, block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_rounded_to_the_nearest_and_halves_up() {
+        for step in 1..=255_u16 {
+            for from in (i16::MIN..=i16::MAX).step_by(64) {
+                let target = std::array::from_fn(|k| from.wrapping_add(k as i16));
+                let mut nearest = [0; 64];
+                round(&target, &[step; 64], &mut nearest);
+                for (k, (&target, &nearest)) in target.iter().zip(&nearest).enumerate() {
+                    let (size, step) = (i32::from(target).abs(), i32::from(step));
+                    let most = i32::from(if k == 0 { MAX_DC } else { MAX_AC });
+                    let expected = ((size + 8 * step) / (16 * step)).min(most) * i32::from(target.signum());
+                    assert_eq!(i32::from(nearest), expected, "{target} in steps of {step}");
+                }
+            }
         }
     }
 }
