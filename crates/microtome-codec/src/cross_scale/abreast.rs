@@ -44,14 +44,12 @@ pub(super) struct Run<'a> {
 /// Coefficients that are not 0 from which on a tile has sixteen states. They tell how long it takes to decode, which bytes do
 /// not: a tile that others predict well has few of those, and as many symbols.
 const LARGE: usize = 12_000;
-/// The same of a tile that is yet to be quantised, where bytes count for more, and some of these will not be chosen.
-const LARGE_TARGETS: usize = 5 * LARGE;
 
 /// Whether a tile has so many coefficients that sixteen states are worth it, which take 0.33 % of a dense slide's bytes where rows begin in
 /// turn, and 0.13 % more where they go round.
-pub(super) fn is_large(planes: &[Plane], are_targets: bool) -> bool {
+pub(super) fn is_large(planes: &[Plane]) -> bool {
     let count = |plane: &Plane| plane.coefficients.iter().filter(|&&value| value != 0).count();
-    planes.iter().map(count).sum::<usize>() >= if are_targets { LARGE_TARGETS } else { LARGE }
+    planes.iter().map(count).sum::<usize>() >= LARGE
 }
 
 /// Blocks, and what they leave to those on their right and below them.

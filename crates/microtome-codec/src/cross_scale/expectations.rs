@@ -68,18 +68,6 @@ impl Coder for Observer {
     const DECODES: bool = false;
     const CODES: bool = false;
     #[inline(always)]
-    fn symbol(&mut self, _: &Model, _: usize, symbol: usize) -> usize {
-        symbol
-    }
-    #[inline(always)]
-    fn flag(&mut self, _: usize, _: usize, _: u16, flag: bool) -> bool {
-        flag
-    }
-    #[inline(always)]
-    fn raw(&mut self, _: u32, value: u32) -> u32 {
-        value
-    }
-    #[inline(always)]
     fn block(&mut self, outlook: &Outlook<'_>, residuals: &[i16]) {
         let Outlook { features, prediction, .. } = outlook;
         let mut values = [0.0; WIDEST];

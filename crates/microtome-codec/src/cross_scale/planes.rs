@@ -31,39 +31,59 @@ impl CrossScale {
         targets: Option<&[Targets]>,
         out: &mut Vec<u8>,
     ) -> u8 {
-        let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], symbols, .. } = workspace;
-        let most = most_sampling(&tile.planes);
-        let is_large = abreast::is_large(&tile.planes, targets.is_some());
-        if is_large && targets.is_none() {
-            return self.code_abreast(reference, kind, workspace, out);
+        let is_large = abreast::is_large(&workspace.tile.planes);
+        if let Some(targets) = targets {
+            self.choose(reference, kind, workspace, targets, is_large);
         }
-        let order = if is_large { Order::Round } else { Order::InTurn };
-        for run in abreast::runs(&tile.planes, order) {
-            let steps = is_large.then(|| Steps::of(&tile.planes[run.clone()], order));
+        match is_large {
+            true => self.code_abreast(reference, kind, workspace, out),
+            false => self.code_strands(reference, kind, workspace, out),
+        }
+    }
+
+    /// Chooses the coefficients of planes that are rounded to their targets, between the neighbours that they will have.
+    fn choose(
+        &self,
+        reference: &Reference<'_>,
+        kind: Kind,
+        workspace: &mut Workspace,
+        targets: &[Targets],
+        is_large: bool,
+    ) {
+        let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], .. } = workspace;
+        let most = most_sampling(&tile.planes);
+        for run in abreast::runs(&tile.planes, Order::Round) {
+            let steps = is_large.then(|| Steps::of(&tile.planes[run.clone()], Order::Round));
             let mut line = 0;
             for index in run {
-                let plane = &mut tile.planes[index];
+                let (plane, Some(targets)) = (&mut tile.planes[index], targets.get(index)) else { continue };
                 align(self.set, reference, kind, plane, index, most, aligned);
-                let model = self.model(kind, index);
-                let (table, height) = (plane.table, plane.height);
+                let (table, height, model) = (plane.table, plane.height, self.model(kind, index));
                 let mut area = Area::whole(plane);
                 if let Some(steps) = &steps {
                     area = area.abreast(steps, line);
                 }
-                match targets.and_then(|targets| targets.get(index)) {
-                    None => simd::encode(self.set, symbols, model, kind, aligned, area, scratch),
-                    Some(targets) => {
-                        let mut chooser = Chooser::new(symbols, targets, &table, self.costs(kind, index));
-                        simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
-                    }
-                }
+                let mut chooser = Chooser::new(targets, &table, self.costs(kind, index));
+                simd::choose(self.set, &mut chooser, model, kind, aligned, area, scratch);
                 line += height;
             }
         }
-        if is_large {
-            // What was chosen counts, between the neighbours that it will have.
-            symbols.clear();
-            return self.code_abreast(reference, kind, workspace, out);
+    }
+
+    /// Codes the planes in the workspace by one strand or four; returns what that adds to the payload's form.
+    fn code_strands(
+        &self,
+        reference: &Reference<'_>,
+        kind: Kind,
+        workspace: &mut Workspace,
+        out: &mut Vec<u8>,
+    ) -> u8 {
+        let Workspace { tile, parts: [Part { aligned, scratch, .. }, _], symbols, .. } = workspace;
+        let most = most_sampling(&tile.planes);
+        for (index, plane) in tile.planes.iter_mut().enumerate() {
+            align(self.set, reference, kind, plane, index, most, aligned);
+            let (model, area) = (self.model(kind, index), Area::whole(plane));
+            simd::encode(self.set, symbols, model, kind, aligned, area, scratch);
         }
         let has_four = symbols.is_long();
         symbols.finish(out, has_four);

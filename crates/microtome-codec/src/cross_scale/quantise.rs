@@ -12,7 +12,6 @@ use super::expect::{self, Expected, MOST};
 use super::model::{BUCKETS, CHECKPOINTS, Model, PIECES, bucket_of, raw_bits};
 use super::rans::{Machine, SCALE, SCALE_BITS, SYMBOLS, Table};
 use super::simd;
-use super::strands::Writer;
 use super::walk::{self, Coder, ESCAPE, Outlook, Setting};
 use super::workspace::Workspace;
 use crate::coefficients::{HuffmanTables, MAX_AC, MAX_DC, Plane, Statistics, Template, Tile};
@@ -168,9 +167,8 @@ impl Costs {
     }
 }
 
-/// A coder that chooses the coefficients and passes them on.
+/// Chooses the coefficients of a plane, and leaves it to others to code them.
 pub(super) struct Chooser<'a> {
-    writer: &'a mut Writer,
     targets: std::slice::Iter<'a, [i16; 64]>,
     steps: &'a [u16; 64],
     /// What a squared sixteenth of a coefficient weighs, in squared steps.
@@ -180,14 +178,9 @@ pub(super) struct Chooser<'a> {
 
 impl<'a> Chooser<'a> {
     /// For planes that are rounded to the nearest before.
-    pub(super) fn new(
-        writer: &'a mut Writer,
-        targets: &'a [[i16; 64]],
-        steps: &'a [u16; 64],
-        costs: &'a Costs,
-    ) -> Self {
+    pub(super) fn new(targets: &'a [[i16; 64]], steps: &'a [u16; 64], costs: &'a Costs) -> Self {
         let weights = steps.map(|step| 1.0 / (16.0 * f32::from(step.max(1))).powi(2));
-        Self { writer, targets: targets.iter(), steps, weights, costs }
+        Self { targets: targets.iter(), steps, weights, costs }
     }
 
     /// What coding a residual costs, as error.
@@ -333,21 +326,7 @@ fn round(target: &[i16; 64], steps: &[u16; 64], nearest: &mut [i16; 64]) {
 
 impl Coder for Chooser<'_> {
     const DECODES: bool = false;
-    fn row(&mut self, row: usize) {
-        self.writer.row(row);
-    }
-    #[inline(always)]
-    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize {
-        Coder::symbol(self.writer, model, index, symbol)
-    }
-    #[inline(always)]
-    fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool {
-        Coder::flag(self.writer, checkpoint, bucket, zero, flag)
-    }
-    #[inline(always)]
-    fn raw(&mut self, bits: u32, value: u32) -> u32 {
-        Coder::raw(self.writer, bits, value)
-    }
+    const CODES: bool = false;
     #[inline(always)]
     fn prepare<M: Machine, const N: usize>(&mut self, outlook: &Outlook<'_>, block: &mut [i16; 64]) {
         if let Some(target) = self.targets.next() {

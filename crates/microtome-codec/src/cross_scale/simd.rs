@@ -198,7 +198,7 @@ each_set!(
     [writer: &mut Writer, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );
 each_set!(
-    /// Quantises and encodes an area.
+    /// Chooses the coefficients of an area.
     choose, choose_inner, choose_avx2,
     [chooser: &mut Chooser<'_>, model: &Model, kind: Kind, aligned: &Aligned, area: Area<'_>, scratch: &mut Scratch]
 );

@@ -108,12 +108,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Forgets what it has.
-    pub(super) fn clear(&mut self) {
-        self.intervals.clear();
-        self.rows.clear();
-    }
-
     /// Appends the strands, four or one, to `out` and is empty again.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, has_four: bool) {
         let count = if has_four { STRANDS } else { 1 };
@@ -151,7 +145,8 @@ impl Writer {
         };
         put(a, b);
         put(c, d);
-        self.clear();
+        self.intervals.clear();
+        self.rows.clear();
     }
 
     /// Whether the symbols take [`LONG`] bytes or more: then four strands are worth it.

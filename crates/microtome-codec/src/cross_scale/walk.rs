@@ -22,16 +22,25 @@ pub(super) trait Coder {
     /// Told of each row of blocks before its first.
     fn row(&mut self, _row: usize) {}
     /// The symbol of the table at a place in the model.
-    fn symbol(&mut self, model: &Model, index: usize, symbol: usize) -> usize;
+    #[inline(always)]
+    fn symbol(&mut self, _model: &Model, _index: usize, symbol: usize) -> usize {
+        symbol
+    }
     /// Whether the next symbol is 0, which then is taken. Only decoders are asked.
     #[inline(always)]
     fn zero(&mut self, _model: &Model, _index: usize) -> bool {
         false
     }
     /// Whether anything follows, at a checkpoint and in a bucket.
-    fn flag(&mut self, checkpoint: usize, bucket: usize, zero: u16, flag: bool) -> bool;
+    #[inline(always)]
+    fn flag(&mut self, _checkpoint: usize, _bucket: usize, _zero: u16, flag: bool) -> bool {
+        flag
+    }
     /// `bits` (at most 14) plain bits.
-    fn raw(&mut self, bits: u32, value: u32) -> u32;
+    #[inline(always)]
+    fn raw(&mut self, _bits: u32, value: u32) -> u32 {
+        value
+    }
     /// May change a block's coefficients before they are coded.
     #[inline(always)]
     fn prepare<M: Machine, const N: usize>(&mut self, _outlook: &Outlook<'_>, _block: &mut [i16; 64]) {}
