@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn targets_are_rounded_to_the_nearest_and_halves_up() {
-        for step in 1..=255_u16 {
+        for step in (1..=255).chain([256, 1_000, 2_047, 2_048, 4_097, 32_767, 65_535_u16]) {
             for from in (i16::MIN..=i16::MAX).step_by(64) {
                 let target = std::array::from_fn(|k| from.wrapping_add(k as i16));
                 let mut nearest = [0; 64];

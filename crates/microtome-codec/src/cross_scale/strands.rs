@@ -114,12 +114,10 @@ impl Writer {
         let Self { intervals, rows, strands } = self;
         strands.iter_mut().for_each(Strand::begin);
         // Each strand's intervals, the last one first.
-        let ends = rows.iter().skip(1).map(|(start, _)| *start).chain([intervals.len()]);
-        let rows: Vec<_> =
-            rows.iter().zip(ends).map(|(&(start, row), end)| (row % count, start..end)).collect();
+        let end = |row: usize| rows.get(row + 1).map_or(intervals.len(), |&(start, _)| start);
         let mut of_strands: [_; STRANDS] = std::array::from_fn(|strand| {
-            let rows = rows.iter().rev().filter(move |(of, _)| *of == strand);
-            rows.flat_map(|(_, range)| intervals[range.clone()].iter().rev())
+            let rows = rows.iter().enumerate().rev().filter(move |(_, (_, row))| row % count == strand);
+            rows.flat_map(|(number, &(start, _))| intervals[start..end(number)].iter().rev())
         });
         // An interval of each by turns: what one waits for hides behind the others.
         let mut any = true;

@@ -105,6 +105,7 @@ impl Reads {
 
     /// Plain bits (at most 14) of one state, which are returned.
     pub(super) fn plain(&mut self, state: usize, bits: u32, value: u32) -> u32 {
+        debug_assert!(self.count < self.reads.len(), "more than sixteen blocks have");
         if let Some(to) = self.reads.get_mut(self.count) {
             *to = PLAIN | (bits << LENGTH) as i32 | (value << SYMBOL) as i32 | state as i32;
             self.count += 1;
