@@ -125,9 +125,7 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
     let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
     let steps = Steps::of(planes, order);
     let samples = aligned.data.len() / planes.len();
-    *scratch.blocks = Blocks::NONE;
-    scratch.below.clear();
-    scratch.below.resize(width, Below::NOTHING);
+    scratch.clear(width);
     let mut states = V::load_wide(&reader.states);
     let mut places = Places::new(&steps, height);
     for step in 0..steps.count() {
@@ -153,6 +151,13 @@ fn decode_as<V: Vectors, const KIND: u8, const N: usize>(
 const FIRST: Mask = (1 << FIRST_TO_END) - 1;
 
 impl Scratch {
+    /// Forgets all, before a run of so many columns.
+    fn clear(&mut self, width: usize) {
+        *self.blocks = Blocks::NONE;
+        self.below.clear();
+        self.below.resize(width, Below::NOTHING);
+    }
+
     /// Comes to blocks, with what is known of them before the first symbol.
     #[inline(always)]
     fn begin<V: Vectors, const KIND: u8, const N: usize>(

@@ -7,7 +7,7 @@ use super::blocks::{Blocks, Setting, whole_steps};
 use super::reads::Reads;
 use super::steps::{Order, Places, Steps};
 use super::vectors::{Mask, Row, Vectors, WideRow};
-use super::{ALONE, Below, COARSER, FINER, FIRST, Run, Scratch};
+use super::{ALONE, COARSER, FINER, FIRST, Run, Scratch};
 use crate::coefficients::Plane;
 use crate::cross_scale::ahead::Scale;
 use crate::cross_scale::expect::MOST;
@@ -47,9 +47,7 @@ fn encode_as<V: Vectors, const KIND: u8, const N: usize>(
     let setting = Setting { model, kind: Kind::ALL[KIND as usize], scale: &scale };
     let steps = Steps::of(planes, order);
     let samples = aligned.data.len() / planes.len();
-    *scratch.blocks = Blocks::NONE;
-    scratch.below.clear();
-    scratch.below.resize(width, Below::NOTHING);
+    scratch.clear(width);
     let mut places = Places::new(&steps, height);
     for step in 0..steps.count() {
         places.find::<V>(width as i32, planes.len() as i32, order == Order::Round && step == 0);
