@@ -2,7 +2,8 @@
 //! is one of a vector of sixteen, and nothing is asked across rows but what a block leaves to the one below.
 //!
 //! What is done is `walk`'s and `plane`'s, for one block after the other; here it is for large tiles, whose payloads have a
-//! state for each row. Encoders go the same way (`encode`), and so does the counting of symbols in training. Which blocks are decoded when, and so whose word is next, is `docs/format/codec-1.md`'s, "Coder".
+//! state for each row. Encoders go the same way (`encode`), and so does the counting of symbols in training. Which blocks are
+//! decoded when, and so whose word is next, is `docs/format/codec-1.md`'s, "Coder".
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
