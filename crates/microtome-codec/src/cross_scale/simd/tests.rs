@@ -30,8 +30,8 @@ fn plane(width: usize, height: usize, seed: u64) -> (Plane, Samples) {
     (plane, Samples { width: 8 * width, height: 8 * height, data })
 }
 
-/// Payload, coefficients after decoding it, and samples, by an instruction set.
-fn all(set: Set, model: &Model, kind: Kind, plane: &Plane, other: &Samples) -> (Vec<u8>, Vec<i16>, Samples) {
+/// Samples of another scale on the grid of a plane.
+fn aligned(set: Set, kind: Kind, plane: &Plane, other: &Samples) -> Aligned {
     let (mut aligned, size) = (Aligned::default(), [8 * plane.width, 8 * plane.height]);
     match kind {
         Kind::Alone => {}
@@ -41,6 +41,12 @@ fn all(set: Set, model: &Model, kind: Kind, plane: &Plane, other: &Samples) -> (
             finer(set, &mut aligned, &[child], size);
         }
     }
+    aligned
+}
+
+/// Payload, coefficients after decoding it, and samples, by an instruction set.
+fn all(set: Set, model: &Model, kind: Kind, plane: &Plane, other: &Samples) -> (Vec<u8>, Vec<i16>, Samples) {
+    let aligned = aligned(set, kind, plane, other);
     let (mut writer, mut scratch, mut bytes) = (Writer::default(), Scratch::default(), vec![]);
     let mut plane = plane.clone();
     encode(set, &mut writer, model, kind, &aligned, Area::whole(&mut plane), &mut scratch);
@@ -113,18 +119,19 @@ proptest! {
     /// But for their order, which is each one's own.
     #[test]
     fn sixteen_states_read_what_a_walk_from_block_to_block_does(
-        width in 1..40_usize, height in 1..40_usize, seed in any::<u64>(),
+        width in 1..40_usize, height in 1..40_usize, seed in any::<u64>(), kind in 0..3_usize,
     ) {
-        let (mut plane, _) = plane(width, height, seed);
-        let (model, aligned) = (&built_in::models()[Kind::Alone as usize][0], Aligned::default());
+        let ((mut plane, other), kind) = (plane(width, height, seed), Kind::ALL[kind]);
+        let aligned = aligned(Set::detect(), kind, &plane, &other);
+        let model = &built_in::models()[kind as usize][0];
         let mut told = Told::default();
         let area = Area::whole(&mut plane);
-        plane::encode::<Plain, _>(&mut told, model, Kind::Alone, &aligned, area, &mut Scratch::default());
+        plane::encode::<Plain, _>(&mut told, model, kind, &aligned, area, &mut Scratch::default());
         let (mut reads, planes) = (abreast::reads::Reads::default(), std::slice::from_mut(&mut plane));
         let run = Run { planes, order: Order::InTurn, is_last: true, aligned: &aligned };
-        encode_abreast(Set::detect(), &mut reads, model, Kind::Alone, run, &mut Default::default());
+        encode_abreast(Set::detect(), &mut reads, model, kind, run, &mut Default::default());
         let mut read = Told::default();
-        let tables = Kind::Alone.tables();
+        let tables = kind.tables();
         read.plain = reads.tell(|table, symbol| {
             read.symbols.push((if table < tables { table } else { table - tables + 10_000 }, symbol));
         });
