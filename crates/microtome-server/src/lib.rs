@@ -49,6 +49,7 @@ mod readers;
 mod request_body;
 mod request_id;
 mod response;
+mod rest;
 mod routes;
 mod scheduling;
 mod serve;

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::rest::Rest;
+
 /// Tiles that may wait in a burst: a screenful for each of twenty viewers.
 const BURST: usize = 1024;
 /// Tiles that may wait for storage.
@@ -30,6 +32,8 @@ const RELIEF: Duration = Duration::from_secs(1);
 const PER_THREAD: usize = 32;
 /// The same while the server is flooded: the next tile is at hand whenever a thread has made one.
 const PER_THREAD_FLOODED: usize = 2;
+/// Longest rest of those who refuse, in a flood: tiles from the cache wait as long.
+pub(crate) const REST: Duration = Duration::from_millis(2);
 /// How long is counted what is asked for and what is made.
 const COUNTED: Duration = Duration::from_millis(250);
 /// One in so many is how much the last decoding time counts.
@@ -46,6 +50,7 @@ pub(crate) struct Queue {
     /// What a tile takes to decode, in microseconds.
     decoding_us: AtomicU64,
     flow: Flow,
+    rest: Rest,
     started: Instant,
     threads: usize,
 }
@@ -85,6 +90,7 @@ impl Queue {
             refused_us: AtomicU64::new(0),
             decoding_us: AtomicU64::new(0),
             flow: Flow::default(),
+            rest: Rest::default(),
             started: now,
             threads: threads.max(1),
         }
@@ -133,6 +139,15 @@ impl Queue {
         // Where nothing is asked for any more, nobody counts.
         self.flow.is_flooded.load(Ordering::Relaxed)
             && self.since(&self.flow.begun_us, now) < 2 * micros(COUNTED)
+    }
+
+    /// Has a thread that takes requests rest in a flood, until a decoding thread could be without a next tile: what comes
+    /// before would be refused, and interrupt those who decode each time. [`REST`] is long enough.
+    pub(crate) fn rest(&self, now: Instant, most: Duration) {
+        let is_needed = || self.waiting.load(Ordering::SeqCst) < self.threads;
+        if self.is_flooded(now) && !is_needed() {
+            self.rest.take(is_needed, most);
+        }
     }
 
     /// Learns what a tile took to decode.
@@ -228,8 +243,14 @@ impl Place {
     fn leave(&self) {
         if self.is_at_storage {
             self.queue.at_storage.fetch_sub(1, Ordering::Relaxed);
-        } else if self.queue.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            return;
+        }
+        let before = self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 {
             self.queue.is_empty(Instant::now());
+        }
+        if before == self.queue.threads {
+            self.queue.rest.look();
         }
     }
 
@@ -384,6 +405,27 @@ mod tests {
             "nothing is asked for"
         );
         assert_eq!(room_after(&queue, (480, 480, 1), now + COUNTED), PER_THREAD * 2);
+    }
+
+    #[test]
+    fn in_a_flood_those_who_refuse_rest_until_there_is_room() {
+        const LONG: Duration = Duration::from_secs(600);
+        let (queue, now) = queue(2);
+        let mut places: Vec<_> = (0..3).filter_map(|_| queue.enter(now)).collect();
+        queue.rest(now, LONG);
+        queue.flood(true);
+        let theirs = Arc::clone(&queue);
+        let resting = std::thread::spawn(move || {
+            theirs.rest(now, LONG);
+            theirs.waiting()
+        });
+        assert!(!resting.is_finished(), "each thread has a next tile");
+        while places.len() > 1 {
+            std::thread::sleep(Duration::from_millis(5));
+            places.pop();
+        }
+        assert!(resting.join().expect("no panic") < 2);
+        queue.rest(now, LONG);
     }
 
     #[test]

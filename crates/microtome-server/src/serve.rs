@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use crate::connection::Connector;
 use crate::error::Chain;
 use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::machine;
+use crate::queue::REST;
 use crate::readers::OTHER_THREADS;
 use crate::routes;
 use crate::scheduling;
@@ -75,15 +76,17 @@ pub enum ServerError {
 pub fn run(config: ServerConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     machine::allow_files();
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let app = Arc::new(App::new(&config)?);
+    let queue = Arc::clone(&app.pipeline.queue);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.tokio_workers.max(1))
         .max_blocking_threads(config.tokio_blocking_threads.max(1) + OTHER_THREADS)
         .thread_name("http")
         .on_thread_start(scheduling::begin)
+        .on_thread_park(move || queue.rest(Instant::now(), REST))
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;
-    let app = Arc::new(App::new(&config)?);
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new().map_err(ServerError::Signals)?;
         let listener = bind(SocketAddr::new(config.host, config.port)).await?;
