@@ -32,6 +32,8 @@ pub(crate) struct Activity {
     /// Bytes of what is not sent yet: of this connection, and of all.
     unsent_bytes: AtomicUsize,
     all_unsent_bytes: Arc<AtomicUsize>,
+    /// Told to end; what hyper speaks it tells itself.
+    closing: AtomicBool,
 }
 
 impl Activity {
@@ -50,6 +52,16 @@ impl Activity {
         let is_small = bytes <= limits::SMALL_BODY;
         let most = if is_small { 2 } else { 1 } * limits::MAX_UNREAD_OF_ALL;
         is_little && (all + bytes <= most || is_small && own == 0)
+    }
+
+    /// Says that the connection is to end after what was asked.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// Whether the connection is to end after what was asked.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
     }
 
     /// Counts a request until its answer is made.

@@ -1,6 +1,7 @@
 //! One connection, from accepted to closed: TLS or not, HTTP/1.1 or HTTP/2, and how long it may go on.
 //!
-//! hyper speaks the protocols. Not here: what is answered (`routes`), and which limits there are (`limits`).
+//! Requests of viewers over HTTP/1.1 are for `viewers`; hyper speaks all else. Not here: what is answered (`routes`), and which
+//! limits there are (`limits`).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use http::Request;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,11 +20,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::{Activity, Overseer, Verdict};
+use crate::activity::{Activity, CountedBody, Overseer, Verdict};
 use crate::body::Response;
 use crate::limits::{self, Limits};
+use crate::request_body::RequestBody;
 use crate::stalled::StallGuard;
-use crate::tls;
+use crate::{tls, viewers};
 
 /// How an HTTP/2 connection begins, and no HTTP/1.1 request does.
 const HTTP2_START: &[u8] = b"PRI ";
@@ -41,6 +44,8 @@ pub(crate) enum Ended {
     Unclosed,
     #[error("no beginning")]
     Opening(#[source] std::io::Error),
+    #[error("the connection broke")]
+    Broken(#[from] std::io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
 }
@@ -65,7 +70,7 @@ pub(crate) struct Connector<A> {
 
 impl<A, F> Connector<A>
 where
-    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone + Send + 'static,
+    A: Fn(Request<RequestBody>, Arc<Activity>) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     pub(crate) fn new(
@@ -101,41 +106,73 @@ where
         }
     }
 
-    async fn speak<S>(&self, protocol: Protocol, stream: S, stop: watch::Receiver<bool>) -> Result<(), Ended>
+    async fn speak<S>(
+        &self,
+        protocol: Protocol,
+        stream: S,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Ended>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::among(&self.unsent_bytes);
-        let overseer = Overseer::new(&activity, self.limits, Instant::now());
-        let answer = self.answer.clone();
-        let service = service_fn(move |request| {
-            let (making, answer, activity) = (activity.ask(), answer.clone(), Arc::clone(&activity));
-            // Called in here: a future that was taken along would have its room twice, and be copied into the second.
-            async move { Ok::<_, Infallible>(making.answered(answer(request, activity).await)) }
-        });
-        let stream = TokioIo::new(stream);
+        // Whoever speaks HTTP/1.1 connects anew at no great cost.
+        let idle = if protocol == Protocol::Http1 { self.limits.head } else { self.limits.idle };
+        let overseer = &mut Overseer::new(&activity, Limits { idle, ..self.limits }, Instant::now());
         match protocol {
             Protocol::Http1 => {
-                let connection = self.http1.serve_connection(stream, service);
-                self.oversee(connection, http1::Connection::graceful_shutdown, overseer, stop).await
+                let answer = |request: Request<_>| {
+                    let making = activity.ask();
+                    // Called in here: a future that was taken along would have its room twice, and be copied into the second.
+                    async {
+                        let request = request.map(Either::Right);
+                        making.answered((self.answer)(request, Arc::clone(&activity)).await)
+                    }
+                };
+                let viewers = viewers::converse(stream, answer, &activity);
+                let rest = self.oversee(viewers, |_| activity.close(), overseer, &mut stop).await?;
+                let Some(stream) = rest else { return Ok(()) };
+                let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(&activity));
+                let close = http1::Connection::graceful_shutdown;
+                Box::pin(self.oversee(connection, close, overseer, &mut stop)).await
             }
             Protocol::Http2 => {
-                let connection = self.http2.serve_connection(stream, service);
-                self.oversee(connection, http2::Connection::graceful_shutdown, overseer, stop).await
+                let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(&activity));
+                let close = http2::Connection::graceful_shutdown;
+                Box::pin(self.oversee(connection, close, overseer, &mut stop)).await
             }
         }
     }
 
+    /// The answers to the requests of one connection, for hyper.
+    fn service(
+        &self,
+        activity: &Arc<Activity>,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = http::Response<CountedBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + use<A, F> {
+        let (answer, activity) = (self.answer.clone(), Arc::clone(activity));
+        service_fn(move |request: Request<_>| {
+            let (making, answer, activity) = (activity.ask(), answer.clone(), Arc::clone(&activity));
+            // Called in here: a future that was taken along would have its room twice, and be copied into the second.
+            async move { Ok(making.answered(answer(request.map(Either::Left), activity).await)) }
+        })
+    }
+
     /// Lets `connection` go on until it ends, or is to be ended.
-    async fn oversee<C>(
+    async fn oversee<C, T, E>(
         &self,
         connection: C,
-        close: fn(Pin<&mut C>),
-        mut overseer: Overseer,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), Ended>
+        close: impl Fn(Pin<&mut C>),
+        overseer: &mut Overseer,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<T, Ended>
     where
-        C: Future<Output = hyper::Result<()>>,
+        C: Future<Output = Result<T, E>>,
+        Ended: From<E>,
     {
         let mut connection = std::pin::pin!(connection);
         let mut looks = interval_at(Instant::now() + self.limits.tick, self.limits.tick);
@@ -145,7 +182,7 @@ where
             let to_close = tokio::select! {
                 biased;
                 ended = &mut connection => return Ok(ended?),
-                () = stopped(&mut stop), if closing.is_none() => true,
+                () = stopped(stop), if closing.is_none() => true,
                 _ = looks.tick() => match overseer.look(Instant::now()) {
                     Verdict::Keep => false,
                     Verdict::Silent => return Err(Ended::Silent),
@@ -165,7 +202,7 @@ where
     }
 }
 
-fn http1(limits: &Limits) -> http1::Builder {
+pub(crate) fn http1(limits: &Limits) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         // Without a timer hyper has no timeouts.

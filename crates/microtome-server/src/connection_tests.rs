@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
@@ -20,6 +19,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use crate::body::{Body, Response};
 use crate::connection::{Connector, Ended};
 use crate::limits::{self, Limits};
+use crate::request_body::RequestBody;
 use crate::tls::{self, TlsFiles};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -35,7 +35,7 @@ struct Server {
 impl Server {
     async fn start<A, F>(answer: A, tls: Option<TlsAcceptor>, limits: Limits) -> Self
     where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -89,16 +89,16 @@ fn request(path: &str) -> Request<()> {
 }
 
 /// Answers everything with `body`.
-fn always(body: impl Into<Bytes>) -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+fn always(body: impl Into<Bytes>) -> impl Fn(Request<RequestBody>) -> Ready<Response> + Clone + Send + Sync {
     let body = body.into();
     move |_request| ready(Response::new(Body::of(body.clone())))
 }
 
-fn hello() -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+fn hello() -> impl Fn(Request<RequestBody>) -> Ready<Response> + Clone + Send + Sync {
     always("hello")
 }
 
-fn large() -> impl Fn(Request<Incoming>) -> Ready<Response> + Clone + Send + Sync {
+fn large() -> impl Fn(Request<RequestBody>) -> Ready<Response> + Clone + Send + Sync {
     always(vec![7; 64 << 20])
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use microtome_slide::TileId;
 
 use crate::body::{Body, Response};
+use crate::response::HEADERS;
 use crate::slide_id::SlideId;
 
 /// Reason for not answering a request.
@@ -198,6 +199,7 @@ impl Failure {
         let mut response = Response::new(Body::of(format!("{}\n", self.public_message())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match status {

@@ -20,6 +20,7 @@ mod config;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
+mod date;
 mod error;
 mod error_lines;
 mod flights;
@@ -50,6 +51,7 @@ mod request_body;
 mod request_id;
 mod response;
 mod rest;
+mod rewound;
 mod routes;
 mod scheduling;
 mod serve;
@@ -61,6 +63,9 @@ mod storage;
 mod survey;
 mod tile_cache;
 mod tls;
+mod viewers;
+#[cfg(test)]
+mod viewers_tests;
 
 pub use access::{
     AccessConfig, AccessError, ClientError, JwtConfig, KeySetError, Scope, ScopeError, Secret, SecretError,

@@ -5,11 +5,15 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use hyper::body::Body as HttpBody;
+use http_body_util::{Either, Empty};
+use hyper::body::{Body as HttpBody, Incoming};
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::limits::{BODY_TIMEOUT, MAX_BODY_BYTES};
+
+/// The body of a request: one that comes, or that of a request that has none.
+pub(crate) type RequestBody = Either<Incoming, Empty<Bytes>>;
 
 /// Takes a body off the connection.
 ///

@@ -96,7 +96,7 @@ pub(crate) fn momentary(content_type: &'static str, body: impl Into<Bytes>) -> R
 }
 
 /// Room for the headers that an answer has when it leaves.
-const HEADERS: usize = 12;
+pub(crate) const HEADERS: usize = 12;
 
 fn content(content_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Body::of(body));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Request;
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -20,6 +19,7 @@ use crate::limits::{DRAIN, Limits, MAX_CONNECTIONS};
 use crate::machine;
 use crate::queue::REST;
 use crate::readers::OTHER_THREADS;
+use crate::request_body::RequestBody;
 use crate::routes;
 use crate::scheduling;
 use crate::tls::{self, TlsError};
@@ -193,7 +193,7 @@ async fn serve<A, F>(
     stop: impl Future<Output = ()>,
 ) -> watch::Sender<bool>
 where
-    A: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<RequestBody>, Arc<Activity>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let connector = Arc::new(connector);
