@@ -44,7 +44,8 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 /// How long one connection may take for what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// TLS handshake; then the head of the first request. With HTTP/1.1, also that of the next one on a kept connection.
+    /// TLS handshake; then the head of the first request. With HTTP/1.1, also until the next one on a kept connection
+    /// begins.
     pub(crate) head: Duration,
     /// Without a request, with HTTP/2.
     pub(crate) idle: Duration,

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use http_body_util::Empty;
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::activity::{Activity, CountedBody, CountedBytes};
@@ -30,8 +30,11 @@ const MAX_HEADERS: usize = 40;
 /// Room for an answer's head.
 const HEAD: usize = 768;
 
-/// Bodies up to this length are copied behind their heads: one piece of memory is sent at less cost than two.
+/// What is up to this length is copied behind what goes before it: one piece of memory is sent at less cost than two.
 const SHORT: usize = 512;
+
+/// Most that waits for more to be sent with.
+const WAITING: usize = 4096;
 
 /// Answers requests by `answer` until the peer or this side ends, or something comes that is not for here.
 ///
@@ -62,30 +65,36 @@ where
         };
         let is_head = request.method() == Method::HEAD;
         let mut making = pin!(answer(request));
-        let made: io::Result<_> = poll_fn(|context| {
-            if let Poll::Ready(response) = making.as_mut().poll(context) {
-                return Poll::Ready(Ok(Some(response)));
-            }
-            if early.is_empty() {
-                early = ready!(poll_read(&mut stream, context))?;
-                if early.is_empty() {
-                    return Poll::Ready(Ok(None));
-                }
-            }
-            Poll::Pending
-        })
-        .await;
-        let Some(response) = made? else {
-            // The peer is gone: nobody waits for the answer.
-            return Ok(None);
-        };
-        let is_last = activity.is_closing();
-        send(&mut stream, response, is_head, is_last).await?;
-        if is_last {
+        let made = while_there(&mut stream, &mut early, |context| making.as_mut().poll(context)).await?;
+        let Some(response) = made else { return Ok(None) };
+        send(&mut stream, &mut early, response, is_head, activity).await?;
+        if activity.is_closing() {
             stream.shutdown().await?;
             return Ok(None);
         }
     }
+}
+
+/// Waits for what `made` gives while the peer is there; nothing if it has gone, since then nobody waits. What it sends
+/// meanwhile is `early`.
+async fn while_there<S: AsyncRead + Unpin, T>(
+    stream: &mut S,
+    early: &mut Bytes,
+    mut made: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> io::Result<Option<T>> {
+    poll_fn(|context| {
+        if let Poll::Ready(made) = made(context) {
+            return Poll::Ready(Ok(Some(made)));
+        }
+        if early.is_empty() {
+            *early = ready!(poll_read(stream, context))?;
+            if early.is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// What comes next; nothing if that is the end, or is to be.
@@ -169,53 +178,76 @@ impl Framing {
 }
 
 /// Sends an answer.
-async fn send<S: AsyncWrite + Unpin>(
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
+    early: &mut Bytes,
     response: http::Response<CountedBody>,
     is_head: bool,
-    is_last: bool,
+    activity: &Activity,
 ) -> io::Result<()> {
     let (parts, mut body) = response.into_parts();
     let framing = Framing::of(parts.status, is_head, body.size_hint().exact());
-    let mut out = head_of(&parts, framing, is_last);
-    if framing == Framing::None {
-        write(stream, &out, None).await?;
-        return stream.flush().await;
-    }
-    let in_chunks = framing == Framing::Chunks;
-    if in_chunks {
-        // Whoever waits for pieces in the making sees that they come.
-        write(stream, &out, None).await?;
-        stream.flush().await?;
-        out.clear();
-    }
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(mut piece) = frame?.into_data() else { continue };
-        if in_chunks {
-            if !piece.has_remaining() {
-                // It would be the end.
-                continue;
+    let mut out = head_of(&parts, framing, activity.is_closing());
+    match framing {
+        Framing::None => write(stream, &out, None).await?,
+        Framing::Length(_) => {
+            let mut piece = poll_fn(|context| poll_piece(&mut body, context)).await.transpose()?;
+            if let Some(short) = piece.take_if(|piece| piece.remaining() <= SHORT) {
+                out.extend_from_slice(short.chunk());
             }
-            write!(out, "{:X}\r\n", piece.remaining())?;
+            write(stream, &out, piece).await?;
         }
+        Framing::Chunks => send_in_chunks(stream, early, &mut body, out).await?,
+    }
+    stream.flush().await
+}
+
+/// Sends `out` and a body whose pieces are in the making. What is there goes out together, what was made before others at the
+/// latest when these have to be waited for.
+async fn send_in_chunks<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    early: &mut Bytes,
+    body: &mut CountedBody,
+    mut out: Vec<u8>,
+) -> io::Result<()> {
+    loop {
+        let piece = match poll_fn(|context| Poll::Ready(poll_piece(body, context))).await {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => {
+                write(stream, &out, None).await?;
+                stream.flush().await?;
+                out.clear();
+                let piece = while_there(stream, early, |context| poll_piece(body, context)).await?;
+                piece.ok_or(io::ErrorKind::ConnectionAborted)?
+            }
+        };
+        let Some(piece) = piece.transpose()? else { break };
+        if !piece.has_remaining() {
+            // It would be the end.
+            continue;
+        }
+        write!(out, "{:X}\r\n", piece.remaining())?;
         if piece.remaining() <= SHORT {
             out.extend_from_slice(piece.chunk());
-            write(stream, &out, None).await?;
-            piece.advance(piece.remaining());
         } else {
             write(stream, &out, Some(piece)).await?;
+            out.clear();
         }
-        out.clear();
-        if in_chunks {
-            stream.flush().await?;
-            out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
+        if out.len() > WAITING {
+            write(stream, &out, None).await?;
+            out.clear();
         }
     }
-    if in_chunks {
-        out.extend_from_slice(b"0\r\n\r\n");
-    }
-    write(stream, &out, None).await?;
-    stream.flush().await
+    out.extend_from_slice(b"0\r\n\r\n");
+    write(stream, &out, None).await
+}
+
+/// The next piece of a body.
+fn poll_piece(body: &mut CountedBody, context: &mut Context<'_>) -> Poll<Option<io::Result<CountedBytes>>> {
+    // There are no trailers.
+    let piece = |frame: Frame<_>| frame.into_data().map_err(|_trailers| io::ErrorKind::InvalidData.into());
+    Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.and_then(piece)))
 }
 
 /// The head of an answer.

@@ -175,7 +175,7 @@ proptest! {
 
 #[test]
 fn plain_requests_need_no_hyper_and_others_do() {
-    let plain = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let plain = PLAIN;
     for (writes, of_hyper) in [
         (vec![plain.to_vec()], false),
         (vec![plain.to_vec(), plain.to_vec()], false),
@@ -206,11 +206,78 @@ async fn an_answer_that_nobody_waits_for_is_given_up() {
     };
     let connection = converse(stream, answer, &activity);
     let client = async {
-        peer.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("a request");
+        peer.write_all(PLAIN).await.expect("a request");
         tokio::task::yield_now().await;
         drop(peer);
     };
     let (ended, ()) = tokio::join!(connection, client);
     assert!(ended.expect("no error").is_none());
     given_up.await.expect_err("dropped");
+}
+
+const PLAIN: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn told_to_close_while_it_sends_it_answers_no_more() {
+    let (mut peer, stream) = duplex(100);
+    let activity = Activity::among(&Arc::default());
+    let answer = async |_| activity.ask().answered(Response::new(Body::of(vec![b'x'; 10_000])));
+    let client = async {
+        peer.write_all(&PLAIN.repeat(3)).await.expect("requests");
+        let mut answers = vec![];
+        while answers.len() < 1000 {
+            peer.read_buf(&mut answers).await.expect("a part of the body");
+        }
+        activity.close();
+        peer.read_to_end(&mut answers).await.expect("an end");
+        String::from_utf8(answers).expect("text").matches("HTTP/1.1 200").count()
+    };
+    let (ended, answers) = tokio::join!(converse(stream, answer, &activity), client);
+    assert!(ended.expect("no error").is_none());
+    assert_eq!(answers, 1);
+}
+
+#[tokio::test]
+async fn pieces_that_nobody_waits_for_are_given_up() {
+    let (mut peer, stream) = duplex(1000);
+    let activity = Activity::among(&Arc::default());
+    let (sender, pieces) = mpsc::channel(1);
+    let pieces = std::sync::Mutex::new(Some(pieces));
+    let answer = |_| {
+        let pieces = pieces.lock().expect("no panic").take().expect("one request");
+        let answered = activity.ask().answered(Response::new(Body::Pieces(pieces)));
+        async { answered }
+    };
+    let client = async {
+        peer.write_all(PLAIN).await.expect("a request");
+        sender.send(Ok(Bytes::from_static(b"a piece"))).await.expect("somebody waits");
+        let mut answer = vec![];
+        while !answer.ends_with(b"7\r\na piece\r\n") {
+            assert!(peer.read_buf(&mut answer).await.expect("what is there") > 0);
+        }
+        drop(peer);
+        sender.closed().await;
+    };
+    let (ended, ()) = tokio::join!(converse(stream, answer, &activity), client);
+    assert!(ended.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_has_no_end() {
+    let (mut peer, stream) = duplex(1000);
+    let activity = Activity::among(&Arc::default());
+    let answer = async |_| {
+        let (sender, pieces) = mpsc::channel(2);
+        sender.try_send(Ok(Bytes::from_static(b"a piece"))).expect("room");
+        sender.try_send(Err(std::io::ErrorKind::InvalidData.into())).expect("room");
+        activity.ask().answered(Response::new(Body::Pieces(pieces)))
+    };
+    let client = async {
+        peer.write_all(PLAIN).await.expect("a request");
+        let mut answer = vec![];
+        peer.read_to_end(&mut answer).await.expect("an end");
+        assert!(!answer.ends_with(b"0\r\n\r\n"), "a client would take it for the whole");
+    };
+    let (ended, ()) = tokio::join!(converse(stream, answer, &activity), client);
+    assert!(ended.is_err());
 }
