@@ -33,8 +33,8 @@ const HEAD: usize = 768;
 /// What is up to this length is copied behind what goes before it: one piece of memory is sent at less cost than two.
 const SHORT: usize = 512;
 
-/// Most that waits for more to be sent with.
-const WAITING: usize = 4096;
+/// Pieces in the making are copied together up to this length: each write has its price, above all with TLS.
+const GATHERED: usize = 32 << 10;
 
 /// Answers requests by `answer` until the peer or this side ends, or something comes that is not for here.
 ///
@@ -227,17 +227,13 @@ async fn send_in_chunks<S: AsyncRead + AsyncWrite + Unpin>(
             continue;
         }
         write!(out, "{:X}\r\n", piece.remaining())?;
-        if piece.remaining() <= SHORT {
+        if out.len() + piece.remaining() <= GATHERED {
             out.extend_from_slice(piece.chunk());
         } else {
             write(stream, &out, Some(piece)).await?;
             out.clear();
         }
         out.extend_from_slice(b"\r\n");
-        if out.len() > WAITING {
-            write(stream, &out, None).await?;
-            out.clear();
-        }
     }
     out.extend_from_slice(b"0\r\n\r\n");
     write(stream, &out, None).await
