@@ -24,3 +24,23 @@ pub(crate) fn now(put: impl FnOnce(&[u8; LENGTH])) {
     }
     put(&text);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_date_is_now_in_the_form_that_http_has() {
+        for _ in 0..2 {
+            now(|text| {
+                let text = std::str::from_utf8(text).expect("ASCII");
+                let date = httpdate::parse_http_date(text).expect("a date");
+                assert_eq!(httpdate::fmt_http_date(date), text);
+                let off = SystemTime::now().duration_since(date).expect("a second begins before it is over");
+                assert!(off < Duration::from_secs(600), "{text}");
+            });
+        }
+    }
+}
