@@ -196,7 +196,9 @@ impl Failure {
     /// What the client is told.
     pub(crate) fn into_response(self) -> Response {
         let status = self.0.status();
-        let mut response = Response::new(Body::of(format!("{}\n", self.public_message())));
+        let mut line = self.public_message();
+        line.push('\n');
+        let mut response = Response::new(Body::of(line));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.reserve(HEADERS);

@@ -50,6 +50,11 @@ impl<K: Eq + Hash, W> Flights<K, W> {
         }
     }
 
+    /// Whether there is a flight.
+    pub(crate) fn is_open(&self, key: &K) -> bool {
+        self.lock().contains_key(key)
+    }
+
     /// Whether anybody still waits for a flight. If all are `gone` it is over, and who comes then opens a new one.
     pub(crate) fn is_awaited(&self, key: &K, gone: impl Fn(&W) -> bool) -> bool {
         let mut open = self.lock();

@@ -93,6 +93,11 @@ impl Pipeline {
     /// that hangs answers no read, and no error either.
     pub(crate) async fn tile(self: &Arc<Self>, open: &Arc<OpenSlide>, tile: TileId) -> Outcome {
         let key = TileKey { instance: open.instance, tile };
+        // Nearly all are refused in a flood: they are before anything is set up for them.
+        if !self.flights.is_open(&key) && self.queue.refuses_at_once(Instant::now()) {
+            self.metrics.dropped(Dropped::Full);
+            return Err(Error::Overloaded.into());
+        }
         let (waiter, outcome) = oneshot::channel();
         if self.flights.board(key, waiter) {
             self.launch(Landing::new(self, key), open);

@@ -129,6 +129,23 @@ async fn who_stays_gets_the_tile_though_the_first_has_gone() {
 }
 
 #[tokio::test]
+async fn in_a_flood_a_tile_in_the_making_is_for_all_who_ask() {
+    let fixture = Fixture::new(Prefetch::None).await;
+    let (queue, now) = (&fixture.pipeline().queue, Instant::now());
+    let busy = fixture.busy();
+    let first = fixture.ask(TILE).await;
+    let _others: Vec<_> = std::iter::from_fn(|| queue.enter(now)).collect();
+    queue.flood(true);
+    let other = TileId { column: 0, ..TILE };
+    let refused = fixture.pipeline().tile(&fixture.open, other).await.expect_err("there is no room");
+    assert_eq!(refused.into_response().status(), http::StatusCode::SERVICE_UNAVAILABLE);
+    let second = fixture.ask(TILE).await;
+    tokio::task::yield_now().await;
+    drop(busy);
+    assert!(first.await.expect("no panic") && second.await.expect("no panic"));
+}
+
+#[tokio::test]
 async fn a_lost_worker_is_an_error_to_all_and_no_obstacle_to_the_next() {
     let fixture = Fixture::new(Prefetch::None).await;
     let pipeline = fixture.pipeline();

@@ -134,6 +134,18 @@ impl Queue {
         None
     }
 
+    /// Whether a flood leaves no room for a tile, which is as good as to [`Self::enter`] in vain then. Where it says no, there may
+    /// be no place all the same.
+    pub(crate) fn refuses_at_once(&self, now: Instant) -> bool {
+        let is_full = self.waiting() >= PER_THREAD_FLOODED * self.threads;
+        if !(is_full && self.is_flooded(now) && self.stands(now)) {
+            return false;
+        }
+        self.flow.asked(micros(now - self.started), self.threads);
+        self.refuses(now);
+        true
+    }
+
     /// Whether far more is asked for than can be made.
     pub(crate) fn is_flooded(&self, now: Instant) -> bool {
         // Where nothing is asked for any more, nobody counts.
@@ -170,6 +182,9 @@ impl Queue {
     pub(crate) fn flood(&self, is_flooded: bool) {
         self.flow.begun_us.store(micros(self.started.elapsed()), Ordering::Relaxed);
         self.flow.is_flooded.store(is_flooded, Ordering::Relaxed);
+        if is_flooded {
+            self.refuses(Instant::now());
+        }
     }
 
     fn is_empty(&self, now: Instant) {
@@ -278,164 +293,4 @@ fn micros(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(threads: usize) -> (Arc<Queue>, Instant) {
-        let now = Instant::now();
-        (Arc::new(Queue::new(threads, now)), now)
-    }
-
-    #[test]
-    fn a_burst_is_taken_up_to_its_bound() {
-        let (queue, now) = queue(2);
-        let places: Vec<_> = std::iter::from_fn(|| queue.enter(now)).collect();
-        assert_eq!((places.len(), queue.waiting()), (BURST, BURST));
-        assert!(!places[0].is_late(now + STANDING) && places[0].is_late(now + 2 * PATIENCE));
-        drop(places);
-        assert_eq!(queue.waiting(), 0);
-        assert!(queue.enter(now).is_some());
-    }
-
-    #[test]
-    fn a_queue_that_stands_is_short_and_forgets_who_waited_long() {
-        let (queue, now) = queue(2);
-        let mut places: Vec<_> = (0..100).filter_map(|_| queue.enter(now)).collect();
-        let later = now + 2 * STANDING;
-        assert!(queue.enter(later).is_none(), "100 wait");
-        assert!(!places.iter().any(|place| place.is_late(later)), "the burst that was taken is answered");
-        places.truncate(10);
-        let new = queue.enter(later).expect("room for 64");
-        assert!(!new.is_late(later) && new.is_late(later + 2 * STANDING));
-        drop((places, new));
-        assert!(queue.stands(later + RELIEF / 2), "it is empty now and then, and yet more comes than goes");
-        let relieved = later + 2 * RELIEF;
-        let burst: Vec<_> = (0..100).filter_map(|_| queue.enter(relieved)).collect();
-        assert_eq!(burst.len(), 100, "nothing was refused for a while");
-    }
-
-    #[test]
-    fn a_flood_is_over_when_nobody_has_waited_for_a_while() {
-        let (queue, start) = queue(2);
-        let flood: Vec<_> = std::iter::from_fn(|| queue.enter(start)).collect();
-        let mut now = start + 2 * STANDING;
-        assert!(queue.enter(now).is_none());
-        drop(flood);
-        // Bursts soon after each other, each made long before the next one comes.
-        for _ in 0..10 {
-            now += RELIEF / 2;
-            let burst: Vec<_> = (0..200).filter_map(|_| queue.enter(now)).collect();
-            assert_eq!(burst.len(), 200);
-            drop(burst);
-            queue.is_empty(now + STANDING / 2);
-        }
-        // In a flood it is empty for a moment, and that changes nothing.
-        let flood: Vec<_> = std::iter::from_fn(|| queue.enter(now)).collect();
-        now += 2 * STANDING;
-        assert!(queue.enter(now).is_none());
-        drop(flood);
-        queue.is_empty(now);
-        let few: Vec<_> = (0..200).filter_map(|_| queue.enter(now + STANDING / 2)).collect();
-        assert_eq!(few.len(), 2 * PER_THREAD);
-    }
-
-    #[test]
-    fn slow_storage_is_no_long_queue() {
-        let (queue, now) = queue(2);
-        let _other = queue.enter(now).expect("an empty queue");
-        let now = now + 2 * STANDING;
-        let mut place = queue.enter(now).expect("room for 64");
-        assert!(place.go_to_storage());
-        assert_eq!((queue.waiting(), queue.at_storage()), (1, 1));
-        let read = now + 2 * STANDING;
-        assert!(queue.stands(read) && !place.is_outdated(read));
-        place.renew(read);
-        assert_eq!((queue.waiting(), queue.at_storage()), (2, 0));
-        assert!(!place.is_late(read), "it did not wait for a decoding thread so far");
-        assert!(place.is_late(read + 2 * STANDING) && place.is_outdated(read + 2 * PATIENCE));
-        drop(place);
-        assert_eq!((queue.waiting(), queue.at_storage()), (1, 0));
-    }
-
-    #[test]
-    fn storage_that_hangs_keeps_no_place_in_the_queue() {
-        let (queue, now) = queue(1);
-        let mut places: Vec<_> = (0..AT_STORAGE).filter_map(|_| queue.enter(now)).collect();
-        assert!(places.iter_mut().all(Place::go_to_storage));
-        let mut next = queue.enter(now + 2 * STANDING).expect("nobody waits for a thread");
-        assert!(!next.go_to_storage(), "as many wait for storage as may");
-        drop((places, next));
-        assert_eq!((queue.waiting(), queue.at_storage()), (0, 0));
-    }
-
-    /// Tiles that find room in a queue that stands, after a time in which so many were asked for and so many made by two
-    /// threads, at so many milliseconds each.
-    fn room_after(queue: &Arc<Queue>, (asked, made, each): (usize, usize, u64), now: Instant) -> usize {
-        (0..asked).for_each(|_| drop(queue.enter(now)));
-        (0..made).for_each(|_| queue.decoded(Duration::from_millis(each)));
-        let now = now + COUNTED;
-        let mut places = vec![queue.enter(now).expect("an empty queue")];
-        queue.empty_us.store(0, Ordering::Relaxed);
-        places.extend(std::iter::from_fn(|| queue.enter(now)));
-        places.len()
-    }
-
-    #[test]
-    fn a_flooded_queue_is_shorter_than_one_that_stands() {
-        let (long, short) = (PER_THREAD * 2, PER_THREAD_FLOODED * 2);
-        for (flow, expected, why) in [
-            ((490, 480, 1), long, "what is asked for is made"),
-            ((580, 480, 1), long, "a fifth more is asked for"),
-            ((960, 480, 1), short, "twice as much is asked for"),
-            ((960, 100, 1), long, "threads are idle, since storage is slow"),
-            ((45, 5, 100), long, "tiles take long, but one screenful is no flood"),
-            ((100, 5, 100), short, "several are"),
-        ] {
-            let (queue, now) = queue(2);
-            assert_eq!(room_after(&queue, flow, now), expected, "{why}");
-        }
-    }
-
-    #[test]
-    fn a_flood_ends() {
-        let (queue, now) = queue(2);
-        assert_eq!(room_after(&queue, (960, 480, 1), now), PER_THREAD_FLOODED * 2);
-        assert!(
-            queue.is_flooded(now + 2 * COUNTED) && !queue.is_flooded(now + 4 * COUNTED),
-            "nothing is asked for"
-        );
-        assert_eq!(room_after(&queue, (480, 480, 1), now + COUNTED), PER_THREAD * 2);
-    }
-
-    #[test]
-    fn in_a_flood_those_who_refuse_rest_until_there_is_room() {
-        const LONG: Duration = Duration::from_secs(600);
-        let (queue, now) = queue(2);
-        let mut places: Vec<_> = (0..3).filter_map(|_| queue.enter(now)).collect();
-        queue.rest(now, LONG);
-        queue.flood(true);
-        let theirs = Arc::clone(&queue);
-        let resting = std::thread::spawn(move || {
-            theirs.rest(now, LONG);
-            theirs.waiting()
-        });
-        assert!(!resting.is_finished(), "each thread has a next tile");
-        while places.len() > 1 {
-            std::thread::sleep(Duration::from_millis(5));
-            places.pop();
-        }
-        assert!(resting.join().expect("no panic") < 2);
-        queue.rest(now, LONG);
-    }
-
-    #[test]
-    fn where_decoding_takes_long_waiting_may() {
-        let (queue, now) = queue(1);
-        (0..200).for_each(|_| queue.decoded(Duration::from_millis(10)));
-        let _other = queue.enter(now).expect("an empty queue");
-        let now = now + 2 * STANDING;
-        let place = queue.enter(now).expect("room for 32");
-        let later = now + 2 * STANDING;
-        assert!(queue.stands(later) && !place.is_late(later), "less than 64 times 10 ms");
-    }
-}
+mod tests;
