@@ -10,7 +10,8 @@
 //! that hangs keeps nobody from what is in memory.
 //!
 //! A queue may stand and not grow: viewers ask for the next tile when they have the last. Where far more is asked for
-//! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy.
+//! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy. Now
+//! and then it is not: a few who ask again at once would be refused for ever, though there is room for all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,6 +37,9 @@ const PER_THREAD_FLOODED: usize = 2;
 pub(crate) const REST: Duration = Duration::from_millis(2);
 /// How long is counted what is asked for and what is made.
 const COUNTED: Duration = Duration::from_millis(250);
+/// A flooded queue is as long as one that stands for one of so many times [`COUNTED`], until it is full: each time some wait
+/// longer, who are to be far fewer than one in a hundred.
+const PROBED: u64 = 16;
 /// One in so many is how much the last decoding time counts.
 const SMOOTHING: u64 = 16;
 
@@ -68,6 +72,10 @@ struct Flow {
     busy_us: AtomicU64,
     /// Whether far more was asked for than made the time before, by threads that had no time for more.
     is_flooded: AtomicBool,
+    /// How often that was so in a row.
+    flooded: AtomicU64,
+    /// Whether it is tried out what were if it was not.
+    is_probing: AtomicBool,
 }
 
 /// A place in the queue or at storage, given up when it is dropped.
@@ -149,8 +157,7 @@ impl Queue {
     /// Whether far more is asked for than can be made.
     pub(crate) fn is_flooded(&self, now: Instant) -> bool {
         // Where nothing is asked for any more, nobody counts.
-        self.flow.is_flooded.load(Ordering::Relaxed)
-            && self.since(&self.flow.begun_us, now) < 2 * micros(COUNTED)
+        self.flow.is_flooded() && self.since(&self.flow.begun_us, now) < 2 * micros(COUNTED)
     }
 
     /// Has a thread that takes requests rest in a flood, until a decoding thread could be without a next tile: what comes
@@ -193,6 +200,9 @@ impl Queue {
 
     fn refuses(&self, now: Instant) {
         self.refused_us.store(micros(now - self.started).max(1), Ordering::Relaxed);
+        if self.flow.is_probing.load(Ordering::Relaxed) {
+            self.flow.is_probing.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether the queue has not been empty for a while, or that was so until lately.
@@ -225,9 +235,16 @@ impl Flow {
             let threads = threads as u64;
             let is_surplus = asked > made + (made / 4).max(PER_THREAD as u64 * threads);
             let is_flooded = is_surplus && busy > elapsed.saturating_mul(threads) / 2;
+            let flooded = if is_flooded { self.flooded.load(Ordering::Relaxed) + 1 } else { 0 };
+            self.flooded.store(flooded, Ordering::Relaxed);
+            self.is_probing.store(is_flooded && flooded % PROBED == 0, Ordering::Relaxed);
             self.is_flooded.store(is_flooded, Ordering::Relaxed);
         }
-        self.is_flooded.load(Ordering::Relaxed)
+        self.is_flooded()
+    }
+
+    fn is_flooded(&self) -> bool {
+        self.is_flooded.load(Ordering::Relaxed) && !self.is_probing.load(Ordering::Relaxed)
     }
 }
 

@@ -148,6 +148,48 @@ fn a_flood_is_refused_at_once_and_counts() {
     assert!(!queue.refuses_at_once(now), "no flood any more");
 }
 
+/// Lets clients ask two threads that take 10 ms a tile, those who were refused again after 5 ms: twenty of them at most, so that
+/// there is more asked for than made by far. Gives the longest queue of each quarter second.
+fn longest_queues(clients: impl Fn(Duration) -> usize, time: Duration) -> Vec<usize> {
+    const STEP: Duration = Duration::from_millis(5);
+    let (queue, start) = queue(2);
+    let mut places = std::collections::VecDeque::new();
+    let mut longest = vec![];
+    for step in 0..u32::try_from(time.as_millis() / STEP.as_millis()).expect("seconds") {
+        let now = start + STEP * step;
+        if places.pop_front().is_some() {
+            queue.decoded(2 * STEP);
+        }
+        for _ in places.len()..clients(now - start).min(places.len() + 20) {
+            let is_refused = queue.refuses_at_once(now);
+            places.extend(queue.enter(now).filter(|_| !is_refused));
+        }
+        match longest.last_mut() {
+            Some(longest) if step % 50 > 0 => *longest = places.len().max(*longest),
+            _ => longest.push(places.len()),
+        }
+    }
+    longest
+}
+
+#[test]
+fn a_flood_is_probed_seldom_and_not_for_long() {
+    let longest = longest_queues(|_| 1000, Duration::from_secs(20));
+    let (_until_it_is_known, rest) = longest.split_at(8);
+    let probed = rest.iter().filter(|&&longest| longest > PER_THREAD_FLOODED * 2).count();
+    assert!((4..=16).contains(&probed), "{longest:?}");
+    assert!(rest.iter().all(|&longest| longest <= PER_THREAD * 2), "{longest:?}");
+}
+
+#[test]
+fn a_few_who_ask_again_at_once_are_no_flood_for_ever() {
+    const FLOOD: Duration = Duration::from_secs(5);
+    let clients = |time| if time < FLOOD { 1000 } else { 40 };
+    let longest = longest_queues(clients, 3 * FLOOD);
+    assert_eq!(longest[18..20], [PER_THREAD_FLOODED * 2; 2], "{longest:?}");
+    assert!(longest.ends_with(&[40; 16]), "there is room for all: {longest:?}");
+}
+
 #[test]
 fn in_a_flood_those_who_refuse_rest_until_there_is_room() {
     const LONG: Duration = Duration::from_secs(600);
