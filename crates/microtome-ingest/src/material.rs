@@ -2,6 +2,8 @@
 //!
 //! Not here: levels that are made from what was coded already.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use microtome_codec::cross_scale::Quantiser;
 use microtome_codec::payload::VerbatimParams;
@@ -42,18 +44,20 @@ impl<'a> Materials<'a> {
         })?;
         let pixels = match &self.source.content {
             Content::Tiles(_) => None,
-            Content::Pixels(pixels) => {
-                let rect = self.family_rect(x, y);
-                Some((rect, pixels.read(rect)?))
-            }
+            Content::Pixels(pixels) => Some(match pixels.in_memory() {
+                Some(all) => (self.plan.whole(), Cow::Borrowed(all)),
+                None => {
+                    let rect = self.family_rect(x, y);
+                    (rect, Cow::Owned(pixels.read(rect)?))
+                }
+            }),
         };
         Ok(Family { materials: self, base: TileId { level: 2, column: x, row: y }, tiles, pixels })
     }
 
     /// What a family's base tile is reduced from, in pixels of level 0: all that its tiles cover.
     fn family_rect(&self, x: u32, y: u32) -> Rect {
-        let full = self.plan.grid(0);
-        let whole = Rect { x: 0, y: 0, width: full.width, height: full.height };
+        let whole = self.plan.whole();
         if self.plan.levels.len() <= 2 {
             return whole;
         }
@@ -136,8 +140,8 @@ pub(crate) struct Family<'a> {
     materials: &'a Materials<'a>,
     base: TileId,
     tiles: Vec<TileId>,
-    /// Where the source offers pixels, those of the family.
-    pixels: Option<(Rect, Rgb)>,
+    /// Where the source offers pixels, those of the family, among others perhaps.
+    pixels: Option<(Rect, Cow<'a, Rgb>)>,
 }
 
 impl Family<'_> {
@@ -162,7 +166,7 @@ impl Family<'_> {
         let rect = self.materials.rect(tile);
         match self.materials.plan.origins[usize::from(tile.level)] {
             Origin::Verbatim(index) => self.materials.record(index, tile).map(Material::Record),
-            Origin::Quantised => self.finest(rect).map(Material::Pixels),
+            Origin::Quantised => Ok(Material::Pixels(self.finest(rect).into_owned())),
             Origin::Made(finer) => self.reduced(finer, tile.level, rect).map(Material::Pixels),
             Origin::Derived => unreachable!("derived levels are not stored"),
         }
@@ -172,17 +176,23 @@ impl Family<'_> {
     fn reduced(&self, finer: u8, level: u8, rect: Rect) -> Result<Rgb, Error> {
         let Materials { plan, .. } = self.materials;
         let area = (finer..level).rev().fold(rect, |rect, k| mosaic::finer(rect, &plan.grid(k)));
-        let pixels = match plan.origins[usize::from(finer)] {
-            Origin::Verbatim(index) => self.materials.region(index, finer, area)?,
-            _ => self.finest(area)?,
+        let mut pixels = match plan.origins[usize::from(finer)] {
+            Origin::Verbatim(index) => Cow::Owned(self.materials.region(index, finer, area)?),
+            _ => self.finest(area),
         };
-        Ok((finer..level).fold(pixels, |pixels, _| pixels.reduced()))
+        for _ in finer..level {
+            pixels = Cow::Owned(pixels.reduced());
+        }
+        Ok(pixels.into_owned())
     }
 
     /// Pixels of level 0 of a source that offers pixels.
-    fn finest(&self, rect: Rect) -> Result<Rgb, Error> {
+    fn finest(&self, rect: Rect) -> Cow<'_, Rgb> {
         let (all, pixels) =
             self.pixels.as_ref().expect("level 0 is quantised where the source offers pixels");
-        Ok(pixels.crop(rect.x - all.x, rect.y - all.y, rect.width, rect.height))
+        match rect == *all {
+            true => Cow::Borrowed(pixels),
+            false => Cow::Owned(pixels.crop(rect.x - all.x, rect.y - all.y, rect.width, rect.height)),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Which level of a container comes from where.
 
 use microtome_container::Level;
-use microtome_container::geometry::{Grid, coarsest_level, level_length};
+use microtome_container::geometry::{Grid, Rect, coarsest_level, level_length};
 
 use crate::options::DerivedLevels;
 use crate::source::{Content, Source, TileLevel};
@@ -64,6 +64,12 @@ impl Plan {
     pub(crate) fn grid(&self, level: u8) -> Grid {
         let Level { width, height, .. } = self.levels[usize::from(level)];
         Grid { width, height, tile_size: self.tile_size, overlap: self.overlap }
+    }
+
+    /// All of level 0.
+    pub(crate) fn whole(&self) -> Rect {
+        let Level { width, height, .. } = self.levels[0];
+        Rect { x: 0, y: 0, width, height }
     }
 
     /// The stored level next to `level` on the finer side.

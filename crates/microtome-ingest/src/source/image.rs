@@ -6,6 +6,7 @@
 mod beside;
 pub(in crate::source) mod spool;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -252,22 +253,23 @@ impl Image {
 }
 
 /// RGB bytes of 8-bit samples, over white where there is alpha.
-fn rgb(samples: ColorType, row: &[u8]) -> Vec<u8> {
+fn rgb(samples: ColorType, row: &[u8]) -> Cow<'_, [u8]> {
     let over_white = |sample: u8, alpha: u8| {
         ((u32::from(sample) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8
     };
-    match samples {
+    let pixels: Vec<[u8; 3]> = match samples {
         // A palette is expanded by the decoder.
-        ColorType::Rgb | ColorType::Indexed => row.to_vec(),
-        ColorType::Grayscale => row.iter().flat_map(|&grey| [grey; 3]).collect(),
+        ColorType::Rgb | ColorType::Indexed => return Cow::Borrowed(row),
+        ColorType::Grayscale => row.iter().map(|&grey| [grey; 3]).collect(),
         ColorType::GrayscaleAlpha => {
-            row.as_chunks().0.iter().flat_map(|&[grey, alpha]| [over_white(grey, alpha); 3]).collect()
+            row.as_chunks().0.iter().map(|&[grey, alpha]| [over_white(grey, alpha); 3]).collect()
         }
         ColorType::Rgba => {
             let pixels = row.as_chunks().0.iter();
-            pixels.flat_map(|&[r, g, b, alpha]| [r, g, b].map(|sample| over_white(sample, alpha))).collect()
+            pixels.map(|&[r, g, b, alpha]| [r, g, b].map(|sample| over_white(sample, alpha))).collect()
         }
-    }
+    };
+    Cow::Owned(pixels.into_flattened())
 }
 
 #[cfg(test)]

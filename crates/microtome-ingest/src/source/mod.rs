@@ -291,4 +291,8 @@ pub trait Pixels: Send + Sync {
     /// # Errors
     /// [`Error`] naming file and place if they cannot be read or decoded.
     fn read(&self, rect: Rect) -> Result<Rgb, Error>;
+    /// All pixels of level 0, where they are in memory anyway.
+    fn in_memory(&self) -> Option<&Rgb> {
+        None
+    }
 }

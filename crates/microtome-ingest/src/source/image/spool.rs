@@ -70,7 +70,7 @@ impl Writer {
             return Err(Error::Unsupported { path: source.display().to_string(), what });
         }
         let sink = if pixels <= MAX_MEMORY_PIXELS {
-            Sink::Memory(Vec::new())
+            Sink::Memory(Vec::with_capacity(3 * pixels as usize))
         } else {
             let file = tempfile::tempfile().map_err(|error| temporary_file_error(source, &error))?;
             Sink::File(BufWriter::with_capacity(1 << 20, file))
@@ -126,6 +126,13 @@ impl Spool {
 }
 
 impl Pixels for Spool {
+    fn in_memory(&self) -> Option<&Rgb> {
+        match &self.store {
+            Store::Memory(image) => Some(image),
+            Store::File(_) => None,
+        }
+    }
+
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
         let file = match &self.store {
             Store::Memory(image) => return Ok(image.crop(rect.x, rect.y, rect.width, rect.height)),

@@ -38,7 +38,7 @@ fn refusal(bytes: &[u8]) -> String {
 
 #[test]
 fn every_kind_of_png_becomes_rgb() {
-    let cases: [(ColorType, BitDepth, &[u8], [u8; 3]); 9] = [
+    let cases: [(ColorType, BitDepth, &[u8], [u8; 3]); 10] = [
         (ColorType::Rgb, BitDepth::Eight, &[1, 2, 3, 1, 2, 3], [1, 2, 3]),
         (ColorType::Rgb, BitDepth::Sixteen, &[1, 9, 2, 9, 3, 9, 1, 8, 2, 8, 3, 8], [1, 2, 3]),
         (ColorType::Grayscale, BitDepth::Eight, &[77, 77], [77; 3]),
@@ -46,6 +46,7 @@ fn every_kind_of_png_becomes_rgb() {
         (ColorType::Grayscale, BitDepth::Four, &[0x33], [0x33; 3]),
         (ColorType::GrayscaleAlpha, BitDepth::Eight, &[0, 128, 0, 128], [127; 3]),
         (ColorType::Rgba, BitDepth::Eight, &[9, 9, 9, 0, 9, 9, 9, 0], [255; 3]),
+        (ColorType::Rgba, BitDepth::Eight, &[10, 20, 30, 255, 10, 20, 30, 255], [10, 20, 30]),
         (ColorType::Indexed, BitDepth::Eight, &[1, 1], [200, 100, 50]),
         (ColorType::Indexed, BitDepth::Two, &[0b0101_0000], [200, 100, 50]),
     ];
