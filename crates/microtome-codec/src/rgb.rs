@@ -109,7 +109,8 @@ impl Rgb {
     #[must_use]
     pub fn crop(&self, x: u32, y: u32, width: u32, height: u32) -> Rgb {
         assert!(width > 0 && height > 0, "an image has at least one pixel");
-        assert!(x + width <= self.width && y + height <= self.height, "crop reads outside");
+        let is_inside = |from: u32, length: u32, all: u32| from <= all && length <= all - from;
+        assert!(is_inside(x, width, self.width) && is_inside(y, height, self.height), "crop reads outside");
         let bytes = 3 * width as usize;
         let mut data = Vec::with_capacity(bytes * height as usize);
         (y..y + height).for_each(|y| data.extend_from_slice(&self.row(y)[3 * x as usize..][..bytes]));

@@ -139,6 +139,7 @@ async fn in_a_flood_a_tile_in_the_making_is_for_all_who_ask() {
     let other = TileId { column: 0, ..TILE };
     let refused = fixture.pipeline().tile(&fixture.open, other).await.expect_err("there is no room");
     assert_eq!(refused.into_response().status(), http::StatusCode::SERVICE_UNAVAILABLE);
+    assert!(fixture.metric(r#"microtome_tiles_dropped_total{reason="full"} 1"#).await);
     let second = fixture.ask(TILE).await;
     tokio::task::yield_now().await;
     drop(busy);

@@ -37,9 +37,9 @@ const PER_THREAD_FLOODED: usize = 2;
 pub(crate) const REST: Duration = Duration::from_millis(2);
 /// How long is counted what is asked for and what is made.
 const COUNTED: Duration = Duration::from_millis(250);
-/// A flooded queue is as long as one that stands for one of so many times [`COUNTED`], until it is full: each time some wait
-/// longer, who are to be far fewer than one in a hundred.
-const PROBED: u64 = 16;
+/// A flooded queue is as long as one that stands, until it is full, once in so many times the tiles that are let in then: they wait
+/// longer than others, and are to be far fewer than one in a hundred.
+const PROBED: u64 = 250;
 /// One in so many is how much the last decoding time counts.
 const SMOOTHING: u64 = 16;
 
@@ -72,8 +72,8 @@ struct Flow {
     busy_us: AtomicU64,
     /// Whether far more was asked for than made the time before, by threads that had no time for more.
     is_flooded: AtomicBool,
-    /// How often that was so in a row.
-    flooded: AtomicU64,
+    /// Tiles decoded in a flood since that was tried out.
+    unprobed: AtomicU64,
     /// Whether it is tried out what were if it was not.
     is_probing: AtomicBool,
 }
@@ -139,6 +139,10 @@ impl Queue {
         if !place.is_of_burst {
             self.refuses(now);
         }
+        // There is no room for all, though they may be as many as if there was no flood.
+        if !is_flooded && self.flow.is_probing.load(Ordering::Relaxed) {
+            self.flow.is_probing.store(false, Ordering::Relaxed);
+        }
         None
     }
 
@@ -200,9 +204,6 @@ impl Queue {
 
     fn refuses(&self, now: Instant) {
         self.refused_us.store(micros(now - self.started).max(1), Ordering::Relaxed);
-        if self.flow.is_probing.load(Ordering::Relaxed) {
-            self.flow.is_probing.store(false, Ordering::Relaxed);
-        }
     }
 
     /// Whether the queue has not been empty for a while, or that was so until lately.
@@ -235,9 +236,10 @@ impl Flow {
             let threads = threads as u64;
             let is_surplus = asked > made + (made / 4).max(PER_THREAD as u64 * threads);
             let is_flooded = is_surplus && busy > elapsed.saturating_mul(threads) / 2;
-            let flooded = if is_flooded { self.flooded.load(Ordering::Relaxed) + 1 } else { 0 };
-            self.flooded.store(flooded, Ordering::Relaxed);
-            self.is_probing.store(is_flooded && flooded % PROBED == 0, Ordering::Relaxed);
+            let unprobed = if is_flooded { self.unprobed.load(Ordering::Relaxed) + made } else { 0 };
+            let is_due = unprobed >= PROBED * PER_THREAD as u64 * threads;
+            self.unprobed.store(if is_due { 0 } else { unprobed }, Ordering::Relaxed);
+            self.is_probing.store(is_due, Ordering::Relaxed);
             self.is_flooded.store(is_flooded, Ordering::Relaxed);
         }
         self.is_flooded()
