@@ -180,10 +180,10 @@ fn longest_queues(clients: impl Fn(Duration) -> usize, time: Duration) -> Vec<us
 
 #[test]
 fn a_flood_is_probed_seldom_and_not_for_long() {
-    let longest = longest_queues(|_| 1000, Duration::from_secs(20));
+    let longest = longest_queues(|_| 1000, Duration::from_secs(30));
     let (_until_it_is_known, rest) = longest.split_at(8);
     let probed = rest.iter().filter(|&&longest| longest > PER_THREAD_FLOODED * 2).count();
-    assert!((5..=12).contains(&probed), "{longest:?}");
+    assert!((3..=9).contains(&probed), "{longest:?}");
     assert!(rest.iter().all(|&longest| longest <= PER_THREAD * 2), "{longest:?}");
 }
 
@@ -191,9 +191,9 @@ fn a_flood_is_probed_seldom_and_not_for_long() {
 fn a_few_who_ask_again_at_once_are_no_flood_for_ever() {
     const FLOOD: Duration = Duration::from_secs(3);
     let clients = |time| if time < FLOOD { 1000 } else { 40 };
-    let longest = longest_queues(clients, 3 * FLOOD);
+    let longest = longest_queues(clients, 5 * FLOOD);
     assert!(longest[8..12].contains(&(PER_THREAD_FLOODED * 2)), "{longest:?}");
-    assert!(longest[20..].iter().all(|&longest| longest == 40), "there is room for all: {longest:?}");
+    assert!(longest[44..].iter().all(|&longest| longest == 40), "there is room for all: {longest:?}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_probe_that_begins_with_a_refusal_is_not_ended_by_it() {
     let (queue, now) = queue(2);
     let _places: Vec<_> = (0..PER_THREAD_FLOODED * 2).filter_map(|_| queue.enter(now)).collect();
     queue.flood(true);
-    let probed = (0..30_000).step_by(10).any(|ms| {
+    let probed = (0..100_000).step_by(10).any(|ms| {
         let now = now + Duration::from_millis(ms);
         (0..8).for_each(|_| queue.decoded(Duration::from_millis(3)));
         (0..20).any(|_| !queue.refuses_at_once(now))
@@ -214,7 +214,7 @@ fn where_tiles_take_long_probes_are_as_few_of_them() {
     let (queue, start) = queue(1);
     queue.flood(true);
     let (mut made, mut probes, mut was_probing) = (0, 0, false);
-    for step in 0..40_000 {
+    for step in 0..100_000 {
         let now = start + Duration::from_millis(10) * step;
         queue.decoded(Duration::from_millis(10));
         made += 1;
@@ -223,7 +223,7 @@ fn where_tiles_take_long_probes_are_as_few_of_them() {
         probes += u64::from(is_probing && !was_probing);
         was_probing = is_probing;
     }
-    assert!(probes > 0 && probes * PER_THREAD as u64 * 200 < made, "{probes} for {made} tiles");
+    assert!(probes > 0 && probes * PER_THREAD as u64 * 800 < made, "{probes} for {made} tiles");
 }
 
 #[test]
