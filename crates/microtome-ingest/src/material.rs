@@ -196,3 +196,51 @@ impl Family<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use microtome_slide::Slide;
+
+    use super::*;
+    use crate::ingest::{Progress, Unit, ingest};
+    use crate::options::Options;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn stage(&self, _name: &'static str, _total: u64, _unit: Unit) {}
+        fn advance(&self, _done: u64, _stored: u64) {}
+    }
+
+    #[test]
+    fn each_tile_of_a_picture_is_of_its_place() {
+        // Several families, and a colour for each place.
+        let (width, height) = (2300_u32, 1200_u32);
+        let colour = |x: u32, y: u32| [(x * 255 / width) as u8, (y * 255 / height) as u8, 128];
+        let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| colour(x, y))).collect();
+        let mut picture = Rgb::from_vec(width, height, data).expect("sizes match");
+        let folder = tempfile::tempdir().expect("a folder");
+        let [source, target] = ["a.png", "a.mtm"].map(|name| folder.path().join(name));
+        let mut png = png::Encoder::new(std::fs::File::create(&source).expect("a file"), width, height);
+        png.set_color(png::ColorType::Rgb);
+        png.write_header().and_then(|mut png| png.write_image_data(picture.data())).expect("a picture");
+        let never = AtomicBool::new(false);
+        let spec = source.to_str().expect("UTF-8");
+        ingest(spec, &target, Options::default(), &Silent, &never).expect("ingests");
+        let slide = Slide::open(&target).expect("a fresh container opens");
+        for (level, grid) in (0..3).zip(slide.levels()) {
+            for (row, column) in (0..grid.rows()).flat_map(|row| (0..grid.columns()).map(move |c| (row, c))) {
+                let tile = TileId { level, column, row };
+                let jpeg = slide.tile(tile).expect("a fresh container decodes");
+                let decoded = turbo::decode(&jpeg, 1 << 20).expect("a picture");
+                let Rect { x, y, width, height } = grid.tile_rect(column, row).expect("of the grid");
+                let expected = picture.crop(x, y, width, height);
+                let differs = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 12;
+                assert!(!decoded.data().iter().zip(expected.data()).any(differs), "{tile}");
+            }
+            picture = picture.reduced();
+        }
+    }
+}
