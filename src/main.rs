@@ -14,7 +14,7 @@ mod targets;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 use settings::Parsed;
@@ -52,7 +52,8 @@ fn main() -> std::process::ExitCode {
 
 fn run() -> Result<(), Failure> {
     let words = with_command(std::env::args_os().collect());
-    let Parsed { matches, settings, strangers } = settings::parse(&CommandLine::command(), &words)?;
+    let Parsed { matches, settings, strangers } =
+        settings::parse(&with_negative_numbers(CommandLine::command()), &words)?;
     for variable in strangers {
         failure::complain(&format!("{variable} is set and is no setting: docs/configuration.md lists them"));
     }
@@ -70,6 +71,15 @@ fn run() -> Result<(), Failure> {
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     done.map_err(|failure| failure.with_origin(&settings))
+}
+
+/// The command whose values may begin with a minus sign, so that what complains of -1 is its bound, not a search for an option.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let allow = |argument: Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_numbers)
 }
 
 /// The words with `serve` put in where an option stands in a command's place.

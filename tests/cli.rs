@@ -274,6 +274,20 @@ fn a_reader_that_stops_early_changes_neither_work_nor_exit_code() {
 }
 
 #[test]
+fn a_number_below_zero_is_refused_by_its_bound() {
+    for (words, complaint) in [
+        (&["ingest", "a.png", "-o", "a.mtm", "--jobs", "-1"][..], "not a whole number from 0 to 1024"),
+        (&["serve", "--cache-mb", "-1"], "not a whole number from 0 to 1048576"),
+        (&["tile", "a.mtm", "0", "-1", "0", "-o", "a.jpg"], "-1 is not in 0..=4294967295"),
+    ] {
+        let output = microtome(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("'-1'") && said.contains(complaint), "{said}");
+    }
+}
+
+#[test]
 fn a_slide_that_is_in_no_container_is_described_as_it_would_go_in() {
     let folder = folder();
     let slide = write_deep_zoom(folder.path(), &picture(300, 200), 254, 1, "jpeg");
