@@ -3,7 +3,7 @@
 //! The folder is looked through every few seconds: that works on network shares too, where no system tells of changes.
 //! A slide is complete when nothing of it has changed for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,10 +14,8 @@ use crate::failure::Failure;
 
 /// From one look to the next.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
-/// Files looked at of one slide: a folder of DICOM files has some dozens.
-const MAX_FILES: usize = 100_000;
 
-/// Bytes, number and youngest change of all files of a slide.
+/// Bytes, number and youngest change of all files of a slide, however many: one that is being written shows only in all.
 type State = (u64, usize, Option<SystemTime>);
 
 /// What was seen of a slide.
@@ -46,7 +44,8 @@ impl Watch {
     /// If the folder cannot be read.
     pub(super) fn complete(&mut self, now: Instant) -> Result<Vec<PathBuf>, Failure> {
         let found = walk(&self.folder)?;
-        self.seen.retain(|path, _| found.contains(path));
+        let is_there: HashSet<_> = found.iter().collect();
+        self.seen.retain(|path, _| is_there.contains(path));
         let mut complete = vec![];
         for path in found {
             // What is being moved away meanwhile is seen, or not, at the next look.
@@ -80,10 +79,11 @@ fn add(path: &Path, state: &mut State) -> Option<()> {
     let metadata = path.metadata().ok()?;
     if metadata.is_dir() {
         for entry in std::fs::read_dir(path).ok()? {
-            if state.1 >= MAX_FILES {
-                break;
+            let path = entry.ok()?.path();
+            // A link to a folder may lead in a circle; no reader takes a slide that has one.
+            if !(path.is_symlink() && path.is_dir()) {
+                add(&path, state)?;
             }
-            add(&entry.ok()?.path(), state)?;
         }
         return Some(());
     }
@@ -123,5 +123,32 @@ mod tests {
         assert_eq!(at(92), 0);
         std::fs::write(zoomify.join("0-0-0.jpg"), "").expect("a file");
         assert_eq!((at(100), at(109), at(110), at(120)), (0, 0, 1, 0));
+    }
+
+    #[test]
+    fn a_slide_of_very_many_files_is_seen_to_grow() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (slide, level) = (folder.path().join("a.dzi"), folder.path().join("a_files/17"));
+        std::fs::write(&slide, "").expect("a file");
+        std::fs::create_dir_all(&level).expect("folders");
+        let tile = |i: u32| std::fs::write(level.join(i.to_string()), "").expect("a file");
+        (0..100_000).for_each(tile);
+        let before = state(&slide).expect("a state");
+        assert_eq!(before.1, 100_001);
+        tile(100_000);
+        assert_ne!(state(&slide), Some(before));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_in_a_circle_are_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("a_files");
+        std::fs::write(folder.path().join("a.dzi"), "").expect("a file");
+        std::fs::create_dir(&files).expect("a folder");
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink(&files, files.join(name)).expect("a link");
+        }
+        assert_eq!(state(&folder.path().join("a.dzi")).map(|(_, files, _)| files), Some(1));
     }
 }
