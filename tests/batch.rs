@@ -1,4 +1,4 @@
-//! Many slides at a time: folders, patterns, lists, parts, reports, and a folder that is watched.
+//! Many slides at a time: folders, patterns, lists, parts, reports.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -6,15 +6,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use microtome_codec::turbo::Subsampling;
 use microtome_slide::Slide;
 use serde_json::Value;
 use support::{
-    command, contain, fail, folder, microtome, names, path, picture, signal, succeed, write_deep_zoom,
-    write_png,
+    command, contain, fail, folder, microtome, names, path, picture, succeed, write_deep_zoom, write_png,
 };
 
 /// An archive of three slides, one of which is none.
@@ -155,14 +152,57 @@ fn a_slide_keeps_its_name_when_another_of_that_name_appears() {
     let (images, out) = (folder.path().join("images"), folder.path().join("out"));
     std::fs::create_dir(&images).unwrap();
     write_png(&images.join("a.png"), &picture(40, 30));
-    let (pattern, to) = (images.join("a.*"), format!("{}/", out.display()));
-    let ingest = || succeed(["ingest", path(&pattern), "-o", &to, "--resume"]);
-    ingest();
     let jpeg = microtome_codec::turbo::encode(&picture(40, 30), 90, Subsampling::Chroma420).unwrap();
-    std::fs::write(images.join("a.jpg"), jpeg).unwrap();
-    ingest();
-    ingest();
-    assert_eq!(support::names(&out), ["a.jpg.mtm", "a.mtm"]);
+    for more in [&[][..], &["--deidentify"]] {
+        let (pattern, to) = (images.join("a.*"), format!("{}/", out.display()));
+        let ingest = || succeed([&["ingest", path(&pattern), "-o", &to, "--resume"], more].concat());
+        ingest();
+        std::fs::write(images.join("a.jpg"), &jpeg).unwrap();
+        ingest();
+        ingest();
+        assert_eq!(support::names(&out), ["a.jpg.mtm", "a.mtm"], "{more:?}");
+        fs::remove_file(images.join("a.jpg")).unwrap();
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn a_slide_that_is_called_otherwise_keeps_its_container_and_a_copy_has_its_own() {
+    let folder = folder();
+    let (images, out) = (folder.path().join("images"), folder.path().join("out"));
+    fs::create_dir(&images).unwrap();
+    let jpeg = microtome_codec::turbo::encode(&picture(40, 30), 90, Subsampling::Chroma420).unwrap();
+    let (jpg, jpeg_file) = (images.join("a.jpg"), images.join("a.jpeg"));
+    for (more, copies) in [(&[][..], "a.jpeg.mtm"), (&["--deidentify"], "a.jpg.mtm")] {
+        let (pattern, to) = (images.join("a.*"), format!("{}/", out.display()));
+        let ingest = || succeed([&["ingest", path(&pattern), "-o", &to, "--resume"], more].concat());
+        fs::write(&jpg, &jpeg).unwrap();
+        ingest();
+        fs::rename(&jpg, &jpeg_file).unwrap();
+        ingest();
+        assert_eq!(names(&out), ["a.mtm"], "{more:?}");
+        fs::write(&jpg, &jpeg).unwrap();
+        ingest();
+        ingest();
+        assert_eq!(names(&out), [copies, "a.mtm"], "{more:?}");
+        fs::remove_file(&jpeg_file).unwrap();
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn nobody_is_told_to_remove_the_container_of_another_slide() {
+    let folder = folder();
+    let [one, other, out] = ["one.png", "other.png", "a.mtm"].map(|name| folder.path().join(name));
+    write_png(&one, &picture(40, 30));
+    write_png(&other, &picture(50, 30));
+    let ingest = ["ingest", path(&one), "-o", path(&out), "--resume"];
+    for (more, said) in [(&[][..], "made from one.png"), (&["--deidentify"], "which it does not name")] {
+        succeed([&ingest, more].concat());
+        let line = fail(1, [&["ingest", path(&other), "-o", path(&out), "--resume"], more].concat());
+        assert!(line.contains(said) && !line.contains("remove it"), "{line}");
+        fs::remove_file(&out).unwrap();
+    }
 }
 
 #[test]
@@ -251,36 +291,6 @@ fn a_report_is_not_appended_to_something_else() {
     let line = support::fail(2, ["ingest", path(&image), "-o", path(&out), "--report", path(&image)]);
     assert!(line.contains("a.png") && !out.exists(), "{line}");
     assert_eq!(std::fs::read(&image).unwrap(), before);
-}
-
-#[test]
-fn what_appears_in_a_watched_folder_goes_in() {
-    let folder = folder();
-    let (inbox, out) = (folder.path().join("inbox"), folder.path().join("out"));
-    std::fs::create_dir(&inbox).unwrap();
-    let watching = command()
-        .args(["ingest", "--watch", path(&inbox), "--settle", "0", "-o", path(&out)])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let slide = inbox.join("new");
-    std::fs::create_dir(&slide).unwrap();
-    write_deep_zoom(&slide, &picture(300, 200), 256, 0, "jpg");
-    let target = out.join("new.mtm");
-    for _ in 0..600 {
-        if target.is_file() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert!(target.is_file(), "a minute is for ever");
-    signal(watching.id(), "TERM");
-    let output = watching.wait_with_output().unwrap();
-    // A slide that was seen half written fails, and goes in once it is whole.
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
-    assert!(said.contains("watching"), "{said}");
 }
 
 #[test]

@@ -176,13 +176,13 @@ pub(crate) fn ingest(
     options: Options,
     style: Style,
     number: Option<(usize, usize)>,
-) -> Result<Report, Failure> {
+) -> Result<Report, microtome_ingest::Error> {
     let name = Path::new(source).file_name().unwrap_or(source.as_ref()).to_string_lossy();
     let name = number.map_or(name.to_string(), |(i, n)| format!("{i}/{n} {name}"));
     let display = Display::new(&name, style);
     let result = microtome_ingest::ingest(source, target, options, &display, stop_on_signals());
     display.finish();
-    Ok(result?)
+    result
 }
 
 /// What an ingest did, in a line.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use microtome_codec::payload::VerbatimParams;
@@ -22,8 +23,7 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
         return Ok(record);
     }
     let path = source::descriptor_in(Path::new(spec))?;
-    let named = source::called_by(&path);
-    record.name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned();
+    record.name = name(&path);
     let (folder, files) = files(&path, format)?;
     record.modified = files.iter().filter_map(|name| modified(&folder.join(name))).max();
     if let [one] = &files[..] {
@@ -41,6 +41,36 @@ pub(crate) fn of(spec: &str, format: &str, stop: &dyn Fn() -> bool) -> Result<So
     record.files = files.len() as u64;
     record.sha256 = hex(&listing.finalize());
     Ok(record)
+}
+
+fn name(descriptor: &Path) -> String {
+    let named = source::called_by(descriptor);
+    named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What a container of this source calls it, unless it was de-identified.
+#[must_use]
+pub fn source_name(spec: &str) -> String {
+    match spec.starts_with("synthetic:") {
+        true => spec.to_owned(),
+        // What cannot be looked into is called by its own name.
+        false => name(&source::descriptor_in(Path::new(spec)).unwrap_or_else(|_| spec.into())),
+    }
+}
+
+/// Whether a source has the very bytes that a container was made from, whatever it is called now. They are hashed only if
+/// they are as many.
+///
+/// # Errors
+/// [`Error::Read`] and what else finding its files comes to; [`Error::Interrupted`].
+pub fn has_source_bytes(record: &SourceRecord, spec: &str, cancelled: &AtomicBool) -> Result<bool, Error> {
+    let State(files) = state(spec, &record.format)?;
+    let bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+    if (files.len() as u64, bytes) != (record.files, record.bytes) {
+        return Ok(false);
+    }
+    let found = of(spec, &record.format, &|| cancelled.load(Ordering::Relaxed))?;
+    Ok(found.sha256 == record.sha256)
 }
 
 /// The folder of a source and its files below it.

@@ -189,8 +189,11 @@ fn fill(
 pub enum Earlier {
     /// A whole container made from just this source in just this way: nothing to do again.
     Same,
-    /// One made from another source, or from this one before it changed, or in another way.
+    /// One made from this source before it changed, from another of its name, or in another way.
     Other,
+    /// One made from another source, with the name of that. It is empty where de-identification left it out: then it may be
+    /// this one before it changed, too.
+    OfAnother(String),
     /// No whole container; what is wrong with it.
     Damaged(String),
     /// One that cannot be read, or that a newer version made; why it is not known what it is.
@@ -226,7 +229,11 @@ pub fn earlier(spec: &str, target: &Path, options: Options) -> Result<Earlier, E
         BadTiles::Stop => header.slide_id == stopping || header.slide_id == blanking && !is_blanked,
     };
     if !is_same || header.levels != plan.levels {
-        return Ok(Earlier::Other);
+        let made_from = &slide.metadata().source;
+        return Ok(match made_from.name == record.name || made_from.sha256 == record.sha256 {
+            true => Earlier::Other,
+            false => Earlier::OfAnother(made_from.name.clone()),
+        });
     }
     let mut damage = None;
     let verified = microtome_container::verify::verify(slide.container(), |checked| {

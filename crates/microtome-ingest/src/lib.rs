@@ -27,5 +27,6 @@ pub mod verify;
 pub use coder::Codings;
 pub use deidentify::Removed;
 pub use error::Error;
+pub use fingerprint::{has_source_bytes, source_name};
 pub use ingest::{Earlier, Progress, Report, Unit, earlier, ingest};
 pub use options::{BadTiles, DerivedLevels, Mode, Options};

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use microtome_ingest::{Earlier, Removed, Report};
@@ -26,6 +26,8 @@ pub(super) struct Batch<'a> {
     counts: Counts,
     /// Whether what became of the slides could not be written everywhere.
     is_unwritten: bool,
+    /// Set once no other slide is to begin.
+    stop: &'a AtomicBool,
 }
 
 /// A file of one document a line.
@@ -53,7 +55,14 @@ impl<'a> Batch<'a> {
             return Err(Failure::Usage(format!("{}: is no folder to be watched", folder.display())));
         }
         let report = arguments.report.as_deref().map(Lines::open).transpose()?;
-        Ok(Self { arguments, report, begun: Instant::now(), counts: Counts::default(), is_unwritten: false })
+        Ok(Self {
+            arguments,
+            report,
+            begun: Instant::now(),
+            counts: Counts::default(),
+            is_unwritten: false,
+            stop: stop_on_signals(),
+        })
     }
 
     /// Ingests every slide. One alone that fails is a failure; of several, the others go in all the same.
@@ -63,7 +72,10 @@ impl<'a> Batch<'a> {
         let is_ours = |job: &Job| self.arguments.shard.is_none_or(|shard| shard.has(job));
         let ours: Vec<_> = jobs.iter().zip(targets).filter(|(job, _)| is_ours(job)).collect();
         for (number, (job, target)) in (1..).zip(&ours) {
-            let outcome = self.one(&job.source, target, (!is_alone).then_some((number, ours.len())));
+            let outcome = match self.is_stopped() {
+                true => Err(Failure::Interrupted),
+                false => self.one(&job.source, target, (!is_alone).then_some((number, ours.len()))),
+            };
             if matches!(outcome, Err(Failure::Interrupted)) {
                 let summed_up = self.sum_up();
                 self.note(summed_up);
@@ -99,23 +111,27 @@ impl<'a> Batch<'a> {
                     }
                 };
                 for (job, target) in jobs.iter().zip(&targets) {
+                    if self.is_stopped() {
+                        return self.end();
+                    }
                     match self.one(&job.source, target, Some((1, 1))) {
                         Err(Failure::Interrupted) => return self.end(),
                         other => other?,
                     }
                 }
             }
-            if pause(watch::INTERVAL) {
+            if self.pause(watch::INTERVAL) {
                 return self.end();
             }
         }
     }
 
+    /// Ingests a slide and tells what became of it, unless that was cut short: a stop that comes after it is the next one's.
     fn one(&mut self, source: &str, target: &Path, number: Option<(usize, usize)>) -> Result<(), Failure> {
         let begun = Instant::now();
         let outcome = self.outcome(source, target, number);
         let seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        if stop_on_signals().load(Ordering::Relaxed) {
+        if matches!(outcome, Err(Failure::Interrupted)) {
             return Err(Failure::Interrupted);
         }
         self.count(&outcome);
@@ -152,6 +168,19 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Waits; whether it was told to stop meanwhile.
+    fn pause(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while Instant::now() < end && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.is_stopped()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Says once that what became of a slide cannot be written: the others go in all the same.
     fn note(&mut self, written: Result<(), Failure>) {
         if let Err(failure) = written {
@@ -171,21 +200,28 @@ impl<'a> Batch<'a> {
         let Arguments { resume, progress, watch, .. } = self.arguments;
         let options = self.arguments.options();
         if (*resume || watch.is_some()) && target.exists() {
-            let what = match microtome_ingest::earlier(source, target, options)? {
-                Earlier::Same => return Ok(Outcome::Skipped),
+            let refused =
+                |what: String| Err(Failure::Failed(format!("{}: exists already, {what}", target.display())));
+            return match microtome_ingest::earlier(source, target, options)? {
+                Earlier::Same => Ok(Outcome::Skipped),
                 Earlier::Unreadable(what) => {
-                    let known = "exists already, and whether it is made from this source cannot be told";
-                    return Err(Failure::Failed(format!("{}: {known} ({what})", target.display())));
+                    refused(format!("and whether it is made from this source cannot be told ({what})"))
                 }
-                Earlier::Other => format!(
-                    "is not what {source} comes to now: the source has changed since, or the options are others"
-                ),
-                Earlier::Damaged(what) => format!("is no whole container ({what})"),
+                Earlier::Other => refused(format!(
+                    "and is not what {source} comes to now: the source has changed since, another of its name went in, or \
+                     the options are others; remove it, unless it is that other's, to have it made anew"
+                )),
+                Earlier::OfAnother(name) if name.is_empty() => refused(format!(
+                    "and what it was made from, which it does not name, is not what {source} is now: it may be the only \
+                     container of another slide; choose another folder or name"
+                )),
+                Earlier::OfAnother(name) => refused(format!(
+                    "made from {name}, which is another source than {source}; choose another folder or name"
+                )),
+                Earlier::Damaged(what) => {
+                    refused(format!("and is no whole container ({what}); remove it to have it made anew"))
+                }
             };
-            return Err(Failure::Failed(format!(
-                "{}: exists already, and {what}; remove it to have it made anew",
-                target.display()
-            )));
         }
         if target.exists() {
             let remedy = "remove it, choose another name, or leave finished slides as they are with --resume";
@@ -195,7 +231,11 @@ impl<'a> Batch<'a> {
         {
             make_folder(folder)?;
         }
-        ingest(source, target, options, *progress, number).map(|report| Outcome::Done(Box::new(report)))
+        match ingest(source, target, options, *progress, number) {
+            Ok(report) => Ok(Outcome::Done(Box::new(report))),
+            Err(microtome_ingest::Error::Interrupted) => Err(Failure::Interrupted),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn count(&mut self, outcome: &Result<Outcome, Failure>) {
@@ -360,14 +400,36 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
         .map_err(|e| Failure::Failed(format!("{}: cannot make the folder: {e}", folder.display())))
 }
 
-/// Waits; whether it was told to stop meanwhile.
-fn pause(time: Duration) -> bool {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        if stop_on_signals().load(Ordering::Relaxed) {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(100));
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
     }
-    stop_on_signals().load(Ordering::Relaxed)
+
+    #[test]
+    fn what_became_of_a_slide_is_told_though_a_stop_came_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [out, report] = ["out", "r.jsonl"].map(|name| folder.path().join(name).display().to_string());
+        let line = ["ingest", "synthetic:100x90", "gone.svs", "-o", &out, "--report", &report];
+        let Line { arguments } = Line::parse_from(line);
+        let mut batch = Batch::new(&arguments).expect("a report");
+        // The ingest itself does not see it, as if it came when the container was there.
+        let stop = AtomicBool::new(true);
+        batch.stop = &stop;
+        let target = |name: &str| Path::new(&out).join(name);
+        batch.one("synthetic:100x90", &target("one.mtm"), Some((1, 2))).expect("told");
+        batch.one("gone.svs", &target("gone.mtm"), Some((2, 2))).expect("told");
+        assert_eq!((batch.counts.done, batch.counts.failed), (1, 1));
+        let told = std::fs::read_to_string(&report).expect("a report");
+        let statuses: Vec<_> = told.lines().map(|line| line.contains("\"done\"")).collect();
+        assert_eq!(statuses, [true, false], "{told}");
+        let ended = batch.every(&[Job::named("synthetic:90x100")], &[target("next.mtm")]);
+        assert!(matches!(ended, Err(Failure::Interrupted)) && !target("next.mtm").exists());
+    }
 }

@@ -2,15 +2,17 @@
 //!
 //! Not here: what a slide is; only what may be one, by its name, so that a folder of many can be walked through.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use microtome_ingest::source::{called_by, is_source_folder, may_be_slide, series_in};
+use microtome_ingest::{has_source_bytes, source_name};
 use microtome_slide::Slide;
 
 use super::walk::walk;
 use crate::failure::{Failure, complain};
+use crate::progress::stop_on_signals;
 
 /// A slide to be ingested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,7 +205,7 @@ fn text(path: &Path) -> String {
 }
 
 /// The container of each slide in a folder. Two slides of one name get the whole names of their files
-/// (`a.svs.mtm`, `a.tif.mtm`).
+/// (`a.svs.mtm`, `a.tif.mtm`), and so does one whose plain name (`a.mtm`) another went in under before; that one keeps it.
 ///
 /// # Errors
 /// [`Failure::Usage`] if two slides would still go to one file.
@@ -213,6 +215,11 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
         name.push(extension);
         PathBuf::from(name)
     };
+    let mut of_place: HashMap<&Path, usize> = HashMap::new();
+    for job in jobs.iter().filter(|job| job.target.is_none()) {
+        *of_place.entry(&job.place).or_default() += 1;
+    }
+    let mut plain_names = PlainNames::default();
     let mut files: Vec<PathBuf> = vec![];
     for job in jobs {
         if let Some(target) = &job.target {
@@ -221,13 +228,10 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
         }
         // A name such as `..` would lead elsewhere.
         let place: PathBuf = job.place.components().filter(|c| matches!(c, Component::Normal(_))).collect();
-        let is_taken =
-            jobs.iter().any(|other| other != job && other.place == job.place && other.target.is_none());
         let plain = folder.join(with_extension(&place, ".mtm"));
-        let source = Path::new(&job.source);
-        files.push(match source.extension().and_then(OsStr::to_str) {
-            // One that was alone when it went in keeps the name that it got.
-            Some(extension) if is_taken && !was_made_of(&plain, source) => {
+        let is_alone = of_place.get(&*job.place) == Some(&1);
+        files.push(match Path::new(&job.source).extension().and_then(OsStr::to_str) {
+            Some(extension) if !plain_names.has(&plain, &job.source, is_alone) => {
                 folder.join(with_extension(&place, &format!(".{extension}.mtm")))
             }
             _ => plain,
@@ -246,10 +250,28 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
     }
 }
 
-/// Whether there is a container made from a file of this name.
-fn was_made_of(container: &Path, source: &Path) -> bool {
-    let name = source.file_name().unwrap_or_default().to_string_lossy();
-    container.is_file() && Slide::open(container).is_ok_and(|slide| slide.metadata().source.name == name)
+/// Containers called by a slide's name alone.
+#[derive(Default)]
+struct PlainNames {
+    /// Those that went to a slide by its bytes: one of the same bytes beside it gets another.
+    by_bytes: HashSet<PathBuf>,
+}
+
+impl PlainNames {
+    /// Whether a container is a slide's, if there is one that can be opened by what it was made from; if not, whether it is
+    /// to be the slide's, which has it if it is alone of its place.
+    fn has(&mut self, container: &Path, source: &str, is_alone: bool) -> bool {
+        let slide = if container.is_file() { Slide::open(container).ok() } else { None };
+        let Some(slide) = slide else { return is_alone };
+        let made_from = &slide.metadata().source;
+        if made_from.name == source_name(source) {
+            return true;
+        }
+        // De-identification left the name out; or the file was called otherwise then, which only one alone can be.
+        (made_from.name.is_empty() || is_alone)
+            && has_source_bytes(made_from, source, stop_on_signals()).unwrap_or(false)
+            && self.by_bytes.insert(container.to_owned())
+    }
 }
 
 #[cfg(test)]
