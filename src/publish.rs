@@ -1,4 +1,7 @@
-//! Files that appear under their final name whole or not at all, and never in place of another.
+//! Files that appear under their final name whole or not at all, even if the machine fails, and never in place of another.
+//!
+//! The tiles of a Deep Zoom are whole if the program fails, not if the machine does: they may be some hundred thousand files,
+//! and syncing each would take many times as long as writing it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,6 +30,17 @@ pub(crate) fn written<R>(
     folder: &Path,
     write: impl FnOnce(&mut File) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
+    let result = named(target, folder, write)?;
+    sync_names(self::folder(target), target)?;
+    Ok(result)
+}
+
+/// As [`written`], with a name that is not synced yet: nothing has it if this fails.
+pub(crate) fn named<R>(
+    target: &Path,
+    folder: &Path,
+    write: impl FnOnce(&mut File) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     let prefix = part_prefix(target);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".part");
@@ -35,8 +49,23 @@ pub(crate) fn written<R>(
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut part = builder.tempfile_in(folder).map_err(|error| unwritable(target, &error))?;
     let result = write(part.as_file_mut())?;
+    part.as_file().sync_all().map_err(|error| unwritable(target, &error))?;
     part.persist_noclobber(target).map_err(|error| unwritable(target, &error.error))?;
     Ok(result)
+}
+
+/// Makes the names in a folder durable, which are of `target` or below it. Windows has no such call, and some network file
+/// systems refuse it: they decide for themselves when a name is durable.
+pub(crate) fn sync_names(folder: &Path, target: &Path) -> Result<(), Failure> {
+    use io::ErrorKind::{InvalidInput, Unsupported};
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if cfg!(unix) && !matches!(error.kind(), InvalidInput | Unsupported) => {
+            let what =
+                "was written, but its folder cannot be synced, so that it may be gone if the machine fails";
+            Err(Failure::Failed(format!("{}: {what}: {error}; check the disk", target.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Why a file or folder cannot be written, with the remedy where there is one.

@@ -314,3 +314,36 @@ fn an_export_replaces_nothing() {
     }
     assert_eq!(names(folder.path()), ["a.mtm", "a.png", "a.svs", "a.tif"]);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_written_is_on_the_disk_before_it_has_its_name() {
+    let folder = folder();
+    let container = contain(folder.path(), "slide.mtm", "synthetic:300x200");
+    for (name, level) in [("a.tif", None), ("a.dcm", None), ("a.dzi", None), ("a.png", Some("0"))] {
+        let (log, out) = (folder.path().join("log"), folder.path().join(name));
+        let mut traced = Command::new("strace");
+        traced.args([
+            "-f",
+            "-y",
+            "-e",
+            "trace=fsync,link,linkat,rename,renameat,renameat2",
+            "-o",
+            path(&log),
+        ]);
+        traced.args([env!("CARGO_BIN_EXE_microtome"), "export", path(&container), "-o", path(&out)]);
+        traced.args(level.iter().flat_map(|level| ["--level", level]));
+        if !traced.output().is_ok_and(|output| output.status.success()) {
+            return skipped("strace is not there, or tracing is not allowed");
+        }
+        let log = fs::read_to_string(&log).unwrap();
+        let lines: Vec<_> = log.lines().collect();
+        let final_name = format!("\"{}\"", path(&out));
+        let named = lines.iter().position(|line| line.contains(&final_name)).unwrap();
+        let is_synced = |line: &&str| line.contains("fsync(");
+        assert!(lines[..named].iter().any(is_synced), "{name}: what it holds: {log}");
+        let of_folder = format!("{}>", path(folder.path()));
+        let is_of_folder = |line: &&str| is_synced(line) && line.contains(&of_folder);
+        assert!(lines[named..].iter().any(is_of_folder), "{name}: its name: {log}");
+    }
+}

@@ -3,6 +3,7 @@
 mod staging;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use microtome_export::image::{self, Format};
@@ -202,7 +203,9 @@ fn dicom_series(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     fs::create_dir(&folder).map_err(|error| publish::unwritable(output, &error))?;
     let report = dicom::write(slide, arguments.quality, &folder, stop_on_signals())
         .map_err(|error| failed(output, error))?;
+    publish::sync_names(&folder, output)?;
     publish_folder(&folder, output)?;
+    publish::sync_names(publish::folder(output), output)?;
     say_what_went_along(slide, output);
     complain_of(output, &report);
     print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
@@ -226,6 +229,9 @@ fn publish_both(
     descriptor: &Descriptor,
 ) -> Result<(), Failure> {
     publish_folder(&staging.path().join("files"), files)?;
-    publish::file(output, staging.path(), descriptor.to_xml().as_bytes())
-        .inspect_err(|_| _ = fs::remove_dir_all(files))
+    publish::named(output, staging.path(), |part| {
+        part.write_all(descriptor.to_xml().as_bytes()).map_err(|error| publish::unwritable(output, &error))
+    })
+    .inspect_err(|_| _ = fs::remove_dir_all(files))?;
+    publish::sync_names(publish::folder(output), output)
 }

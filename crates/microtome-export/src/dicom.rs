@@ -110,7 +110,8 @@ impl Out<'_> {
             file.set_len(0).map_err(|cause| self.failed(cause))?;
             self.put_with(&file, true, count, pixels, &make)?;
         }
-        Ok(())
+        // Who gives the folder its name takes the files in it for whole.
+        file.sync_all().map_err(|cause| self.failed(cause))
     }
 
     /// Writes the file with one of the two tables; false if the frames are too many bytes for the basic one.
