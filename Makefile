@@ -9,7 +9,7 @@ demo:
 	@scripts/setup.sh build
 	cargo run --release --locked -- demo --port $(PORT)
 
-# Everything that CI checks.
+# All checks.
 test:
 	@scripts/setup.sh test
 	cargo fmt --all --check
