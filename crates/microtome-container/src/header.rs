@@ -333,7 +333,7 @@ impl Header {
                 return Err(Refusal::Unsupported(format!("section {kind}")));
             }
             let fits = section.offset.checked_add(section.length).is_some_and(|e| e <= self.file_length);
-            if section.offset != end.next_multiple_of(ALIGNMENT) || !fits {
+            if Some(section.offset) != end.checked_next_multiple_of(ALIGNMENT) || !fits {
                 return damaged(format!(
                     "section {kind} does not follow the one before it, or leaves the file"
                 ));

@@ -104,7 +104,7 @@ fn a_header_that_is_cut_off_is_refused() {
 #[test]
 fn lies_with_a_right_checksum_are_refused() {
     type Lie = fn(&mut Header);
-    let lies: [(&str, Lie); 13] = [
+    let lies: [(&str, Lie); 14] = [
         ("tile size 0", |h| h.tile_size = 0),
         ("overlap 129", |h| h.overlap = 129),
         ("level 0 is not stored", |h| h.levels.clear()),
@@ -116,6 +116,10 @@ fn lies_with_a_right_checksum_are_refused() {
         ("derived level 1 is not half", |h| h.levels[1].width = 500),
         ("TILE does not follow", |h| h.sections[1].length = u64::MAX),
         ("TILE does not follow", |h| h.sections[1].offset += 16),
+        ("TILE does not follow", |h| {
+            h.file_length = u64::MAX;
+            h.sections[0].length = u64::MAX - 1 - h.sections[0].offset;
+        }),
         ("the file should be", |h| h.file_length += 1),
         ("no section INDX", |h| h.sections[0].kind = SectionKind::TILES),
     ];
