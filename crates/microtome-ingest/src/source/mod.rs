@@ -245,6 +245,12 @@ impl TileLevel {
     }
 }
 
+/// The number of the level that an image of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
+fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
+    let fits = |full: u32, part: u32, level: u8| part == full >> level || part == full.div_ceil(1 << level);
+    (1..31).find(|&level| fits(full.0, size.0, level) && fits(full.1, size.1, level))
+}
+
 /// JPEG tiles, read at random from many threads.
 pub trait Tiles: Send + Sync {
     /// Side of a tile in pixels, without overlap.

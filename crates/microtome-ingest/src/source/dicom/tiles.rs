@@ -12,7 +12,7 @@ use super::level::Level;
 use super::syntax::Coding;
 use crate::Error;
 use crate::source::blank::blank_like;
-use crate::source::{TileLevel, Tiles};
+use crate::source::{TileLevel, Tiles, level_of};
 
 /// Sides of tiles that are taken verbatim.
 const TILE_SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
@@ -51,12 +51,6 @@ pub(super) fn tile_size(image: &Level) -> Result<(u32, bool), String> {
         ));
     }
     Ok((side, padded))
-}
-
-/// The number of the level that an image of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
-pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
-    let fits = |full: u32, part: u32, level: u8| part == full >> level || part == full.div_ceil(1 << level);
-    (1..31).find(|&level| fits(full.0, size.0, level) && fits(full.1, size.1, level))
 }
 
 impl JpegTiles {

@@ -12,7 +12,7 @@ use super::ifd::Tiff;
 use super::page::{Compression, Page, Photometric};
 use crate::Error;
 use crate::source::blank::blank_like;
-use crate::source::{TileLevel, Tiles};
+use crate::source::{TileLevel, Tiles, level_of};
 
 /// Sides of tiles that are taken verbatim: multiples of 16 up to this.
 const MAX_TILE_SIZE: u32 = 1024;
@@ -46,12 +46,6 @@ pub(super) fn obstacle(page: &Page) -> Option<String> {
         return Some("its image is stored turned or mirrored".into());
     }
     (page.chunks.absent() == page.chunks.all()).then(|| "all of its tiles are absent".into())
-}
-
-/// The number of the level that a page of `size` is of a slide of `full` size: 1/2^k of it, rounded up or down.
-pub(super) fn level_of(full: (u32, u32), size: (u32, u32)) -> Option<u8> {
-    let fits = |full: u32, part: u32, level: u8| part == full >> level || part == full.div_ceil(1 << level);
-    (1..31).find(|&level| fits(full.0, size.0, level) && fits(full.1, size.1, level))
 }
 
 impl JpegTiles {

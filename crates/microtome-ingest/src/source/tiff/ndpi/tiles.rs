@@ -7,11 +7,10 @@
 use microtome_codec::coefficients::{Parser, Template, Tile, Writer};
 
 use super::super::ifd::Tiff;
-use super::super::tiles::level_of;
 use super::scan::{Scan, refusal};
 use crate::Error;
 use crate::source::cache::Cache;
-use crate::source::{TileLevel, Tiles};
+use crate::source::{TileLevel, Tiles, level_of};
 
 /// Side of the tiles that are cut.
 const TILE_SIZE: u32 = 256;

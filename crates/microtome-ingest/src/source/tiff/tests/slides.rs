@@ -5,7 +5,7 @@ use microtome_codec::Rgb;
 use super::deep::mask;
 use super::writer::{LAYOUTS, Scheme, TestPage, Value, picture, rgb_page, write};
 use super::{open_bytes, pixels, refusal, tiles, whole};
-use crate::source::tiff::tiles::level_of;
+use crate::source::level_of;
 
 fn level(width: u32, height: u32, tile: u32, subfile: u64) -> TestPage {
     let mut page = rgb_page(&picture(width, height), (tile, tile), true, Scheme::Jpeg, false);
