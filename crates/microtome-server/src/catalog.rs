@@ -17,6 +17,7 @@ use moka::policy::EvictionPolicy;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Failure};
+use crate::pictures::lane::Shares;
 use crate::pseudonym::Pseudonym;
 use crate::readers;
 use crate::slide_id::SlideId;
@@ -68,6 +69,8 @@ pub(crate) struct OpenSlide {
     look: Arc<Semaphore>,
     /// Permits of those who may read it at the same time.
     pub(crate) reading: Arc<Semaphore>,
+    /// Memory for pictures of it.
+    pub(crate) pictures: Shares,
 }
 
 /// All slides below a folder.
@@ -333,6 +336,7 @@ fn open(
                 is_replaced: AtomicBool::new(false),
                 look: Arc::new(Semaphore::new(1)),
                 reading: storages.of_slide(),
+                pictures: Shares::of_one_slide(),
             }))
         }
         // Deleted after it was located.

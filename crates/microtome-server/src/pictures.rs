@@ -5,7 +5,7 @@
 //! reads rows of tiles by turns with the decode pool, which decodes them and makes them smaller; threads of the lane encode the
 //! picture. Not here: addresses, tiles as they are.
 
-mod lane;
+pub(crate) mod lane;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::error::{Error, Failure};
 use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
 use crate::tile_cache::{TileCache, TileKey};
-use lane::{Lanes, Place};
+use lane::{Lanes, MAKING, Place};
 
 /// Longest wait for a picture.
 const LONGEST_WAIT: Duration = crate::readers::LONGEST_WAIT;
@@ -192,16 +192,14 @@ impl Pictures {
     where
         F: FnOnce(Rgb) -> Result<Vec<u8>, Error> + Send + 'static,
     {
-        let (lane, permits) = self.lanes.of(size);
+        let (lane, megapixels) = self.lanes.of(size);
         let Some(_place) = Place::take(lane) else {
             pipeline.metrics.dropped(Dropped::Full);
             return Err(Error::Overloaded.into());
         };
-        let lost = || Error::WorkerLost("making of a picture");
+        let lost = || Error::WorkerLost(MAKING);
         let making = async {
-            // Never closed.
-            let memory =
-                Arc::clone(&lane.memory).acquire_many_owned(permits).await.map_err(|_closed| lost())?;
+            let memory = lane.memory(open, megapixels).await?;
             let reader = pipeline.readers.turn(open).await?;
             let (sender, drawn) = oneshot::channel();
             let (pictures, pipeline, open) = (Arc::clone(self), Arc::clone(pipeline), Arc::clone(open));
@@ -214,27 +212,30 @@ impl Pictures {
                 let _ = sender.send(drawn.map(|drawn| (drawn, memory)));
             });
             let ((pixels, finish), memory) = drawn.await.map_err(|_lost| lost())??;
-            let (sender, made) = oneshot::channel();
-            lane.encoders.spawn_fifo(move || {
-                // Who went away while others were encoded misses nothing.
-                if sender.is_closed() {
-                    return;
-                }
-                let made = finish(pixels);
-                drop(memory);
-                let _ = sender.send(made.map(|mut made| {
-                    // It may take a while until it is read.
-                    made.shrink_to_fit();
-                    Bytes::from(made)
-                }));
-            });
-            made.await.map_err(|_lost| lost())?
+            lane.encode(memory, move || finish(pixels)).await
         };
         let made = tokio::time::timeout(LONGEST_WAIT, making).await;
         match made.unwrap_or(Err(Error::Overloaded)) {
             Ok(made) => Ok(made),
             Err(error) => Err(open.unless_replaced(error.into()).await),
         }
+    }
+
+    /// What `encode` makes of what is in memory already, once there is memory for a picture of `size`.
+    pub(crate) async fn encode(
+        &self,
+        pipeline: &Pipeline,
+        open: &OpenSlide,
+        size: [u32; 2],
+        encode: impl FnOnce() -> Result<Vec<u8>, Error> + Send + 'static,
+    ) -> Result<Bytes, Failure> {
+        let (lane, megapixels) = self.lanes.of(size);
+        let Some(_place) = Place::take(lane) else {
+            pipeline.metrics.dropped(Dropped::Full);
+            return Err(Error::Overloaded.into());
+        };
+        let making = async { lane.encode(lane.memory(open, megapixels).await?, encode).await };
+        Ok(tokio::time::timeout(LONGEST_WAIT, making).await.unwrap_or(Err(Error::Overloaded))?)
     }
 
     /// The pixels of a view: reads here, decodes and draws on decoding threads.
@@ -362,9 +363,13 @@ mod tests {
         let config =
             ServerConfig { slides_root: root.path().to_owned(), rayon_threads: 1, ..ServerConfig::default() };
         let app = App::new(&config).expect("threads");
-        let (request, ()) = http::Request::new(()).into_parts();
-        let open = app.slide(&request, &SlideId::from_path("a").expect("an id")).await.expect("a slide");
+        let open = opened(&app, "a").await;
         (root, app, open)
+    }
+
+    async fn opened(app: &App, name: &str) -> Arc<OpenSlide> {
+        let (request, ()) = http::Request::new(()).into_parts();
+        app.slide(&request, &SlideId::from_path(name).expect("an id")).await.expect("a slide")
     }
 
     const WHOLE: Rect = Rect { x: 0, y: 0, width: 1500, height: 1100 };
@@ -399,6 +404,30 @@ mod tests {
         );
         end.send(()).expect("the encoder listens");
         assert_eq!(picture.await.expect("a task").as_deref(), Some(&[1][..]));
+    }
+
+    /// Pictures of a slide whose storage hangs have their memory until it answers: others have the rest.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pictures_of_a_slide_that_hangs_leave_memory_to_others() {
+        let (root, app, open) = served().await;
+        std::fs::copy(root.path().join("a.mtm"), root.path().join("b.mtm")).expect("a copy");
+        let other = opened(&app, "b").await;
+        let turns = u32::try_from(open.reading.available_permits()).expect("a few");
+        let hanging = open.reading.try_acquire_many(turns).expect("all of its turns");
+        let draw = |open: &Arc<OpenSlide>, size: u32| {
+            let (pictures, pipeline, open) =
+                (Arc::clone(&app.pictures), Arc::clone(&app.pipeline), Arc::clone(open));
+            let view = View::scaled(WHOLE, size, size);
+            tokio::spawn(async move { pictures.draw(&pipeline, &open, view, |_| vec![1]).await.is_ok() })
+        };
+        for size in [300, 1300] {
+            let waiting: Vec<_> = (0..100).map(|_| draw(&open, size)).collect();
+            let small = tokio::time::timeout(Duration::from_secs(10), draw(&other, size)).await;
+            assert!(small.expect("it does not wait").expect("a task"));
+            assert!(waiting.iter().all(|picture| !picture.is_finished()));
+            waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        drop(hanging);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -164,6 +164,10 @@ pub(crate) async fn answer<B: HttpBody<Data = Bytes> + Unpin>(
     let (mut request, body) = request.into_parts();
     let route = Route::of(request.uri.path());
     let id = RequestId::of(&request.headers);
+    if route == Route::DicomWeb {
+        // What is sent piece by piece may fail long after this.
+        request.extensions.insert(id.clone());
+    }
     let mut response = without_headers(app, &mut request, body).await;
     if request.method != Method::HEAD && !connection.has_room_for(response.body()) {
         response = Failure::from(Error::Unread).into_response();

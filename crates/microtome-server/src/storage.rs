@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::pictures::lane::Shares;
 use crate::readers;
 
 /// Slides of one file system whose files are looked at at the same time. A look is a matter of microseconds, or hangs.
@@ -19,6 +20,8 @@ pub(crate) struct Storage {
     pub(crate) looks: Arc<Semaphore>,
     /// Permits to read slides.
     pub(crate) reading: Arc<Semaphore>,
+    /// Memory for pictures of slides.
+    pub(crate) pictures: Shares,
 }
 
 /// The file systems that slides were opened from: as many as the machine has, at most.
@@ -43,6 +46,7 @@ impl Storages {
         let new = || Storage {
             looks: Arc::new(Semaphore::new(LOOKS)),
             reading: Arc::new(Semaphore::new(readers::of_one_storage(self.reading_threads))),
+            pictures: Shares::of_one_storage(),
         };
         // Nothing in here panics between two changes that belong together.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,9 @@
 //! What is kept of slides as DICOM: their series, what each instance says, and its frames.
 //!
-//! Describing an instance takes a look at some tiles, which blocks and decodes: it is done on a blocking thread, by a few
-//! at a time. Not here: which slide has which series.
+//! Describing an instance takes a look at some tiles, which blocks and decodes: it takes the slide's turn of a thread that reads.
+//! Not here: which slide has which series.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use dicom_core::Tag;
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
 use crate::error::{Error, Failure};
+use crate::readers::{LONGEST_WAIT, Readers};
 use crate::survey::Survey;
 
 /// Series that are kept: some 50 KB each.
@@ -25,8 +25,6 @@ const MOST_SERIES: u64 = 256;
 const MOST_BYTES: u64 = 64 << 20;
 /// What a description takes without its profile, about.
 const BYTES_OF_ONE: u32 = 16 << 10;
-/// Longest wait for a turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// An instance as far as it is known once some frames were looked at.
 #[derive(Debug)]
@@ -42,8 +40,7 @@ pub(crate) struct Dicomweb {
     series: moka::sync::Cache<u64, Arc<Series>>,
     /// By the opening of a slide and the place of the instance in its series.
     described: moka::future::Cache<(u64, usize), Arc<Described>>,
-    /// Turns of blocking threads, and of decoding threads: storage that hangs stops only the former.
-    reading: Arc<Semaphore>,
+    /// Turns of decoding threads.
     decoding: Arc<Semaphore>,
 }
 
@@ -57,7 +54,6 @@ impl Dicomweb {
             with_labels: config.serve_labels,
             series: moka::sync::Cache::new(MOST_SERIES),
             described: moka::future::Cache::builder().weigher(weigh).max_capacity(MOST_BYTES).build(),
-            reading: Arc::new(Semaphore::new(config.rayon_threads.max(1))),
             decoding: Arc::new(Semaphore::new(config.rayon_threads.max(1).saturating_mul(4))),
         }
     }
@@ -74,39 +70,24 @@ impl Dicomweb {
     /// What the instance at this place in the series says.
     pub(crate) async fn described(
         &self,
+        readers: &Readers,
         open: &Arc<OpenSlide>,
         series: &Arc<Series>,
         place: usize,
     ) -> Result<Arc<Described>, Failure> {
         let describing = async {
-            let (open, series) = (Arc::clone(open), Arc::clone(series));
-            self.blocking("description of an instance", move || {
+            let (slide, series) = (Arc::clone(open), Arc::clone(series));
+            let describe = move || {
                 let instance = series.instances.get(place).ok_or(Error::NoSuchInstance)?;
-                let described = series.describe(&open.slide, instance);
+                let described = series.describe(&slide.slide, instance);
                 let (dataset, frames) =
-                    described.map_err(|source| Error::NoDicom { slide: open.id.clone(), source })?;
+                    described.map_err(|source| Error::NoDicom { slide: slide.id.clone(), source })?;
                 Ok(Arc::new(Described { dataset, frames }))
-            })
-            .await
+            };
+            readers.read(open, "description of an instance", describe).await.flatten().map_err(Failure::from)
         };
         let described = self.described.try_get_with((open.instance, place), describing).await;
         described.map_err(|failure| Failure::clone(&failure))
-    }
-
-    /// Runs on a blocking thread what reads and decodes, when it is its turn.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let turn = turn(&self.reading).await?;
-        let working = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        let worked =
-            tokio::time::timeout(LONGEST_WAIT, working).await.map_err(|_elapsed| Error::Overloaded)?;
-        worked.unwrap_or_else(|_lost| Err(Error::WorkerLost(what))).map_err(Failure::from)
     }
 
     /// Runs on a decoding thread what decodes and does not wait for storage, when it is its turn.

@@ -9,11 +9,11 @@ use http::{HeaderValue, header};
 use microtome_dicom::Frames;
 
 use super::described::Described;
-use super::stream::{self, Ahead};
+use super::stream::{self, Ahead, Pieces};
 use super::{Found, jpeg_part};
 use crate::accept::{self, JPEG_BASELINE};
 use crate::app::App;
-use crate::body::{Body, Response};
+use crate::body::Response;
 use crate::error::{Error, Failure};
 use crate::protocols::tile;
 use crate::response::{Freshness, Representation};
@@ -59,7 +59,10 @@ pub(crate) async fn answer(
     if !is_one {
         response.headers_mut().remove(header::ETAG);
     }
-    *response.body_mut() = parts(Arc::clone(app), found, described, numbers, first, boundary);
+    let broken_off = stream::broken_off(app, request);
+    let app = Arc::clone(app);
+    let send = |pieces| send(app, found, described, numbers, first, boundary, pieces);
+    *response.body_mut() = stream::body(broken_off, send);
     if let Ok(content_type) = HeaderValue::try_from(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }
@@ -83,32 +86,32 @@ fn form(request: &Parts, count: usize) -> Result<Form, Error> {
     ))
 }
 
-fn parts(
+/// Sends frames, one after the other, the first of which is made.
+async fn send(
     app: Arc<App>,
     found: Found,
     described: Arc<Described>,
     numbers: Vec<u64>,
     first: Bytes,
     boundary: String,
-) -> Body {
-    stream::body(async move |pieces| {
-        let head = jpeg_part(&boundary);
-        let mut next = numbers.into_iter().skip(1);
-        let mut ahead = Ahead::new();
-        let mut frame = Some(first);
-        while let Some(bytes) = frame {
-            while ahead.len() < AHEAD
-                && let Some(number) = next.next()
-            {
-                ahead.begin(made(Arc::clone(&app), found.clone(), Arc::clone(&described), number));
-            }
-            pieces.send(head.clone()).await?;
-            pieces.send(bytes).await?;
-            pieces.send(Bytes::from_static(b"\r\n")).await?;
-            frame = ahead.next().await.transpose()?;
+    pieces: Pieces,
+) -> Result<(), Failure> {
+    let head = jpeg_part(&boundary);
+    let mut next = numbers.into_iter().skip(1);
+    let mut ahead = Ahead::new();
+    let mut frame = Some(first);
+    while let Some(bytes) = frame {
+        while ahead.len() < AHEAD
+            && let Some(number) = next.next()
+        {
+            ahead.begin(made(Arc::clone(&app), found.clone(), Arc::clone(&described), number));
         }
-        pieces.send(stream::last(&boundary)).await
-    })
+        pieces.send(head.clone()).await?;
+        pieces.send(bytes).await?;
+        pieces.send(Bytes::from_static(b"\r\n")).await?;
+        frame = ahead.next().await.transpose()?;
+    }
+    pieces.send(stream::last(&boundary)).await
 }
 
 /// As [`frame`], of what it owns.

@@ -30,8 +30,8 @@ pub(crate) async fn answer(app: &Arc<App>, request: &Parts, found: Vec<Found>) -
     };
     // Whatever is wrong with the first is said before anything is sent.
     first.described(app).await?;
-    let app = Arc::clone(app);
-    let body = stream::body(async move |pieces| {
+    let (broken_off, app) = (stream::broken_off(app, request), Arc::clone(app));
+    let body = stream::body(broken_off, async move |pieces| {
         for one in found {
             let described = one.described(&app).await?;
             if !single {

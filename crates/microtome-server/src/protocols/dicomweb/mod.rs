@@ -47,7 +47,7 @@ struct Found {
 
 impl Found {
     async fn described(&self, app: &App) -> Result<Arc<Described>, Failure> {
-        app.dicomweb.described(&self.open, &self.series, self.place).await
+        app.dicomweb.described(&app.pipeline.readers, &self.open, &self.series, self.place).await
     }
 
     /// Its address below that of the server.

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
 use microtome_codec::turbo::{self, Subsampling};
 use microtome_dicom::{Frames, Kind};
@@ -166,8 +165,8 @@ async fn answer_frame(
         }
         Frames::Associated(frame) if !asked.as_stored => {
             let (jpeg, format) = (frame.bytes().clone(), asked.format);
-            let pixels = size_of(found);
-            let window = Window::of(asked.viewport.as_deref(), pixels[0], pixels[1])?;
+            let [width, height] = size_of(found);
+            let window = Window::of(asked.viewport.as_deref(), width, height)?;
             app.limits.check(window.size)?;
             let what = format!("{} {window:?} {format:?} {}", found.place, env!("CARGO_PKG_VERSION"));
             let etag = format!("\"{}-a{}\"", found.open.content_id, version_of(what.as_bytes()));
@@ -177,18 +176,22 @@ async fn answer_frame(
                 return Ok(not_modified);
             }
             let open = Arc::clone(&found.open);
-            let work = move || {
+            let all = u64::from(width) * u64::from(height);
+            let encode = move || {
                 let source = |source| Error::Unencodable(format!("the image does not decode: {source}"));
-                let pixels = turbo::decode(&jpeg, MOST_DECODED).map_err(source)?;
+                let pixels = turbo::decode(&jpeg, all.min(MOST_DECODED)).map_err(source)?;
                 let Rect { x, y, width, height } = window.area;
                 let pixels = microtome_render::resized(&pixels.crop(x, y, width, height), window.size);
                 let (mirrored, quarter_turns) = window.turn();
                 let pixels = microtome_render::turned(pixels, mirrored, quarter_turns);
                 let encoded =
                     microtome_render::encode(&pixels, Tone::Colour, format, Subsampling::Chroma420, None);
-                encoded.map(Bytes::from).map_err(|source| render_error(&open, source))
+                encoded.map_err(|source| render_error(&open, source))
             };
-            Ok(representation.full(app.dicomweb.on_decoder(app, "rendering of an image", work).await?))
+            // The larger of what is decoded and what is made of it.
+            let [across, down] = window.size.map(u64::from);
+            let size = if across * down > all { window.size } else { [width, height] };
+            Ok(representation.full(app.pictures.encode(&app.pipeline, &found.open, size, encode).await?))
         }
         _ => {
             let (content, place) = (&found.open.content_id, found.place);

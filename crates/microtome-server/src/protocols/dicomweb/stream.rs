@@ -4,13 +4,18 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::request::Parts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::app::App;
 use crate::body::Body;
 use crate::error::{Error, Failure};
+use crate::request_id::RequestId;
 
 /// Pieces that wait to be sent.
 const WAITING: usize = 4;
@@ -29,9 +34,25 @@ impl Pieces {
     }
 }
 
-/// A body of what `produce` sends. If it fails or panics, the connection breaks off: a client must not take a part for the
-/// whole.
+/// Writes the log of an answer that is broken off through a failure of ours.
+pub(crate) fn broken_off(app: &Arc<App>, request: &Parts) -> impl FnOnce(&Failure) + Send + 'static {
+    let (app, path) = (Arc::clone(app), request.uri.path().to_owned());
+    let id = request.extensions.get::<RequestId>().cloned();
+    move |failure| {
+        if failure.is_ours()
+            && let Some(left_out) = app.error_lines.next(Instant::now())
+        {
+            let left_out = Some(left_out).filter(|&left_out| left_out > 0);
+            let request_id = id.as_ref().map(RequestId::as_str);
+            tracing::error!(request_id, path, error = %failure, left_out, "an answer was broken off");
+        }
+    }
+}
+
+/// A body of what `produce` sends. If it fails or panics, `broken_off` hears why, and the connection breaks off: a client must not
+/// take a part for the whole.
 pub(crate) fn body<F: Future<Output = Result<(), Failure>> + Send + 'static>(
+    broken_off: impl FnOnce(&Failure) + Send + 'static,
     produce: impl FnOnce(Pieces) -> F,
 ) -> Body {
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -40,10 +61,10 @@ pub(crate) fn body<F: Future<Output = Result<(), Failure>> + Send + 'static>(
         // As a task of its own, so that a panic ends that one and is seen here.
         let ended = tokio::spawn(producing).await;
         let ended = ended.unwrap_or_else(|_lost| Err(Error::WorkerLost("making of an answer").into()));
-        if let Err(error) = ended
+        if let Err(failure) = ended
             && !sender.is_closed()
         {
-            tracing::error!(%error, "an answer was broken off");
+            broken_off(&failure);
             let _ = sender.send(Err(std::io::Error::other("broken off"))).await;
         }
     });
@@ -99,23 +120,31 @@ pub(crate) fn last(boundary: &str) -> String {
 mod tests {
     #![allow(clippy::panic, reason = "the producer's, on purpose")]
 
+    use std::sync::Mutex;
+
     use http_body_util::BodyExt;
 
     use super::*;
 
     #[tokio::test]
     async fn what_was_not_sent_to_its_end_is_no_body() {
-        let whole = body(async |pieces: Pieces| pieces.send("all").await);
+        let heard = Arc::new(Mutex::new(vec![]));
+        let hear = || {
+            let heard = Arc::clone(&heard);
+            move |failure: &Failure| heard.lock().expect("no panic").push(failure.is_ours())
+        };
+        let whole = body(hear(), async |pieces: Pieces| pieces.send("all").await);
         assert_eq!(whole.collect().await.expect("a body").to_bytes(), "all");
-        let failed = body(async |pieces: Pieces| {
+        let failed = body(hear(), async |pieces: Pieces| {
             pieces.send("a part").await?;
             Err(Error::NoSuchTile.into())
         });
         failed.collect().await.expect_err("a failure");
-        let lost = body(async |pieces: Pieces| {
+        let lost = body(hear(), async |pieces: Pieces| {
             pieces.send("a part").await?;
             panic!("in the middle")
         });
         lost.collect().await.expect_err("a panic");
+        assert_eq!(*heard.lock().expect("no panic"), [false, true]);
     }
 }
