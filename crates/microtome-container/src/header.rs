@@ -348,10 +348,12 @@ impl Header {
         }
         let mut seen = vec![];
         for section in self.sections.iter().filter(|s| SectionKind::SINGLE.contains(&s.kind)) {
-            if seen.contains(&(section.kind, section.codec)) {
+            // Of the others a codec's number means nothing.
+            let codec = if section.kind == SectionKind::CODEC_PARAMETERS { section.codec } else { 0 };
+            if seen.contains(&(section.kind, codec)) {
                 return damaged(format!("section {} is there twice", section.kind));
             }
-            seen.push((section.kind, section.codec));
+            seen.push((section.kind, codec));
         }
         if !seen.contains(&(SectionKind::INDEX, 0)) {
             return damaged("there is no section INDX".to_owned());

@@ -136,13 +136,20 @@ fn lies_with_a_right_checksum_are_refused() {
 
 #[test]
 fn sections_of_which_there_is_one_are_not_taken_twice() {
-    for (kind, taken) in [(SectionKind::METADATA, false), (SectionKind::ASSOCIATED, true)] {
+    for (kind, codec, taken) in [
+        (SectionKind::METADATA, 0, false),
+        (SectionKind::METADATA, 7, false),
+        (SectionKind::CODEC_PARAMETERS, 0, false),
+        (SectionKind::CODEC_PARAMETERS, 7, true),
+        (SectionKind::ASSOCIATED, 0, true),
+    ] {
         let mut header = header_of(1024);
-        let twice = |offset| Section { kind, critical: false, codec: 0, offset, length: 16, hash: [0; 32] };
+        let section =
+            |codec, offset| Section { kind, critical: false, codec, offset, length: 16, hash: [0; 32] };
         let end = header.file_length.next_multiple_of(ALIGNMENT);
-        header.sections.extend([twice(end), twice(end + 16)]);
+        header.sections.extend([section(0, end), section(codec, end + 16)]);
         header.file_length = end + 32;
-        assert_eq!(Header::parse(&header.seal()).is_ok(), taken, "{kind}");
+        assert_eq!(Header::parse(&header.seal()).is_ok(), taken, "{kind} {codec}");
     }
 }
 
