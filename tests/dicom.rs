@@ -360,6 +360,8 @@ fn frames_and_pictures_come_in_the_form_that_is_asked_for() {
         ("/frames/1", "multipart/related; type=\"image/jp2\"; transfer-syntax=1.2.840.10008.1.2.4.90", 406),
         ("/frames/1", "multipart/related; type=\"application/octet-stream\"", 406),
         ("/rendered", "image/gif", 406),
+        ("/rendered?accept=image/gif", "image/png", 406),
+        ("/metadata?accept=application/dicom+json", "image/png", 200),
         ("/rendered?viewport=0,0", "image/png", 400),
         ("/rendered?viewport=99999,99999", "image/png", 400),
         ("/rendered?quality=0", "image/jpeg", 400),
@@ -374,6 +376,9 @@ fn frames_and_pictures_come_in_the_form_that_is_asked_for() {
     }
     let whole = get("/rendered", "image/png");
     assert_eq!(whole.header("content-type"), Some("image/png"));
+    // The query is for who cannot say it otherwise.
+    let asked = get("/rendered?viewport=64,64&accept=image%2Fpng", "*/*");
+    assert_eq!(asked.header("content-type"), Some("image/png"));
     let part =
         turbo::decode(&get("/rendered?viewport=50,50,100,100,200,100", "image/jpeg").body, 1 << 20).unwrap();
     assert_eq!((part.width(), part.height()), (50, 25));

@@ -16,6 +16,7 @@ use crate::failure::{Failure, complain};
 use crate::output::print;
 use crate::progress::stop_on_signals;
 use crate::publish;
+use crate::settings::whole_number;
 use crate::table;
 use staging::Staging;
 
@@ -38,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["level", "quality"])]
     associated: Option<String>,
     /// JPEG quality of what cannot be passed on as it is.
-    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100),
+    #[arg(long, value_name = "1..100", value_parser = whole_number::<u8>(1..=100),
           default_value_t = microtome_export::QUALITY)]
     quality: u8,
 }

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 format!("; SSIMULACRA2 of {} tiles: {}", s.tiles, scores.join(" / "))
             });
             format!(
-                "; worst tile / 0.1 % / 1 % / median of {} tiles, PSNR-Y: {} dB{scored}",
+                "; worst tile / 0.1 % / 1 % / median of {} sampled tiles, PSNR-Y: {} dB{scored}",
                 q.tiles,
                 psnr.join(" / ")
             )

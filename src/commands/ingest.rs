@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "quality")]
     exact: bool,
     /// Quantise pixels, 1 to 100 [default: exact where the source's tiles are JPEG, else 80].
-    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "1..100", value_parser = whole_number::<u8>(1..=100))]
     quality: Option<u8>,
     /// Chroma of pixels that are quantised: one sample for 2 x 2 pixels, or one for each [default: 420].
     #[arg(long, value_enum, conflicts_with = "exact")]

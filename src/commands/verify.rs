@@ -62,7 +62,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     match (failed, unread) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::Failed(format!("{unread} of {all} files could not be read"))),
+        (0, _) if unread < all => Err(Failure::SomeFailed { failed: unread, all }),
+        (0, _) => Err(Failure::Failed(format!("none of {all} files could be read; see the lines above"))),
         (_, 0) => Err(Failure::Verification(format!("verification failed: {failed} of {all} files"))),
         _ => Err(Failure::Verification(format!(
             "verification failed: {failed} of {all} files, and {unread} could not be read"

@@ -30,7 +30,7 @@ pub enum Error {
         what: String,
     },
     /// A tile's record does not match its checksum, cannot be read, or is missing.
-    #[error("{path}: {tile}: {what}; restore the file from a copy or ingest the slide again", path = path.display())]
+    #[error("{path}: {tile}: {what}; {RESTORE}", path = path.display())]
     DamagedTile {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,9 @@ pub enum Error {
     #[error("interrupted; nothing was written under the final name")]
     Interrupted,
 }
+
+/// What to do about a file that is not as it was written.
+pub(crate) const RESTORE: &str = "restore the file from a copy or ingest the slide again";
 
 /// What to do about a system error, where there is something to do.
 fn remedy(cause: &io::Error) -> &'static str {

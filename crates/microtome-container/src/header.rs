@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::checksum;
+use crate::error::RESTORE;
 use crate::geometry::{Grid, coarsest_level, level_length};
 
 /// Longest header block in bytes: reading so many is enough to open any container.
@@ -246,7 +247,7 @@ impl Header {
         };
         let checksum_at = block.len() - CHECKSUM_LENGTH;
         if u64_at(block, checksum_at) != checksum::header(&block[..checksum_at]) {
-            return damaged("the checksum does not match");
+            return Err(Refusal::Damaged(format!("the checksum does not match; {RESTORE}")));
         }
         if u64_at(block, 16) != 0 {
             return Err(Refusal::Unsupported(format!("critical features {:#x}", u64_at(block, 16))));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::checksum;
-use crate::error::{self, Error};
+use crate::error::{self, Error, RESTORE};
 use crate::geometry::TileId;
 use crate::header::{Header, MAX_HEADER_LENGTH, Refusal, Section, SectionKind, u64_at};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
@@ -156,7 +156,7 @@ impl Container {
             return Err(Error::Damaged {
                 path: self.path.clone(),
                 place: format!("index page {page}"),
-                what: "the checksum does not match".to_owned(),
+                what: format!("the checksum does not match; {RESTORE}"),
             });
         }
         Ok(Page(Bytes::from(bytes).slice(..entries)))
@@ -224,7 +224,7 @@ impl Container {
         let mut bytes = vec![0; section.length as usize];
         read_exact_at(&self.file, &mut bytes, section.offset).map_err(error::io(&self.path, "read"))?;
         if *blake3::hash(&bytes).as_bytes() != section.hash {
-            return Err(damaged("the BLAKE3 hash does not match"));
+            return Err(damaged(&format!("the BLAKE3 hash does not match; {RESTORE}")));
         }
         Ok(bytes)
     }

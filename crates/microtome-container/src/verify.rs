@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::Container;
-use crate::error::Error;
+use crate::error::{Error, RESTORE};
 use crate::geometry::TileId;
 use crate::header::SectionKind;
 use crate::reader::{Page, Reading};
@@ -103,7 +103,7 @@ fn verify_sections(
             summary.bytes += part as u64;
         }
         if *hasher.finalize().as_bytes() != section.hash {
-            stop_if(on(Err(damaged(section.kind, "the BLAKE3 hash does not match"))))?;
+            stop_if(on(Err(damaged(section.kind, &format!("the BLAKE3 hash does not match; {RESTORE}")))))?;
         }
         end = section.end();
     }

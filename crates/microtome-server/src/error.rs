@@ -193,6 +193,11 @@ impl Failure {
         matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. })
     }
 
+    /// Whether there is no such slide, or none that may be seen.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(*self.0, Error::NoSuchSlide)
+    }
+
     /// What the client is told.
     pub(crate) fn into_response(self) -> Response {
         let status = self.0.status();

@@ -203,6 +203,8 @@ async fn what_makes_no_sense_is_refused_and_what_is_too_large_too() {
         ("/region/case%201/a.jpg?format=tiff", 400),
         ("/region/case%201/a.jpg?icc=adobe", 400),
         ("/region/case%201/a.jpg?unit=mile", 400),
+        ("/region/case%201/a.gif", 400),
+        ("/thumbnail/case%201/a.TIFF", 400),
         ("/region/absent.jpg", 404),
         ("/thumbnail/case%201/a.jpg?size=0", 400),
         ("/thumbnail/case%201/a.jpg?size=2049", 400),

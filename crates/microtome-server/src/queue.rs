@@ -39,7 +39,7 @@ pub(crate) const REST: Duration = Duration::from_millis(2);
 const COUNTED: Duration = Duration::from_millis(250);
 /// A flooded queue is as long as one that stands, until it is full, once in so many times the tiles that are let in then: they wait
 /// longer than others, and are to be far fewer than one in a hundred.
-const PROBED: u64 = 1000;
+const PROBED: u64 = 600;
 /// One in so many is how much the last decoding time counts.
 const SMOOTHING: u64 = 16;
 

@@ -14,6 +14,7 @@ use super::{ladder, targets};
 use crate::failure::{Failure, complain};
 use crate::output::{print, print_document};
 use crate::progress::{Display, Style, stop_on_signals};
+use crate::settings::whole_number;
 use crate::table;
 use targets::{Mean, Target};
 
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     sources: Vec<String>,
     /// Qualities of the JPEG pyramids that exact mode is measured on.
     #[arg(long, value_name = "1..100,...", value_delimiter = ',', default_value = "60,70,80,85,90",
-          value_parser = clap::value_parser!(u8).range(1..=100))]
+          value_parser = whole_number::<u8>(1..=100))]
     quality: Vec<u8>,
     /// Measure the N x N px in the middle of an image.
     #[arg(long, value_name = "N")]

@@ -149,7 +149,11 @@ fn in_folder(folder: &Path, base: &Path) -> Result<Vec<Job>, Failure> {
 /// of its own. Paths start from the manifest's folder.
 fn listed(manifest: &Path) -> Result<Vec<Job>, Failure> {
     let text = std::fs::read_to_string(manifest).map_err(|e| {
-        Failure::Failed(format!("{}: cannot be read: {e}; check the path", manifest.display()))
+        let remedy = match e.kind() {
+            std::io::ErrorKind::InvalidData => "a manifest is UTF-8 text, a source on each line",
+            _ => "check the path, and who may read it",
+        };
+        Failure::Failed(format!("{}: cannot be read: {e}; {remedy}", manifest.display()))
     })?;
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let mut jobs = vec![];

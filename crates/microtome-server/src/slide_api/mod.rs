@@ -8,6 +8,8 @@ mod document;
 mod histogram;
 mod region;
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use microtome_render::Format;
 
@@ -17,7 +19,9 @@ pub(crate) use histogram::histogram;
 pub(crate) use region::{region, thumbnail};
 
 use crate::accept;
-use crate::error::Error;
+use crate::app::App;
+use crate::catalog::OpenSlide;
+use crate::error::{Error, Failure};
 use crate::pictures::QUALITY;
 use crate::query::Query;
 use crate::slide_id::SlideId;
@@ -26,6 +30,19 @@ use crate::slide_id::SlideId;
 struct Chosen {
     format: Format,
     negotiated: bool,
+}
+
+/// Endings of pictures that are not made here; of some only where the server is built without them.
+const OTHER_FORMATS: [&str; 8] = ["avif", "bmp", "gif", "jp2", "jxl", "pdf", "tif", "tiff"];
+
+/// The slide of an address that may end in a picture's format. Where there is none, it may be that what its name ends in was meant as one.
+async fn opened(app: &App, request: &Parts, slide: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
+    let found = app.slide(request, slide).await;
+    let extension = slide.as_str().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let is_format = extension.is_some_and(|extension| OTHER_FORMATS.contains(&&*extension));
+    found.map_err(
+        |failure| if is_format && failure.is_absence() { Error::UNKNOWN_FORMAT.into() } else { failure },
+    )
 }
 
 /// The slide and the format of an address `{slide}.{extension}` or, without an extension of ours, `{slide}`. A parameter

@@ -12,7 +12,7 @@ use http::{HeaderValue, header};
 use microtome_render::View;
 use microtome_slide::{Rect, Slide};
 
-use super::{Chosen, slide_and_format};
+use super::{Chosen, opened, slide_and_format};
 use crate::app::App;
 use crate::body::Response;
 use crate::catalog::OpenSlide;
@@ -32,7 +32,7 @@ const MPP_OF_1X: f64 = 10.0;
 pub(crate) async fn region(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
     let query = Query::read(request.uri.query())?;
     let (slide, chosen) = slide_and_format(below(request, "/region/"), &query, request)?;
-    let open = app.slide(request, &slide).await?;
+    let open = opened(app, request, &slide).await?;
     let rect = part(&open.slide, &query)?;
     let [width, height] = size(&open.slide, &query, rect, &app.limits)?;
     let view = View::scaled(rect, width, height);
@@ -49,7 +49,7 @@ pub(crate) async fn thumbnail(app: &Arc<App>, request: &Parts) -> Result<Respons
     if !(1..=2048).contains(&side) {
         return Err(Error::Malformed(WHAT).into());
     }
-    let open = app.slide(request, &slide).await?;
+    let open = opened(app, request, &slide).await?;
     let rect = whole(&open.slide);
     let [width, height] = Limits { side, area: u64::MAX }.fit(rect.width, rect.height);
     let view = View::scaled(rect, width, height);

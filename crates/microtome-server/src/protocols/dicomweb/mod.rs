@@ -21,6 +21,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use microtome_dicom::{Identity, Series};
+use percent_encoding::percent_decode_str;
 
 use crate::app::App;
 use crate::body::Response;
@@ -63,10 +64,21 @@ fn address_of(base: &str, identity: &Identity, instance: &str) -> String {
 
 /// `GET /dicomweb/...`
 pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-    let mut response = answer(app, request).await?;
+    let accepting = accepting(request);
+    let mut response = answer(app, accepting.as_ref().unwrap_or(request)).await?;
     // Nearly all of it is to be had in several forms.
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
+}
+
+/// The request with what its query takes in place of its Accept header, for clients that cannot set one (PS3.18 section 8.3.3.1). A plus
+/// is one, as in `application/dicom+json`.
+fn accepting(request: &Parts) -> Option<Parts> {
+    let raw = request.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("accept="))?;
+    let value = HeaderValue::try_from(percent_decode_str(raw).decode_utf8().ok()?.as_ref()).ok()?;
+    let mut request = request.clone();
+    request.headers.insert(header::ACCEPT, value);
+    Some(request)
 }
 
 async fn answer(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {

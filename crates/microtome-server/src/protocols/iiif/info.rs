@@ -68,6 +68,10 @@ pub(super) fn info(slide: &Slide, id: &str, version: Version, limits: &Limits) -
             }],
         }),
     };
+    // What is listed may be asked for (3.0, 5.2): else a client chooses regions by itself.
+    if let (Err(_), Some(info)) = (limits.check([full.tile_size; 2]), info.as_object_mut()) {
+        info.remove("tiles");
+    }
     if let Some(service) = physical_dimensions(slide) {
         info["service"] = match version {
             Version::V3 => json!([service]),

@@ -166,9 +166,12 @@ async fn image(
     let icc = Icc::read(query.get("icc"))?;
     let full = open.slide.levels()[0];
     let size = [full.width, full.height];
-    let image = ImageRequest::read(parameters, version, size, &app.limits)?;
+    let mut image = ImageRequest::read(parameters, version, size, &app.limits)?;
     let mut response = match tile_of(&open.slide, &image).filter(|_| icc == Icc::None) {
-        Some(tile) => answer_tile(app, request, Arc::clone(open), tile).await?,
+        Some((tile, size)) => {
+            image.size = size;
+            answer_tile(app, request, Arc::clone(open), tile).await?
+        }
         None => {
             let picture = Picture { view: image.view(), format: image.format, icc, padded_to: None };
             answer_picture(app, request, open, picture).await?
@@ -178,7 +181,7 @@ async fn image(
     if Freshness::of_version(request.uri.query(), &open.content_id) == Freshness::Immutable {
         return Ok(response);
     }
-    let (id, canonical) = (id(app, request, slide, version), image.canonical(version, size));
+    let (id, canonical) = (id(app, request, slide, version), image.canonical(version, size, &app.limits));
     let mut links = String::with_capacity(id.len() + canonical.len() + 96);
     // A String takes whatever is written.
     let _ = write!(
@@ -190,9 +193,9 @@ async fn image(
     Ok(response)
 }
 
-/// The tile that an image request asks for, if it asks for just one, as it is.
-fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<TileId> {
-    let ImageRequest { region, size, mirrored, quarter_turns, tone, format } = *image;
+/// The tile that an image request asks for, if it asks for just one, as it is; and its size.
+fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<(TileId, [u32; 2])> {
+    let ImageRequest { region, size, exact, mirrored, quarter_turns, tone, format } = *image;
     let is_plain =
         !mirrored && quarter_turns == 0 && tone == Tone::Colour && matches!(format, Format::Jpeg { .. });
     if !is_plain {
@@ -210,13 +213,15 @@ fn tile_of(slide: &Slide, image: &ImageRequest) -> Option<TileId> {
         let rect = grid.tile_rect(column, row)?;
         let is_all_of_it = [rect.width, rect.height] == [width, height];
         // The whole slide is no tile among others, whose sizes follow from a grid: as large as was asked for.
-        (is_all_of_it && (!is_whole || size == [width, height])).then_some(TileId { level, column, row })
+        let will_do = |side: usize, own: u32| size[side] == own || !exact[side] && !is_whole;
+        let is_that_size = will_do(0, width) && will_do(1, height);
+        (is_all_of_it && is_that_size).then_some((TileId { level, column, row }, [width, height]))
     })
 }
 
 /// The column (or row) of a level that covers just `length` pixels of level 0 from `start` on, and how many pixels it has
-/// of its own: `side`, or what is left of the level's `own`. Viewers round the size of the last one up or down, and so do
-/// sources.
+/// of its own: `side`, or what is left of the level's `own`. A size that follows from the shape is rounded up or down, and so are
+/// those of sources.
 fn span_of(
     [side, own]: [u32; 2],
     level: u8,

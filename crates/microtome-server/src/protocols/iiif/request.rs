@@ -18,6 +18,8 @@ pub(super) struct ImageRequest {
     pub(super) region: Rect,
     /// Width and height of that part as it is to be seen, before it is turned.
     pub(super) size: [u32; 2],
+    /// Which of these were asked for by their numbers: no other size will do. The others follow from the shape, within rounding.
+    pub(super) exact: [bool; 2],
     pub(super) mirrored: bool,
     pub(super) quarter_turns: u8,
     pub(super) tone: Tone,
@@ -45,9 +47,9 @@ impl ImageRequest {
         let (tone, format) = quality_and_format(parameters.name)?;
         let (mirrored, quarter_turns) = rotation(parameters.rotation)?;
         let region = region(parameters.region, width, height)?;
-        let size = size(parameters.size, version, region, limits)?;
+        let (size, exact) = size(parameters.size, version, region, limits)?;
         limits.check(size)?;
-        Ok(Self { region, size, mirrored, quarter_turns, tone, format })
+        Ok(Self { region, size, exact, mirrored, quarter_turns, tone, format })
     }
 
     pub(super) fn view(&self) -> View {
@@ -57,7 +59,7 @@ impl ImageRequest {
     }
 
     /// The same request in the form that the standard calls canonical (3.0, 4.7; 2.1.1, 4.7).
-    pub(super) fn canonical(&self, version: Version, [width, height]: [u32; 2]) -> String {
+    pub(super) fn canonical(&self, version: Version, [width, height]: [u32; 2], limits: &Limits) -> String {
         let Rect { x, y, width: w, height: h } = self.region;
         let [out_width, out_height] = self.size;
         let upscaled = out_width > w || out_height > h;
@@ -68,7 +70,8 @@ impl ImageRequest {
             false => write!(form, "{x},{y},{w},{h}/"),
         };
         let _ = match version {
-            Version::V3 if self.size == [w, h] => form.write_str("max"),
+            Version::V3 if self.size == limits.fit(w, h) => form.write_str("max"),
+            Version::V3 if upscaled && self.size == largest(self.region, limits) => form.write_str("^max"),
             Version::V3 => write!(form, "{}{out_width},{out_height}", if upscaled { "^" } else { "" }),
             Version::V2 if self.size == [w, h] => form.write_str("full"),
             // Where the height follows from the width.
@@ -175,7 +178,8 @@ fn scaled(length: u32, to: u32, from: u32) -> u32 {
     u32::try_from((length * to + from / 2) / from).unwrap_or(u32::MAX).max(1)
 }
 
-fn size(text: &str, version: Version, region: Rect, limits: &Limits) -> Result<[u32; 2], Error> {
+/// Width and height, and which of them are asked for by their numbers.
+fn size(text: &str, version: Version, region: Rect, limits: &Limits) -> Result<([u32; 2], [bool; 2]), Error> {
     const WHAT: &str = "the size is max, w,, ,h, w,h, !w,h or pct:n, with ^ before it to enlarge";
     let Rect { width, height, .. } = region;
     let (may_enlarge, text) = match (version, text.strip_prefix('^')) {
@@ -185,14 +189,15 @@ fn size(text: &str, version: Version, region: Rect, limits: &Limits) -> Result<[
         (Version::V2, Some(_)) => return Err(Error::Malformed("the size has no ^ in version 2")),
     };
     match (text, version) {
-        ("max", Version::V3) if may_enlarge => return Ok(largest(region, limits)),
-        ("max", _) => return Ok(limits.fit(width, height)),
-        ("full", Version::V2) => return Ok([width, height]),
+        ("max", Version::V3) if may_enlarge => return Ok((largest(region, limits), [true; 2])),
+        ("max", _) => return Ok((limits.fit(width, height), [true; 2])),
+        ("full", Version::V2) => return Ok(([width, height], [true; 2])),
         _ => {}
     }
-    let wanted = if let Some(percent) = text.strip_prefix("pct:") {
+    let (wanted, exact) = if let Some(percent) = text.strip_prefix("pct:") {
         let percent = number(percent).filter(|percent| *percent > 0.0).ok_or(Error::Malformed(WHAT))?;
-        [width, height].map(|side| ((f64::from(side) * percent / 100.0).round() as u32).max(1))
+        let side = |side| ((f64::from(side) * percent / 100.0).round() as u32).max(1);
+        ([width, height].map(side), [false; 2])
     } else {
         let (confined, text) = match text.strip_prefix('!') {
             Some(rest) => (true, rest),
@@ -202,16 +207,19 @@ fn size(text: &str, version: Version, region: Rect, limits: &Limits) -> Result<[
         let side = |text: &str| whole(text).filter(|&side| side > 0).ok_or(Error::Malformed(WHAT));
         match (w, h, confined) {
             ("", "", _) | ("", _, true) | (_, "", true) => return Err(Error::Malformed(WHAT)),
-            (w, "", _) => [side(w)?, scaled(height, side(w)?, width)],
-            ("", h, _) => [scaled(width, side(h)?, height), side(h)?],
-            (w, h, false) => [side(w)?, side(h)?],
-            (w, h, true) => return Ok(within(region, [side(w)?, side(h)?], version, may_enlarge, limits)),
+            (w, "", _) => ([side(w)?, scaled(height, side(w)?, width)], [true, false]),
+            ("", h, _) => ([scaled(width, side(h)?, height), side(h)?], [false, true]),
+            (w, h, false) => ([side(w)?, side(h)?], [true; 2]),
+            (w, h, true) => {
+                let size = within(region, [side(w)?, side(h)?], version, may_enlarge, limits);
+                return Ok((size, [true; 2]));
+            }
         }
     };
     if !may_enlarge && (wanted[0] > width || wanted[1] > height) {
         return Err(Error::Malformed("the size is larger than the region: ^ before it enlarges"));
     }
-    Ok(wanted)
+    Ok((wanted, exact))
 }
 
 /// The largest size of the region's proportions within a box, and within the limits; not larger than the region unless it
@@ -379,14 +387,18 @@ mod tests {
     fn canonical_forms_ask_for_the_same() {
         let canonical = |version, region, size| {
             let parameters = Parameters { region, size, rotation: "!90", name: "color.jpeg" };
-            ImageRequest::read(parameters, version, [3000, 2000], &LIMITS)
-                .expect(size)
-                .canonical(version, [3000, 2000])
+            ImageRequest::read(parameters, version, [3000, 2000], &LIMITS).expect(size).canonical(
+                version,
+                [3000, 2000],
+                &LIMITS,
+            )
         };
         for (version, region, size, expected) in [
             (Version::V3, "full", "300,", "full/300,200/!90/default.jpg"),
             (Version::V3, "0,0,3000,2000", "!300,300", "full/300,200/!90/default.jpg"),
             (Version::V3, "0,0,10,10", "pct:100", "0,0,10,10/max/!90/default.jpg"),
+            (Version::V3, "full", "max", "full/max/!90/default.jpg"),
+            (Version::V3, "0,0,600,400", "^max", "0,0,600,400/^max/!90/default.jpg"),
             (Version::V3, "0,0,10,10", "^20,", "0,0,10,10/^20,20/!90/default.jpg"),
             (Version::V2, "full", ",200", "full/300,/!90/default.jpg"),
             (Version::V2, "0,0,10,10", "20,5", "0,0,10,10/20,5/!90/default.jpg"),

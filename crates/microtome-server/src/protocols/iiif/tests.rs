@@ -28,6 +28,35 @@ async fn the_whole_slide_is_as_large_as_was_asked_for() {
     }
 }
 
+/// 1000 x 700 px in tiles of 256: the last ones of level 1, half of 488 x 188 px, and of level 2, a quarter of 1000 x 700, are tiles as long as
+/// no other size is asked for by its numbers.
+#[tokio::test]
+async fn a_picture_has_the_size_that_its_numbers_say() {
+    let fixture = Fixture::new();
+    for (asked, expected) in [
+        ("512,512,488,188/244,94", (244, 94)),
+        ("512,512,488,188/244,", (244, 94)),
+        ("512,512,488,188/!244,95", (244, 94)),
+        ("512,512,488,188/!243,95", (243, 94)),
+        ("512,512,488,188/243,94", (243, 94)),
+        ("512,512,488,188/244,95", (244, 95)),
+        ("512,512,488,188/pct:50", (244, 94)),
+        ("0,0,1000,700/250,175", (250, 175)),
+        ("0,0,1000,700/125,87", (125, 87)),
+        ("0,0,1000,700/125,88", (125, 88)),
+    ] {
+        for version in [2, 3] {
+            let address = format!("/iiif/{version}/case%201%2Fa/{asked}/0/default.jpg");
+            let (status, headers, body) = fixture.get(&address).await;
+            assert_eq!((status, size(&body)), (StatusCode::OK, expected), "{address}");
+            let canonical = headers["link"].to_str().expect("text");
+            let (width, height) = expected;
+            let sizes = [format!("/{width},{height}/0/"), format!("/{width},/0/")];
+            assert!(sizes.iter().any(|size| canonical.contains(size)), "{address}: {canonical}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_size_in_a_list_of_sizes_may_be_asked_for() {
     // 1000 x 700 px are too many.
