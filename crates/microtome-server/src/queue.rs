@@ -10,8 +10,9 @@
 //! that hangs keeps nobody from what is in memory.
 //!
 //! A queue may stand and not grow: viewers ask for the next tile when they have the last. Where far more is asked for
-//! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy. Now
-//! and then it is not: a few who ask again at once would be refused for ever, though there is room for all of them.
+//! than busy threads can make, as much is refused whatever the length of the queue, and it is cut to what keeps them busy: two
+//! tiles a thread, more where requests come in bursts with nothing in between. Now and then it is not cut: a few who ask again at
+//! once would be refused for ever, though there is room for all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,8 +32,11 @@ const STANDING: Duration = Duration::from_millis(100);
 const RELIEF: Duration = Duration::from_secs(1);
 /// Tiles that may wait for each decoding thread while the queue stands.
 const PER_THREAD: usize = 32;
-/// The same while the server is flooded: the next tile is at hand whenever a thread has made one.
+/// The least of them while the server is flooded: the next tile is at hand whenever a thread has made one.
 const PER_THREAD_FLOODED: usize = 2;
+/// More of them wait where threads are without one for more than this part of the time all the same: requests that come in bursts, from clients
+/// that wait for a core, find room for few and then are none.
+const IDLE: u64 = 8;
 /// Longest rest of those who refuse, in a flood: tiles from the cache wait as long.
 pub(crate) const REST: Duration = Duration::from_millis(2);
 /// How long is counted what is asked for and what is made.
@@ -60,7 +64,6 @@ pub(crate) struct Queue {
 }
 
 /// What is asked for and what is made, counted for [`COUNTED`] at a time.
-#[derive(Default)]
 struct Flow {
     /// When counting began, in microseconds since the queue's `started`.
     begun_us: AtomicU64,
@@ -72,6 +75,10 @@ struct Flow {
     busy_us: AtomicU64,
     /// Whether far more was asked for than made the time before, by threads that had no time for more.
     is_flooded: AtomicBool,
+    /// How long threads were without a next tile since, in microseconds.
+    idle_us: AtomicU64,
+    /// Tiles that may wait for each thread in a flood.
+    depth: AtomicUsize,
     /// Tiles decoded in a flood since that was tried out.
     unprobed: AtomicU64,
     /// Whether it is tried out what were if it was not.
@@ -97,7 +104,7 @@ impl Queue {
             empty_us: AtomicU64::new(0),
             refused_us: AtomicU64::new(0),
             decoding_us: AtomicU64::new(0),
-            flow: Flow::default(),
+            flow: Flow::new(),
             rest: Rest::default(),
             started: now,
             threads: threads.max(1),
@@ -122,16 +129,20 @@ impl Queue {
         let mut place =
             Place { queue: Arc::clone(self), is_at_storage: false, since: now, is_of_burst: false };
         if before == 0 {
-            if self.since(&self.empty_us, now) > micros(STANDING) {
+            let empty = self.since(&self.empty_us, now);
+            if empty > micros(STANDING) {
                 self.refused_us.store(0, Ordering::Relaxed);
             }
+            // Until then threads had the last ones to make.
+            let idle = empty.saturating_sub(self.decoding_us.load(Ordering::Relaxed));
+            self.flow.idle_us.fetch_add(idle, Ordering::Relaxed);
             self.is_empty(now);
         }
         place.is_of_burst = !self.stands(now);
         let limit = match (place.is_of_burst, is_flooded) {
             (true, _) => BURST,
             (false, false) => PER_THREAD * self.threads,
-            (false, true) => PER_THREAD_FLOODED * self.threads,
+            (false, true) => self.flooded(),
         };
         if before < limit {
             return Some(place);
@@ -149,7 +160,7 @@ impl Queue {
     /// Whether a flood leaves no room for a tile, which is as good as to [`Self::enter`] in vain then. Where it says no, there may
     /// be no place all the same.
     pub(crate) fn refuses_at_once(&self, now: Instant) -> bool {
-        let is_full = self.waiting() >= PER_THREAD_FLOODED * self.threads;
+        let is_full = self.waiting() >= self.flooded();
         if !(is_full && self.is_flooded(now) && self.stands(now)) {
             return false;
         }
@@ -164,10 +175,15 @@ impl Queue {
         self.flow.is_flooded() && self.since(&self.flow.begun_us, now) < 2 * micros(COUNTED)
     }
 
-    /// Has a thread that takes requests rest in a flood, until a decoding thread could be without a next tile: what comes
-    /// before would be refused, and interrupt those who decode each time. [`REST`] is long enough.
+    /// Tiles that may wait in a flood.
+    fn flooded(&self) -> usize {
+        self.flow.depth.load(Ordering::Relaxed) * self.threads
+    }
+
+    /// Has a thread that takes requests rest in a flood, until fewer than half as many tiles wait as may, and a decoding thread could
+    /// be without a next one: what comes before would be refused, and interrupt those who decode each time. [`REST`] is long enough.
     pub(crate) fn rest(&self, now: Instant, most: Duration) {
-        let is_needed = || self.waiting.load(Ordering::SeqCst) < self.threads;
+        let is_needed = || self.waiting.load(Ordering::SeqCst) < self.flooded() / 2;
         if self.is_flooded(now) && !is_needed() {
             self.rest.take(is_needed, most);
         }
@@ -220,9 +236,23 @@ impl Queue {
 }
 
 impl Flow {
+    fn new() -> Self {
+        Self {
+            begun_us: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
+            idle_us: AtomicU64::new(0),
+            is_flooded: AtomicBool::new(false),
+            depth: AtomicUsize::new(PER_THREAD_FLOODED),
+            unprobed: AtomicU64::new(0),
+            is_probing: AtomicBool::new(false),
+        }
+    }
+
     /// Counts a tile that is asked for; says whether the server is flooded: a quarter more was asked for than made, more
-    /// than a standing queue has room for, and the threads were busy at least half of the time. (Where storage is slow,
-    /// what was asked for is made later, but the threads are idle.)
+    /// than a standing queue has room for, and the threads were busy at least half of the time, or were not for want of room. (Where
+    /// storage is slow, what was asked for is made later, but the threads are idle.)
     fn asked(&self, now_us: u64, threads: usize) -> bool {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let begun = self.begun_us.load(Ordering::Relaxed);
@@ -231,11 +261,15 @@ impl Flow {
         if elapsed >= micros(COUNTED)
             && self.begun_us.compare_exchange(begun, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            let [asked, made, busy] =
-                [&self.asked, &self.made, &self.busy_us].map(|count| count.swap(0, Ordering::Relaxed));
+            let counts = [&self.asked, &self.made, &self.busy_us, &self.idle_us];
+            let [asked, made, busy, idle] = counts.map(|count| count.swap(0, Ordering::Relaxed));
             let threads = threads as u64;
             let is_surplus = asked > made + (made / 4).max(PER_THREAD as u64 * threads);
-            let is_flooded = is_surplus && busy > elapsed.saturating_mul(threads) / 2;
+            let is_too_short = self.is_flooded() && idle > elapsed / IDLE;
+            let is_flooded = is_surplus && (is_too_short || busy > elapsed.saturating_mul(threads) / 2);
+            let depth = self.depth.load(Ordering::Relaxed);
+            let depth = if is_too_short { 2 * depth } else { depth - depth.div_ceil(8) };
+            self.depth.store(depth.clamp(PER_THREAD_FLOODED, PER_THREAD), Ordering::Relaxed);
             let unprobed = if is_flooded { self.unprobed.load(Ordering::Relaxed) + made } else { 0 };
             let is_due = unprobed >= PROBED * PER_THREAD as u64 * threads;
             self.unprobed.store(if is_due { 0 } else { unprobed }, Ordering::Relaxed);
@@ -283,7 +317,7 @@ impl Place {
         if before == 1 {
             self.queue.is_empty(Instant::now());
         }
-        if before == self.queue.threads {
+        if before == self.queue.flooded() / 2 {
             self.queue.rest.look();
         }
     }
