@@ -54,12 +54,14 @@ pub(crate) fn named<R>(
     Ok(result)
 }
 
-/// Makes the names in a folder durable, which are of `target` or below it. Windows has no such call, and some network file
-/// systems refuse it: they decide for themselves when a name is durable.
+/// Makes the names in a folder durable, which are of `target` or below it. Windows has no such call, some network file systems
+/// refuse it, and so do folders that may be written and not read: they decide for themselves when a name is durable.
 pub(crate) fn sync_names(folder: &Path, target: &Path) -> Result<(), Failure> {
-    use io::ErrorKind::{InvalidInput, Unsupported};
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if cfg!(unix) && !matches!(error.kind(), InvalidInput | Unsupported) => {
+        Err(error)
+            if cfg!(unix) && !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) =>
+        {
             let what =
                 "was written, but its folder cannot be synced, so that it may be gone if the machine fails";
             Err(Failure::Failed(format!("{}: {what}: {error}; check the disk", target.display())))

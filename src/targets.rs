@@ -16,7 +16,10 @@ impl Targets {
     pub(crate) fn new(jobs: &[Job], output: &Path, more: bool) -> Result<Self, Failure> {
         let many = more || jobs.len() != 1;
         if !means_file(many, output)? {
-            return Ok(Self { files: sources::files_in(output, jobs)?, folder: Some(output.to_owned()) });
+            return Ok(Self {
+                files: sources::files_in(output, jobs, more)?,
+                folder: Some(output.to_owned()),
+            });
         }
         match jobs {
             [_] if !many => {

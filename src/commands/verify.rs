@@ -130,7 +130,7 @@ fn unreadable(path: &Path) -> Option<std::io::Error> {
 /// The containers in a folder, each with its source, and those that slides in `sources` should have there.
 fn archive(folder: &Path, sources: &str) -> Result<Vec<Check>, Failure> {
     let jobs = sources::jobs(&[sources.to_owned()], None)?;
-    let targets = sources::files_in(folder, &jobs)?;
+    let targets = sources::files_in(folder, &jobs, true)?;
     let mut checks: BTreeMap<_, _> =
         targets.into_iter().zip(jobs).map(|(file, job)| (file, Of::This(job.source))).collect();
     for file in containers_in(folder)? {

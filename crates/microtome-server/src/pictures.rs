@@ -420,7 +420,7 @@ mod tests {
             let view = View::scaled(WHOLE, size, size);
             tokio::spawn(async move { pictures.draw(&pipeline, &open, view, |_| vec![1]).await.is_ok() })
         };
-        for size in [300, 1300] {
+        for size in [300, 1300, 3000] {
             let waiting: Vec<_> = (0..100).map(|_| draw(&open, size)).collect();
             let small = tokio::time::timeout(Duration::from_secs(10), draw(&other, size)).await;
             assert!(small.expect("it does not wait").expect("a task"));

@@ -133,9 +133,11 @@ impl Queue {
             if empty > micros(STANDING) {
                 self.refused_us.store(0, Ordering::Relaxed);
             }
-            // Until then threads had the last ones to make.
-            let idle = empty.saturating_sub(self.decoding_us.load(Ordering::Relaxed));
-            self.flow.idle_us.fetch_add(idle, Ordering::Relaxed);
+            // Until then threads had the last ones to make. Where storage is what tiles wait for, no room in the queue helps.
+            if self.at_storage() == 0 {
+                let idle = empty.saturating_sub(self.decoding_us.load(Ordering::Relaxed));
+                self.flow.idle_us.fetch_add(idle, Ordering::Relaxed);
+            }
             self.is_empty(now);
         }
         place.is_of_burst = !self.stands(now);

@@ -102,7 +102,7 @@ impl<'a> Batch<'a> {
             });
             for path in found {
                 let jobs = Job::found(folder, &path);
-                let targets = match sources::files_in(&self.arguments.output, &jobs) {
+                let targets = match sources::files_in(&self.arguments.output, &jobs, true) {
                     Ok(targets) => targets,
                     // Of this folder alone.
                     Err(failure) => {

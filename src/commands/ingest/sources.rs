@@ -211,9 +211,11 @@ fn text(path: &Path) -> String {
 /// The container of each slide in a folder. Two slides of one name get the whole names of their files
 /// (`a.svs.mtm`, `a.tif.mtm`), and so does one whose plain name (`a.mtm`) another went in under before; that one keeps it.
 ///
+/// With `more` to come, one that is alone may be so for now only.
+///
 /// # Errors
 /// [`Failure::Usage`] if two slides would still go to one file.
-pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn files_in(folder: &Path, jobs: &[Job], more: bool) -> Result<Vec<PathBuf>, Failure> {
     let with_extension = |path: &Path, extension: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(extension);
@@ -223,7 +225,7 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
     for job in jobs.iter().filter(|job| job.target.is_none()) {
         *of_place.entry(&job.place).or_default() += 1;
     }
-    let mut plain_names = PlainNames::default();
+    let mut plain_names = PlainNames { more, by_bytes: HashSet::new() };
     let mut files: Vec<PathBuf> = vec![];
     for job in jobs {
         if let Some(target) = &job.target {
@@ -255,8 +257,9 @@ pub(crate) fn files_in(folder: &Path, jobs: &[Job]) -> Result<Vec<PathBuf>, Fail
 }
 
 /// Containers called by a slide's name alone.
-#[derive(Default)]
 struct PlainNames {
+    /// Whether a slide that is alone may get others of its name.
+    more: bool,
     /// Those that went to a slide by its bytes: one of the same bytes beside it gets another.
     by_bytes: HashSet<PathBuf>,
 }
@@ -271,10 +274,23 @@ impl PlainNames {
         if made_from.name == source_name(source) {
             return true;
         }
-        // De-identification left the name out; or the file was called otherwise then, which only one alone can be.
-        (made_from.name.is_empty() || is_alone)
-            && has_source_bytes(made_from, source, stop_on_signals()).unwrap_or(false)
-            && self.by_bytes.insert(container.to_owned())
+        let is_nameless = made_from.name.is_empty();
+        if is_nameless && is_alone && !self.more {
+            return true;
+        }
+        // De-identification left the name out; or the file was called otherwise then, which only one alone can be. What cannot be read
+        // is not the reason for another name.
+        let is_same = (is_nameless || is_alone)
+            && has_source_bytes(made_from, source, stop_on_signals()).unwrap_or(is_alone)
+            && self.by_bytes.insert(container.to_owned());
+        if is_nameless && is_alone && !is_same {
+            complain(&format!(
+                "{}: does not say what it was made from, and not of {source} as it is now: it is taken for another slide's; if it is \
+                 an earlier state of this one, remove it",
+                container.display()
+            ));
+        }
+        is_same
     }
 }
 
@@ -324,7 +340,7 @@ mod tests {
             [place("S21-1.A"), place("b.dcm"), place("b/x.svs")],
             ["S21-1.A", "b", "x"].map(PathBuf::from)
         );
-        let files = files_in(Path::new("out"), &jobs).expect("a file for each");
+        let files = files_in(Path::new("out"), &jobs, false).expect("a file for each");
         let files: Vec<_> = files.iter().map(|file| file.to_str().expect("UTF-8")).collect();
         assert_eq!(files[..3], ["out/a/deep/y.mtm", "out/b/x.svs.mtm", "out/b/x.tif.mtm"]);
     }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use microtome_ingest::source::companion_folder;
+use microtome_ingest::source::{companion_folder, is_tile_folder};
 
 use super::walk::walk;
 use crate::failure::Failure;
@@ -80,8 +80,8 @@ fn add(path: &Path, state: &mut State) -> Option<()> {
     if metadata.is_dir() {
         for entry in std::fs::read_dir(path).ok()? {
             let path = entry.ok()?.path();
-            // A link to a folder may lead in a circle; no reader takes a slide that has one.
-            if !(path.is_symlink() && path.is_dir()) {
+            // A link to a folder may lead in a circle; readers follow one only that is a folder of Zoomify's or IIIF's tiles.
+            if !(path.is_symlink() && path.is_dir()) || is_tile_folder(&path) {
                 add(&path, state)?;
             }
         }

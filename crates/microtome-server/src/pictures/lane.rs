@@ -14,10 +14,10 @@ use crate::catalog::OpenSlide;
 use crate::error::Error;
 
 /// Megapixels of pictures that are made at the same time.
-pub(super) const MEGAPIXELS: u32 = 32;
+pub(super) const MEGAPIXELS: u32 = 48;
 /// The same of those of at most one megapixel, which have a lane of their own: what a page shows does not wait behind what
 /// somebody exports.
-const MEGAPIXELS_OF_SMALL: u32 = 12;
+const MEGAPIXELS_OF_SMALL: u32 = 18;
 /// Pictures of a lane that may wait for their memory.
 const MAX_WAITING: usize = 256;
 
@@ -30,14 +30,15 @@ pub(crate) struct Shares {
     large: Arc<Semaphore>,
 }
 
-/// How much one slide may take of a lane's memory: two thirds.
+/// How much one slide may take of a lane's memory: a third.
 const fn of_one_slide(megapixels: u32) -> u32 {
-    megapixels * 2 / 3
+    megapixels / 3
 }
 
-/// How much the slides of one file system may take: all but a sixth.
+/// How much the slides of one file system may take: two thirds. So whatever hangs leaves as much as a slide may take, and nobody who
+/// waits for more than is left keeps those behind waiting.
 const fn of_one_storage(megapixels: u32) -> u32 {
-    megapixels * 5 / 6
+    megapixels * 2 / 3
 }
 
 impl Shares {
@@ -178,7 +179,7 @@ mod tests {
     fn memory_is_left_to_other_slides_and_file_systems() {
         for megapixels in [MEGAPIXELS_OF_SMALL, MEGAPIXELS] {
             let (slide, storage) = (of_one_slide(megapixels), of_one_storage(megapixels));
-            assert!(0 < slide && slide < storage && storage < megapixels, "{megapixels}");
+            assert!(slide > 0 && slide <= storage - slide && slide <= megapixels - storage, "{megapixels}");
         }
     }
 

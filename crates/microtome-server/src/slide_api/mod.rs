@@ -35,14 +35,18 @@ struct Chosen {
 /// Endings of pictures that are not made here; of some only where the server is built without them.
 const OTHER_FORMATS: [&str; 8] = ["avif", "bmp", "gif", "jp2", "jxl", "pdf", "tif", "tiff"];
 
-/// The slide of an address that may end in a picture's format. Where there is none, it may be that what its name ends in was meant as one.
+/// The slide of an address. Where there is none, but one whose name goes without such an ending, the ending was meant as a format.
 async fn opened(app: &App, request: &Parts, slide: &SlideId) -> Result<Arc<OpenSlide>, Failure> {
-    let found = app.slide(request, slide).await;
-    let extension = slide.as_str().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    let is_format = extension.is_some_and(|extension| OTHER_FORMATS.contains(&&*extension));
-    found.map_err(
-        |failure| if is_format && failure.is_absence() { Error::UNKNOWN_FORMAT.into() } else { failure },
-    )
+    let failure = match app.slide(request, slide).await {
+        Err(failure) if failure.is_absence() => failure,
+        found => return found,
+    };
+    let Some((stem, ending)) = slide.as_str().rsplit_once('.') else { return Err(failure) };
+    let is_format = OTHER_FORMATS.contains(&&*ending.to_ascii_lowercase());
+    match SlideId::from_path(stem) {
+        Ok(stem) if is_format && app.slide(request, &stem).await.is_ok() => Err(Error::UNKNOWN_FORMAT.into()),
+        _ => Err(failure),
+    }
 }
 
 /// The slide and the format of an address `{slide}.{extension}` or, without an extension of ours, `{slide}`. A parameter

@@ -64,7 +64,7 @@ fn address_of(base: &str, identity: &Identity, instance: &str) -> String {
 
 /// `GET /dicomweb/...`
 pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
-    let accepting = accepting(request);
+    let accepting = accepting(request)?;
     let mut response = answer(app, accepting.as_ref().unwrap_or(request)).await?;
     // Nearly all of it is to be had in several forms.
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
@@ -73,12 +73,13 @@ pub(crate) async fn resource(app: &Arc<App>, request: &Parts) -> Result<Response
 
 /// The request with what its query takes in place of its Accept header, for clients that cannot set one (PS3.18 section 8.3.3.1). A plus
 /// is one, as in `application/dicom+json`.
-fn accepting(request: &Parts) -> Option<Parts> {
-    let raw = request.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("accept="))?;
-    let value = HeaderValue::try_from(percent_decode_str(raw).decode_utf8().ok()?.as_ref()).ok()?;
+fn accepting(request: &Parts) -> Result<Option<Parts>, Error> {
+    let pairs = request.uri.query().into_iter().flat_map(|query| query.split('&'));
+    let Some(raw) = pairs.filter_map(|pair| pair.strip_prefix("accept=")).next() else { return Ok(None) };
+    let value = HeaderValue::from_bytes(&percent_decode_str(raw).collect::<Vec<_>>());
     let mut request = request.clone();
-    request.headers.insert(header::ACCEPT, value);
-    Some(request)
+    request.headers.insert(header::ACCEPT, value.map_err(|_| Error::Malformed("accept is media types"))?);
+    Ok(Some(request))
 }
 
 async fn answer(app: &Arc<App>, request: &Parts) -> Result<Response, Failure> {
