@@ -78,7 +78,9 @@ fn accepting(request: &Parts) -> Result<Option<Parts>, Error> {
     let Some(raw) = pairs.filter_map(|pair| pair.strip_prefix("accept=")).next() else { return Ok(None) };
     let value = HeaderValue::from_bytes(&percent_decode_str(raw).collect::<Vec<_>>());
     let mut request = request.clone();
-    request.headers.insert(header::ACCEPT, value.map_err(|_| Error::Malformed("accept is media types"))?);
+    request
+        .headers
+        .insert(header::ACCEPT, value.map_err(|_other| Error::Malformed("accept is media types"))?);
     Ok(Some(request))
 }
 
