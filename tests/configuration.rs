@@ -152,8 +152,10 @@ fn a_wrong_file_is_wrong_usage() {
     // One without the other would be no TLS, and credentials in the clear.
     for (one, other) in [("tls_cert", "--tls-key"), ("tls_key", "--tls-cert")] {
         let file = write(folder.path(), &format!("{one} = 'nosuch.pem'\n"));
-        let line = fail(2, ["serve", "--config", file.to_str().unwrap()]);
-        assert!(line.contains(other) && line.contains("both or neither"), "{line}");
+        for words in [&["serve"][..], &["config", "show"]] {
+            let line = fail(2, [words, &["--config", file.to_str().unwrap()]].concat());
+            assert!(line.contains(other) && line.contains("both or neither"), "{line}");
+        }
     }
     let file = write(folder.path(), "");
     let file = file.to_str().unwrap();

@@ -153,6 +153,7 @@ impl Arguments {
                 root.display()
             )));
         }
+        self.tls()?;
         let guarded = self.access()?.is_on();
         if guarded && self.public {
             let what =
