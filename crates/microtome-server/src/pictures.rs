@@ -25,7 +25,7 @@ use crate::error::{Error, Failure};
 use crate::metrics::Dropped;
 use crate::pipeline::Pipeline;
 use crate::tile_cache::{TileCache, TileKey};
-use lane::{Lanes, MAKING, Place};
+use lane::{Lane, Lanes, MAKING, Place};
 
 /// Longest wait for a picture.
 const LONGEST_WAIT: Duration = crate::readers::LONGEST_WAIT;
@@ -192,11 +192,7 @@ impl Pictures {
     where
         F: FnOnce(Rgb) -> Result<Vec<u8>, Error> + Send + 'static,
     {
-        let (lane, megapixels) = self.lanes.of(size);
-        let Some(_place) = Place::take(lane) else {
-            pipeline.metrics.dropped(Dropped::Full);
-            return Err(Error::Overloaded.into());
-        };
+        let (lane, megapixels, _place) = self.enter(pipeline, size)?;
         let lost = || Error::WorkerLost(MAKING);
         let making = async {
             let memory = lane.memory(open, megapixels).await?;
@@ -221,6 +217,16 @@ impl Pictures {
         }
     }
 
+    /// The lane of a picture of this size, its megapixels, and a place among those who wait there, if there is one.
+    fn enter(&self, pipeline: &Pipeline, size: [u32; 2]) -> Result<(&Lane, u32, Place<'_>), Error> {
+        let (lane, megapixels) = self.lanes.of(size);
+        let Some(place) = Place::take(lane) else {
+            pipeline.metrics.dropped(Dropped::Full);
+            return Err(Error::Overloaded);
+        };
+        Ok((lane, megapixels, place))
+    }
+
     /// What `encode` makes of what is in memory already, once there is memory for a picture of `size`.
     pub(crate) async fn encode(
         &self,
@@ -229,11 +235,7 @@ impl Pictures {
         size: [u32; 2],
         encode: impl FnOnce() -> Result<Vec<u8>, Error> + Send + 'static,
     ) -> Result<Bytes, Failure> {
-        let (lane, megapixels) = self.lanes.of(size);
-        let Some(_place) = Place::take(lane) else {
-            pipeline.metrics.dropped(Dropped::Full);
-            return Err(Error::Overloaded.into());
-        };
+        let (lane, megapixels, _place) = self.enter(pipeline, size)?;
         let making = async { lane.encode(lane.memory(open, megapixels).await?, encode).await };
         Ok(tokio::time::timeout(LONGEST_WAIT, making).await.unwrap_or(Err(Error::Overloaded))?)
     }

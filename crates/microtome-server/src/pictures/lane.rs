@@ -132,7 +132,7 @@ impl Lane {
 
 /// The lanes, by size.
 pub(super) struct Lanes {
-    pub(super) small: Lane,
+    small: Lane,
     pub(super) large: Lane,
 }
 
