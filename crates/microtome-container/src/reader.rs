@@ -15,6 +15,7 @@ use crate::error::{self, Error, RESTORE};
 use crate::geometry::TileId;
 use crate::header::{Header, MAX_HEADER_LENGTH, Refusal, Section, SectionKind, u64_at};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
+use crate::source::{Source, is_out_of_reach};
 
 /// Longest section that [`Container::read_section`] loads into memory: metadata, profiles, associated images.
 pub const MAX_LOADED_SECTION: u64 = 256 << 20;
@@ -24,7 +25,7 @@ pub const MAX_RECORD: u32 = 64 << 20;
 /// An open container. All methods take `&self` and read by position, so that threads share it freely.
 #[derive(Debug)]
 pub struct Container {
-    file: File,
+    source: Box<dyn Source>,
     path: PathBuf,
     header: Header,
     layout: Layout,
@@ -75,10 +76,19 @@ impl Container {
             return Err(damaged("header", "this is not a file; name a container, one .mtm file".to_owned()));
         }
         let file = File::open(path).map_err(error::io(path, "open"))?;
-        let metadata = file.metadata().map_err(error::io(path, "read"))?;
-        let length = metadata.len();
+        Self::read_from(Box::new(file), path)
+    }
+
+    /// As [`Self::open`], from anything that its bytes can be read from. `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read_from(source: Box<dyn Source>, path: &Path) -> Result<Self, Error> {
+        let damaged =
+            |place: &str, what| Error::Damaged { path: path.to_owned(), place: place.to_owned(), what };
+        let length = source.length().map_err(error::io(path, "read"))?;
         let mut start = vec![0; length.min(MAX_HEADER_LENGTH as u64) as usize];
-        read_exact_at(&file, &mut start, 0).map_err(error::io(path, "read the header of"))?;
+        source.read_exact_at(&mut start, 0).map_err(error::io(path, "read the header of"))?;
         let header = Header::parse(&start).map_err(|refusal| match refusal {
             Refusal::Damaged(what) => damaged("header", what),
             Refusal::Unsupported(what) => Error::Unsupported { path: path.to_owned(), what },
@@ -94,7 +104,7 @@ impl Container {
         let index = header.sections.iter().find(|s| s.kind == SectionKind::INDEX).copied();
         match index {
             Some(index) if index.length == layout.index_length() => {
-                Ok(Self { file, path: path.to_owned(), header, layout, index })
+                Ok(Self { source, path: path.to_owned(), header, layout, index })
             }
             _ => Err(damaged("section INDX", "its length does not follow from the level table".to_owned())),
         }
@@ -118,14 +128,6 @@ impl Container {
         &self.layout
     }
 
-    /// The file's metadata as the system has it now, through the open file.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn file_metadata(&self) -> Result<std::fs::Metadata, Error> {
-        self.file.metadata().map_err(error::io(&self.path, "read"))
-    }
-
     /// The index page of a tile and the position of its entry there.
     ///
     /// # Errors
@@ -147,9 +149,7 @@ impl Container {
         let entries = self.layout.page_entries(page) as usize * ENTRY_LENGTH;
         let mut bytes = vec![0; entries + 8];
         let offset = self.index.offset + page * PAGE_LENGTH;
-        if !read_as(reading, &self.file, &mut bytes, offset)
-            .map_err(error::io(&self.path, "read the index of"))?
-        {
+        if !self.read_as(reading, &mut bytes, offset).map_err(error::io(&self.path, "read the index of"))? {
             return Err(Error::NotInMemory);
         }
         if u64_at(&bytes, entries) != checksum::index_page(&self.header.slide_id, page, &bytes[..entries]) {
@@ -196,9 +196,12 @@ impl Container {
         }
         let mut bytes = buffer(entry.length as usize);
         assert_eq!(bytes.len(), entry.length as usize, "the buffer is as long as the record");
-        if !read_as(reading, &self.file, &mut bytes, section.offset + entry.offset)
-            .map_err(|e| damaged(format!("cannot be read: {e}")))?
-        {
+        if !self.read_as(reading, &mut bytes, section.offset + entry.offset).map_err(|cause| {
+            match is_out_of_reach(&cause) {
+                true => error::io(&self.path, "read a record of")(cause),
+                false => damaged(format!("cannot be read: {cause}")),
+            }
+        })? {
             return Err(Error::NotInMemory);
         }
         is_read();
@@ -222,81 +225,23 @@ impl Container {
             return Err(damaged("longer than 256 MiB"));
         }
         let mut bytes = vec![0; section.length as usize];
-        read_exact_at(&self.file, &mut bytes, section.offset).map_err(error::io(&self.path, "read"))?;
+        self.read_raw(&mut bytes, section.offset)?;
         if *blake3::hash(&bytes).as_bytes() != section.hash {
             return Err(damaged(&format!("the BLAKE3 hash does not match; {RESTORE}")));
         }
         Ok(bytes)
     }
 
-    /// Reads bytes at a position, unchecked: for [`crate::verify`] only.
+    /// Reads bytes at a position, unchecked.
     pub(crate) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        read_exact_at(&self.file, buffer, offset).map_err(error::io(&self.path, "read"))
+        self.source.read_exact_at(buffer, offset).map_err(error::io(&self.path, "read"))
     }
-}
 
-/// Fills the buffer, or says that it would have to wait.
-fn read_as(reading: Reading, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-    match reading {
-        Reading::Waits => read_exact_at(file, buffer, offset).map(|()| true),
-        Reading::AtOnce => Ok(read_at_once(file, buffer, offset)),
-    }
-}
-
-/// Whether the buffer could be filled from memory. Any error is the business of the read that waits.
-#[cfg(target_os = "linux")]
-fn read_at_once(file: &File, buffer: &mut [u8], offset: u64) -> bool {
-    use rustix::io::{ReadWriteFlags, preadv2};
-    let length = buffer.len();
-    let read = preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
-    read.is_ok_and(|read| read == length)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn read_at_once(_file: &File, _buffer: &mut [u8], _offset: u64) -> bool {
-    false
-}
-
-/// Reads exactly `buffer.len()` bytes at `offset` without moving the file's cursor.
-#[cfg(unix)]
-pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-/// Reads exactly `buffer.len()` bytes at `offset`.
-#[cfg(windows)]
-pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => (buffer, offset) = (&mut buffer[n..], offset + n as u64),
+    /// Fills the buffer, or says that it would have to wait.
+    fn read_as(&self, reading: Reading, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        match reading {
+            Reading::Waits => self.source.read_exact_at(buffer, offset).map(|()| true),
+            Reading::AtOnce => Ok(self.source.read_at_once(buffer, offset)),
         }
-    }
-    Ok(())
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use std::io::Write;
-
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
-
-    use super::*;
-
-    #[test]
-    #[allow(clippy::print_stderr, reason = "a test that skips says so")]
-    fn what_was_just_written_is_had_at_once() {
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(b"0123456789").expect("writes");
-        let mut bytes = [0; 4];
-        let plain = preadv2(&file, &mut [io::IoSliceMut::new(&mut [0; 4])], 3, ReadWriteFlags::NOWAIT);
-        if plain == Err(Errno::OPNOTSUPP) {
-            eprintln!("skipped: the file system of temporary files cannot tell what is in memory");
-            return;
-        }
-        assert!(read_at_once(&file, &mut bytes, 3));
-        assert_eq!(&bytes, b"3456");
-        // Beyond the end there is an error to be had, by who waits.
-        assert!(!read_at_once(&file, &mut bytes, 8));
     }
 }

@@ -20,7 +20,8 @@ use crate::error::{self, Error};
 use crate::geometry::TileId;
 use crate::header::{ContentId, Header, Level, SectionKind, SlideId};
 use crate::index::Layout;
-use crate::reader::{MAX_RECORD, read_exact_at};
+use crate::reader::MAX_RECORD;
+use crate::source::read_exact_at;
 
 pub use publish::remove_stale_parts;
 

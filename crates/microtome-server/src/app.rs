@@ -20,6 +20,7 @@ use crate::pictures::{Limits, Pictures};
 use crate::pipeline::Pipeline;
 use crate::protocols::dicomweb::Dicomweb;
 use crate::pseudonym::{Pseudonym, Pseudonyms};
+use crate::root::Root;
 use crate::serve::ServerError;
 use crate::slide_id::SlideId;
 use crate::source_folder::Sources;
@@ -50,13 +51,10 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(config: &ServerConfig) -> Result<Self, ServerError> {
         let metrics = Arc::new(Metrics::new(config.timing_breakdown));
+        let root = Arc::new(Root::new(&config.slides_root)?);
         Ok(Self {
-            catalog: Catalog::new(
-                config.slides_root.clone(),
-                config.timing_breakdown,
-                config.tokio_blocking_threads,
-            ),
-            listing: Listing::new(config.slides_root.clone()),
+            catalog: Catalog::new(Arc::clone(&root), config.timing_breakdown, config.tokio_blocking_threads),
+            listing: Listing::new(Arc::clone(&root)),
             pipeline: Arc::new(Pipeline::new(config, Arc::clone(&metrics))?),
             metrics,
             error_lines: ErrorLines::new(Instant::now()),
@@ -66,9 +64,9 @@ impl App {
             serve_labels: config.serve_labels,
             sources: Sources::new(config.source_root.clone()),
             show_names: config.show_names,
-            pseudonyms: Pseudonyms::new(config.slides_root.clone()),
+            pseudonyms: Pseudonyms::new(Arc::clone(&root)),
             access: Access::new(&config.access)?,
-            dicomweb: Dicomweb::new(config),
+            dicomweb: Dicomweb::new(config, root),
             base_url: BaseUrl::new(config.base_url.as_deref(), config.tls.is_some()),
             timing_breakdown: config.timing_breakdown,
         })

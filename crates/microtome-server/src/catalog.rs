@@ -3,14 +3,12 @@
 //! Storage may hang. Then it keeps four threads that look at files and some that open them, and those who wait for it no longer than
 //! they are told to; slides that are open are served as they were opened. Not here: tiles, and the list of all slides, which opens none.
 
-use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use microtome_container::source::is_out_of_reach;
 use microtome_slide::{Caches, Slide};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -20,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::pictures::lane::Shares;
 use crate::pseudonym::Pseudonym;
 use crate::readers;
+use crate::root::{Identity, Root};
 use crate::slide_id::SlideId;
 use crate::storage::{Storage, Storages};
 
@@ -27,8 +26,8 @@ use crate::storage::{Storage, Storages};
 /// give a process, so that connections have the rest.
 const MAX_OPEN_SLIDES: u64 = 256;
 
-/// How long a slide's file is trusted to be the one that was opened.
-const RECHECK: Duration = Duration::from_secs(1);
+/// A file that is written over for a while is opened anew once in so long.
+const REOPENING: Duration = Duration::from_secs(1);
 
 /// Longest wait for a look at that file: then it is trusted until there is an answer.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
@@ -56,8 +55,8 @@ pub(crate) struct OpenSlide {
     pub(crate) pseudonym: Pseudonym,
     /// Different for each opening, whatever the file says.
     pub(crate) instance: u64,
-    file: PathBuf,
-    identity: FileIdentity,
+    root: Arc<Root>,
+    identity: Identity,
     checked_ms: AtomicU64,
     /// When it was opened, by the catalogue's clock.
     opened_ms: u64,
@@ -73,9 +72,9 @@ pub(crate) struct OpenSlide {
     pub(crate) pictures: Shares,
 }
 
-/// All slides below a folder.
+/// All slides below the root.
 pub(crate) struct Catalog {
-    root: PathBuf,
+    root: Arc<Root>,
     /// Whether slides tell where the time of their tiles goes.
     times: bool,
     storages: Arc<Storages>,
@@ -93,7 +92,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// The slides below `root`, where so many threads read.
-    pub(crate) fn new(root: PathBuf, times: bool, reading_threads: usize) -> Self {
+    pub(crate) fn new(root: Arc<Root>, times: bool, reading_threads: usize) -> Self {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
@@ -117,8 +116,7 @@ impl Catalog {
         if let Some(open) = self.open.get(id).await {
             let now_ms = self.now_ms();
             if open.is_replaced.load(Ordering::Relaxed) {
-                // A file that is written over for a while is not opened anew for each request.
-                if open.is_younger_than(RECHECK, now_ms) {
+                if open.is_younger_than(REOPENING, now_ms) {
                     return Err(Error::Replaced.into());
                 }
             } else {
@@ -152,7 +150,7 @@ impl Catalog {
     }
 
     async fn open_slide(&self, id: SlideId) -> Result<Arc<OpenSlide>, Error> {
-        let (root, times, caches) = (self.root.clone(), self.times, self.caches.clone());
+        let (root, times, caches) = (Arc::clone(&self.root), self.times, self.caches.clone());
         let storages = Arc::clone(&self.storages);
         let now_ms = self.now_ms();
         let turn = Arc::clone(self.turn(&id)).lock_owned();
@@ -192,7 +190,7 @@ impl OpenSlide {
     /// The permit to look at the file's identity, if that is due and nobody does.
     fn claim_check(&self, now_ms: u64) -> Option<OwnedSemaphorePermit> {
         let checked = self.checked_ms.load(Ordering::Relaxed);
-        let is_due = u128::from(now_ms.saturating_sub(checked)) >= RECHECK.as_millis()
+        let is_due = u128::from(now_ms.saturating_sub(checked)) >= self.root.good_for().as_millis()
             && self
                 .checked_ms
                 .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
@@ -234,45 +232,6 @@ impl OpenSlide {
     }
 }
 
-/// What tells a file from the one that was under the same name before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileIdentity {
-    length: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    device_and_inode: (u64, u64),
-    /// Seconds and nanoseconds. Unlike `modified`, it can't be set back after the file was overwritten in place.
-    #[cfg(unix)]
-    changed: (i64, i64),
-}
-
-impl FileIdentity {
-    /// The number of the device that the file is on; the same for all where the system does not say.
-    fn device(&self) -> u64 {
-        #[cfg(unix)]
-        return self.device_and_inode.0;
-        #[cfg(not(unix))]
-        0
-    }
-
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            device_and_inode: {
-                use std::os::unix::fs::MetadataExt;
-                (metadata.dev(), metadata.ino())
-            },
-            #[cfg(unix)]
-            changed: {
-                use std::os::unix::fs::MetadataExt;
-                (metadata.ctime(), metadata.ctime_nsec())
-            },
-        }
-    }
-}
-
 /// What is where an open slide's file was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
@@ -292,10 +251,11 @@ async fn look_at(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<Se
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
         let _held = (look, of_storage);
-        match std::fs::metadata(&looked_at.file) {
-            Ok(now) if FileIdentity::of(&now) == looked_at.identity => Seen::Same,
-            Ok(_other) => Seen::Other,
-            Err(_unknown) => Seen::Nothing,
+        match looked_at.root.identity_again(&looked_at.id) {
+            Ok(Some(now)) if now == looked_at.identity => Seen::Same,
+            Ok(Some(_other)) => Seen::Other,
+            Err(error) if is_out_of_reach(&error) => Seen::Same,
+            Ok(None) | Err(_) => Seen::Nothing,
         }
     });
     match tokio::time::timeout(LONGEST_LOOK, check).await {
@@ -305,21 +265,20 @@ async fn look_at(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<Se
 }
 
 fn open(
-    root: &Path,
+    root: &Arc<Root>,
     id: SlideId,
     caches: &Caches,
     times: bool,
     storages: &Storages,
     now_ms: u64,
 ) -> Result<Arc<OpenSlide>, Error> {
-    let file = id.file_below(root);
-    let (target, identity) = match locate(root, &file) {
-        Ok(Some(found)) => found,
-        Ok(None) => return Err(Error::NoSuchSlide),
-        Err(source) => return Err(Error::Unreachable { slide: id, source }),
-    };
-    match Slide::open_with(&target, caches) {
-        Ok(slide) => {
+    let opened = root.container(&id).map_err(microtome_slide::Error::from).and_then(|found| {
+        let opened =
+            found.map(|(container, identity)| Ok((Slide::of_container(container, caches)?, identity)));
+        opened.transpose()
+    });
+    match opened {
+        Ok(Some((slide, identity))) => {
             let slide = if times { slide.timed() } else { slide };
             let content_id: Arc<str> = slide.content_id().to_string().into();
             Ok(Arc::new(OpenSlide {
@@ -328,8 +287,8 @@ fn open(
                 slide,
                 content_id,
                 instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
-                file,
-                storage: storages.of(identity.device()),
+                root: Arc::clone(root),
+                storage: storages.of(identity.storage()),
                 identity,
                 checked_ms: AtomicU64::new(now_ms),
                 opened_ms: now_ms,
@@ -339,32 +298,10 @@ fn open(
                 pictures: Shares::of_one_slide(),
             }))
         }
-        // Deleted after it was located.
-        Err(_) if !target.exists() => Err(Error::NoSuchSlide),
+        Ok(None) => Err(Error::NoSuchSlide),
         Err(source) => Err(Error::Unopenable { slide: id, source }),
     }
 }
 
-/// Where `file` really is and which file it is, or `None` if it is no regular file below `root`.
-pub(crate) fn locate(root: &Path, file: &Path) -> std::io::Result<Option<(PathBuf, FileIdentity)>> {
-    let located = || {
-        let target = file.canonicalize()?;
-        if !target.starts_with(root.canonicalize()?) {
-            return Ok(None);
-        }
-        let metadata = target.metadata()?;
-        Ok(metadata.is_file().then(|| (target, FileIdentity::of(&metadata))))
-    };
-    match located() {
-        Err(error) if is_absence(&error) => Ok(None),
-        located => located,
-    }
-}
-
-/// Whether an error says that there is no such file, as opposed to one that can't be had.
-fn is_absence(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
-}
-
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

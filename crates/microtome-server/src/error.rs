@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
+use microtome_container::source;
 use microtome_slide::TileId;
 
 use crate::body::{Body, Response};
@@ -79,8 +80,8 @@ impl Error {
 
     fn status(&self) -> StatusCode {
         match self {
-            // Files are closed again when others are answered.
-            _ if self.is_for_want_of_files() => StatusCode::SERVICE_UNAVAILABLE,
+            // Files are closed again when others are answered, and storage may answer the next time.
+            _ if self.is_for_want_of_files() || self.is_out_of_reach() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Malformed(_) | Self::TooLarge { .. } | Self::Unencodable(_) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoSuchPage
@@ -107,22 +108,32 @@ impl Error {
         }
     }
 
+    /// What the system said where that is why.
+    fn of_system(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Unopenable { source, .. }
+            | Self::BadRecord { source, .. }
+            | Self::BadPicture { source, .. } => source.of_system(),
+            Self::Unreachable { source, .. } | Self::Unlistable { source } => Some(source),
+            _ => None,
+        }
+    }
+
     /// Whether the system had no more open files to give: what failed is not the slide.
     fn is_for_want_of_files(&self) -> bool {
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-            if code.is_some_and(|code| WANT_OF_FILES.contains(&code)) {
-                return true;
-            }
-            source = error.source();
-        }
-        false
+        let code = self.of_system().and_then(std::io::Error::raw_os_error);
+        code.is_some_and(|code| WANT_OF_FILES.contains(&code))
+    }
+
+    /// Whether storage did not answer, or not as it should.
+    fn is_out_of_reach(&self) -> bool {
+        self.of_system().is_some_and(source::is_out_of_reach)
     }
 
     fn public_message(&self) -> String {
         match self {
             _ if self.is_for_want_of_files() => Self::Overloaded.public_message(),
+            _ if self.is_out_of_reach() => "the slide's storage does not answer; try again".to_owned(),
             Self::Unopenable { .. } | Self::Unreachable { .. } => {
                 "the slide cannot be opened; the server's log says why".to_owned()
             }
@@ -185,12 +196,13 @@ impl Failure {
 
     /// Whether the operator is to hear of it.
     pub(crate) fn is_ours(&self) -> bool {
-        self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || self.0.is_for_want_of_files()
+        let is_passing = self.0.is_for_want_of_files() || self.0.is_out_of_reach();
+        self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || is_passing
     }
 
     /// Whether a slide is damaged, as far as can be seen.
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. })
+        matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. }) && !self.0.is_out_of_reach()
     }
 
     /// Whether there is no such slide, or none that may be seen.

@@ -1,12 +1,12 @@
 //! HTTP: catalogue of slides, tile cache, protocols, viewer page, metrics.
 //!
-//! [`run`] serves every `.mtm` container below a folder until the process is told to stop. Coding lives in
+//! [`run`] serves every `.mtm` container below a folder, or below a prefix of a bucket (`root`), until the process is told to stop. Coding lives in
 //! `microtome-slide` and below: this crate finds slides, decides what runs where and when, and speaks HTTP. It never
 //! writes to the slides root, and its async code never decodes: tiles are decoded on a rayon pool of its own, which reads what the
 //! system has in memory; for the rest files are read on tokio's blocking pool.
 //!
 //! Not here: users and passwords (`access` takes tokens, signed addresses, and the word of an identity provider or another
-//! service), remote storage, writing containers.
+//! service), writing containers.
 
 mod accept;
 mod access;
@@ -52,6 +52,7 @@ mod request_id;
 mod response;
 mod rest;
 mod rewound;
+mod root;
 mod routes;
 mod scheduling;
 mod serve;

@@ -1,8 +1,5 @@
 //! The list of all slides below the root, as JSON. It looks at names and sizes and opens no container.
 
-use std::fs::DirEntry;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,15 +10,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::access::Grant;
 use crate::error::Error;
-use crate::pseudonym::Pseudonym;
 use crate::query::Query;
-use crate::slide_id::{EXTENSION, SlideId};
-
-/// How long a list is given out before the folders are walked again.
-const MAX_AGE: Duration = Duration::from_secs(1);
-
-/// Folders deeper than this below the root are not listed (their slides are served).
-const MAX_DEPTH: usize = 16;
+use crate::root::Root;
+use crate::slide_id::SlideId;
 
 /// Longest text that is searched for, in characters.
 const MAX_SEARCH: usize = 200;
@@ -33,9 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Longest wait for a newer list than the last one: one file that hangs holds up the walk, and not who asks for others.
 const WAIT_FOR_NEWER: Duration = Duration::from_secs(2);
 
-/// What a folder tree holds: at most a second old, or older while storage hangs.
+/// What the root holds: a second old at most, ten for a bucket, or older while storage hangs.
 pub(crate) struct Listing {
-    root: PathBuf,
+    root: Arc<Root>,
     latest: Arc<RwLock<Option<(Instant, Found)>>>,
     walking: Arc<Mutex<()>>,
     /// When the last walk began.
@@ -113,7 +104,7 @@ struct Entry {
 }
 
 impl Listing {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: Arc<Root>) -> Self {
         Self {
             root,
             latest: Arc::default(),
@@ -143,7 +134,7 @@ impl Listing {
         choosing.await.map_err(|_lost| Error::WorkerLost("list of slides"))?
     }
 
-    /// Whether there is a folder to look in.
+    /// Whether there is a folder or bucket to look in.
     pub(crate) async fn has_root(&self) -> Result<bool, Error> {
         self.found().await.map(|found| found.has_root)
     }
@@ -176,7 +167,7 @@ impl Listing {
     /// What was found last, if anything was, and whether that still holds.
     fn latest(&self) -> (Option<Found>, bool) {
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        let is_new = latest.as_ref().is_some_and(|(made, _)| made.elapsed() < MAX_AGE);
+        let is_new = latest.as_ref().is_some_and(|(made, _)| made.elapsed() < self.root.good_for());
         (latest.as_ref().map(|(_, found)| found.clone()), is_new)
     }
 
@@ -186,20 +177,21 @@ impl Listing {
         begun.is_some_and(|begun| begun.elapsed() > WAIT_FOR_NEWER) && self.walking.try_lock().is_err()
     }
 
-    /// Walks the folders, unless somebody just did.
+    /// Lists what there is, unless somebody just did.
     async fn walk(&self) -> Result<Found, Error> {
         let walking = Arc::clone(&self.walking).lock_owned().await;
         if let (Some(found), true) = self.latest() {
             return Ok(found);
         }
-        let (root, latest) = (self.root.clone(), Arc::clone(&self.latest));
+        let (root, latest) = (Arc::clone(&self.root), Arc::clone(&self.latest));
         *self.begun.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let walk = tokio::task::spawn_blocking(move || {
             // Until it ends, also where nobody waits for it any more.
             let _walking = walking;
-            let slides = list(&root)?;
+            let slides = root.list()?;
             let has_root = slides.is_some();
-            let slides = slides.unwrap_or_default();
+            let slides = slides.unwrap_or_default().into_iter();
+            let slides: Vec<_> = slides.map(|listed| (listed.id, listed.bytes)).collect();
             let json = to_json(slides.iter(), &Page::default())?;
             let found = Found { json, slides: slides.into(), has_root };
             *latest.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found.clone()));
@@ -207,18 +199,6 @@ impl Listing {
         });
         walk.await.map_err(|_lost| Error::WorkerLost("walk of the slides root"))?
     }
-}
-
-/// All slides below a root and the bytes of each, sorted by identifier; `None` if there is no such folder. Blocks.
-pub(crate) fn list(root: &Path) -> Result<Option<Vec<(SlideId, u64)>>, Error> {
-    let mut found = Vec::new();
-    match root.canonicalize().and_then(|root| walk(&root, &root, "", 0, &mut found)) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Unlistable { source }),
-    }
-    found.sort_unstable();
-    Ok(Some(found))
 }
 
 fn to_json<'a>(
@@ -241,73 +221,6 @@ fn entry(id: &SlideId, bytes: u64) -> Entry {
         dzi: format!("/dzi/{path}.dzi"),
         thumbnail: format!("/thumbnail/{path}.jpg"),
     }
-}
-
-/// Adds the slides of one folder, whose path below the root is `prefix`, and those of the folders in it.
-///
-/// # Errors
-///
-/// If this very folder can't be read. What can't be read inside is left out; so are names that can't be identifiers.
-fn walk(
-    root: &Path,
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut Vec<(SlideId, u64)>,
-) -> std::io::Result<()> {
-    add(root, std::fs::read_dir(folder)?, prefix, depth, found);
-    Ok(())
-}
-
-/// Adds the slides among the items of one folder, and those of the folders among them.
-fn add(
-    root: &Path,
-    items: impl Iterator<Item = std::io::Result<DirEntry>>,
-    prefix: &str,
-    depth: usize,
-    found: &mut Vec<(SlideId, u64)>,
-) {
-    for item in items {
-        let (item, kind) = match item.and_then(|item| item.file_type().map(|kind| (item, kind))) {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::debug!(folder = %prefix, %error, "entry left out of the list of slides");
-                continue;
-            }
-        };
-        let name = item.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        if kind.is_dir() {
-            if depth < MAX_DEPTH
-                && let Err(error) = walk(root, &item.path(), &format!("{prefix}{name}/"), depth + 1, found)
-            {
-                tracing::warn!(folder = %item.path().display(), %error, "folder left out of the list of slides");
-            }
-            continue;
-        }
-        let Some(stem) = name.strip_suffix(EXTENSION).and_then(|stem| stem.strip_suffix('.')) else {
-            continue;
-        };
-        let Ok(id) = SlideId::from_path(&format!("{prefix}{stem}")) else { continue };
-        if Pseudonym::read(id.as_str()).is_some() {
-            tracing::debug!(slide = %id, "left out of the list of slides: its name is taken for a pseudonym; rename the file");
-            continue;
-        }
-        if let Some(bytes) = file_bytes(root, &item, kind.is_symlink()) {
-            found.push((id, bytes));
-        }
-    }
-}
-
-/// Size of a file that would be served, or `None` for one that would not, or is just being deleted.
-fn file_bytes(root: &Path, item: &DirEntry, is_link: bool) -> Option<u64> {
-    let metadata = if is_link {
-        let target = item.path().canonicalize().ok()?;
-        target.starts_with(root).then(|| target.metadata().ok())??
-    } else {
-        item.metadata().ok()?
-    };
-    metadata.is_file().then_some(metadata.len())
 }
 
 #[cfg(test)]

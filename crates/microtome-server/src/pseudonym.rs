@@ -6,14 +6,13 @@
 //! no permission; whoever asks by it is let in or not as by the name.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::Uri;
-use microtome_container::reader::Container;
 
 use crate::access::{canonical, sha256};
 use crate::error::Error;
+use crate::root::Root;
 use crate::slide_id::SlideId;
 use crate::survey::Survey;
 
@@ -71,7 +70,7 @@ pub(crate) struct Pseudonyms {
 }
 
 impl Pseudonyms {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: Arc<Root>) -> Self {
         Self { remembered: RwLock::default(), survey: Survey::new(root, read) }
     }
 
@@ -107,9 +106,9 @@ impl Pseudonyms {
     }
 }
 
-fn read(target: &Path, id: &SlideId) -> Result<(Pseudonym, SlideId), microtome_slide::Error> {
-    let container = Container::open(target)?;
-    Ok((Pseudonym::new(id, &container.header().content_id.to_string()), id.clone()))
+fn read(root: &Root, id: &SlideId) -> Result<Option<(Pseudonym, SlideId)>, microtome_slide::Error> {
+    let Some((container, _identity)) = root.container(id)? else { return Ok(None) };
+    Ok(Some((Pseudonym::new(id, &container.header().content_id.to_string()), id.clone())))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::machine;
 use crate::queue::REST;
 use crate::readers::OTHER_THREADS;
 use crate::request_body::RequestBody;
+use crate::root::{BucketError, Root};
 use crate::routes;
 use crate::scheduling;
 use crate::tls::{self, TlsError};
@@ -60,6 +61,9 @@ pub enum ServerError {
     /// What is to say who is let in can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The slides root is said to be a bucket, and can't be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }
 
 /// Serves the slides below `config.slides_root` until the process gets SIGTERM or SIGINT, then finishes the requests
@@ -146,6 +150,7 @@ fn announce(config: &ServerConfig, address: SocketAddr) {
     let slides_root = config.slides_root.display();
     let tls = config.tls.is_some();
     match std::fs::read_dir(&config.slides_root) {
+        _ if Root::is_bucket(&config.slides_root) => tracing::info!(%slides_root, %address, tls, "serving"),
         Ok(_) => tracing::info!(%slides_root, %address, tls, "serving"),
         Err(_) if !config.slides_root.is_dir() => {
             tracing::warn!(%slides_root, %address, tls, "serving, but the slides root is no folder yet: no slides until it is");

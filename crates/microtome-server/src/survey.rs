@@ -5,13 +5,11 @@
 //! found is kept for as long as the file stays the same. Not here: who may see what.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{FileIdentity, locate};
 use crate::error::Error;
-use crate::listing;
+use crate::root::{Identity, Listed, Root};
 use crate::slide_id::SlideId;
 
 /// Slides that are found, at most. Further ones are served, but not found by what is in them.
@@ -24,15 +22,15 @@ const GOOD_FOR_TIMES: u32 = 20;
 const WAIT_WITH: Duration = Duration::from_secs(2);
 const WAIT_WITHOUT: Duration = Duration::from_secs(20);
 
-/// Looks something up in the container at a path.
-type Read<T> = dyn Fn(&Path, &SlideId) -> Result<T, microtome_slide::Error> + Send + Sync;
+/// Looks something up in a slide's container; `None` if it is no longer there.
+type Read<T> = dyn Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync;
 
 /// What was found in all containers, at some time.
 #[derive(Debug)]
 pub(crate) struct Known<T> {
     /// In their order.
     pub(crate) entries: Vec<Arc<T>>,
-    files: HashMap<SlideId, (FileIdentity, Option<Arc<T>>)>,
+    files: HashMap<SlideId, (Identity, Option<Arc<T>>)>,
 }
 
 impl<T> Default for Known<T> {
@@ -55,7 +53,7 @@ impl<T> Made<T> {
 
 /// The survey of one kind of facts.
 pub(crate) struct Survey<T> {
-    root: PathBuf,
+    root: Arc<Root>,
     read: Arc<Read<T>>,
     latest: Arc<RwLock<Option<Made<T>>>>,
     making: Arc<tokio::sync::Mutex<()>>,
@@ -64,8 +62,8 @@ pub(crate) struct Survey<T> {
 impl<T: Ord + Send + Sync + 'static> Survey<T> {
     /// Of all containers below `root`; `read` blocks.
     pub(crate) fn new(
-        root: PathBuf,
-        read: impl Fn(&Path, &SlideId) -> Result<T, microtome_slide::Error> + Send + Sync + 'static,
+        root: Arc<Root>,
+        read: impl Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync + 'static,
     ) -> Self {
         Self { root, read: Arc::new(read), latest: Arc::default(), making: Arc::default() }
     }
@@ -99,7 +97,7 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
         if is_good {
             return Ok(());
         }
-        let (root, read, latest) = (self.root.clone(), Arc::clone(&self.read), Arc::clone(&self.latest));
+        let (root, read, latest) = (Arc::clone(&self.root), Arc::clone(&self.read), Arc::clone(&self.latest));
         let made = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let (known, reading) = make(&root, &*read, old.as_deref())?;
@@ -114,10 +112,10 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
 }
 
 /// What is known now, and how long reading took.
-fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
+fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
     let mut reading = Duration::ZERO;
     let mut files = HashMap::new();
-    let slides = listing::list(root)?.unwrap_or_default();
+    let slides = root.list()?.unwrap_or_default();
     if slides.len() > MOST_SLIDES {
         tracing::warn!(
             slides = slides.len(),
@@ -125,16 +123,18 @@ fn make<T: Ord>(root: &Path, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
             "not all slides are found by what is in them"
         );
     }
-    for (id, _bytes) in slides.into_iter().take(MOST_SLIDES) {
-        let Ok(Some((target, identity))) = locate(root, &id.file_below(root)) else { continue };
+    for Listed { id, identity, .. } in slides.into_iter().take(MOST_SLIDES) {
+        let identity = identity.map_or_else(|| root.identity(&id), |known| Ok(Some(known)));
+        let Ok(Some(identity)) = identity else { continue };
         let entry = match old.and_then(|old| old.files.get(&id)) {
             Some((same, entry)) if *same == identity => entry.clone(),
             _ => {
                 let begun = Instant::now();
-                let entry = read(&target, &id).map(Arc::new);
+                let entry = read(root, &id);
                 reading += begun.elapsed();
                 match entry {
-                    Ok(entry) => Some(entry),
+                    Ok(Some(entry)) => Some(Arc::new(entry)),
+                    Ok(None) => continue,
                     Err(error) => {
                         tracing::debug!(slide = %id, %error, "not found by what is in it");
                         // What the system refused it may grant the next time. What is no container stays none.
@@ -170,7 +170,10 @@ mod tests {
         write("c", b"");
         let (reads, is_refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, refuses) = (Arc::clone(&reads), Arc::clone(&is_refused));
-        let survey = Survey::new(folder.path().to_owned(), move |path, id| {
+        let root = Arc::new(Root::new(folder.path()).expect("a folder"));
+        let place = folder.path().to_owned();
+        let survey = Survey::new(root, move |_root, id| {
+            let path = &id.file_below(&place);
             counted.fetch_add(1, Ordering::Relaxed);
             let failed =
                 |cause| microtome_container::Error::Io { path: path.to_owned(), action: "open", cause };
@@ -180,7 +183,7 @@ mod tests {
             let bytes = std::fs::read(path).map_err(failed)?;
             let (path, place, what) = (path.to_owned(), String::new(), String::new());
             let first = bytes.first().ok_or(microtome_slide::Error::Invalid { path, place, what })?;
-            Ok((*first, id.clone()))
+            Ok(Some((*first, id.clone())))
         });
         let known = async || {
             let known = survey.known().await.expect("a survey");

@@ -43,15 +43,21 @@ impl Error {
         matches!(self, Self::Container(microtome_container::Error::Unsupported { .. }))
     }
 
-    /// Whether the system refused an operation on the file: it may not the next time. A file that ends early is damaged.
+    /// What the system said where it refused an operation on the file. A file that ends early is damaged.
     #[must_use]
-    pub fn is_of_system(&self) -> bool {
+    pub fn of_system(&self) -> Option<&std::io::Error> {
         match self {
             Self::Container(microtome_container::Error::Io { cause, .. }) => {
-                cause.kind() != std::io::ErrorKind::UnexpectedEof
+                Some(cause).filter(|cause| cause.kind() != std::io::ErrorKind::UnexpectedEof)
             }
-            _ => false,
+            _ => None,
         }
+    }
+
+    /// Whether the system refused an operation on the file: it may not the next time.
+    #[must_use]
+    pub fn is_of_system(&self) -> bool {
+        self.of_system().is_some()
     }
 }
 

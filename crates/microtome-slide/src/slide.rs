@@ -74,7 +74,14 @@ impl Slide {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(path: &Path, caches: &Caches) -> Result<Self, Error> {
-        let container = Container::open(path)?;
+        Self::of_container(Container::open(path)?, caches)
+    }
+
+    /// As [`Self::open_with`], of a container that is open already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_container(container: Container, caches: &Caches) -> Result<Self, Error> {
         let header = container.header();
         let levels = (0..header.levels.len()).filter_map(|k| header.grid(k as u8)).collect();
         let metadata = read_metadata(&container)?;

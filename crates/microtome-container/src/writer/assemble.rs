@@ -11,7 +11,7 @@ use crate::checksum;
 use crate::error::{self, Error};
 use crate::header::{ALIGNMENT, Header, MAX_SECTIONS, Section, SectionKind, SlideId, shortest_length};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES};
-use crate::reader::read_exact_at;
+use crate::source::read_exact_at;
 
 /// Places of all records: entries by slot, and the records themselves in file order.
 struct Plan {

@@ -1,7 +1,18 @@
+use std::path::Path;
+
 use super::*;
 
-fn ids(root: &Path) -> Vec<String> {
-    list(root).expect("a list").expect("a folder").iter().map(|(id, _)| id.to_string()).collect()
+fn root(folder: &Path) -> Arc<Root> {
+    Arc::new(Root::new(folder).expect("a folder"))
+}
+
+fn list(folder: &Path) -> Vec<(SlideId, u64)> {
+    let listed = root(folder).list().expect("a list").expect("a folder").into_iter();
+    listed.map(|listed| (listed.id, listed.bytes)).collect()
+}
+
+fn ids(folder: &Path) -> Vec<String> {
+    list(folder).iter().map(|(id, _)| id.to_string()).collect()
 }
 
 #[test]
@@ -16,8 +27,7 @@ fn lists_containers_of_all_folders_in_order() {
         std::fs::write(root.join(name), b"12345").expect("a file");
     }
     assert_eq!(ids(root), ["b/c/a b", "b/x", "z"]);
-    let json =
-        to_json(list(root).expect("a list").expect("a folder").iter(), &Page::default()).expect("JSON");
+    let json = to_json(list(root).iter(), &Page::default()).expect("JSON");
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     let expected = serde_json::json!({
         "id": "b/c/a b",
@@ -35,7 +45,7 @@ async fn pages_are_parts_of_what_was_searched_for() {
     for name in ["Ax.mtm", "ay.mtm", "Az.mtm", "Muller_Hans_1950.mtm"] {
         std::fs::write(folder.path().join(name), b"12345").expect("a file");
     }
-    let listing = Listing::new(folder.path().to_owned());
+    let listing = Listing::new(root(folder.path()));
     for (query, expected, total) in [
         ("search=a&limit=2", &["Ax", "Az"][..], 4),
         ("search=A&limit=2&offset=3", &["ay"], 4),
@@ -55,7 +65,7 @@ async fn pages_are_parts_of_what_was_searched_for() {
     }
     // Whatever stands between words, in any order, however an accent is written.
     std::fs::write(folder.path().join("Case_12-Ju\u{308}rgen.mtm"), b"12345").expect("a file");
-    let listing = Listing::new(folder.path().to_owned());
+    let listing = Listing::new(root(folder.path()));
     for (query, total) in [
         ("search=case+12", 1),
         ("search=12.case", 1),
@@ -77,7 +87,7 @@ async fn pages_are_parts_of_what_was_searched_for() {
 #[test]
 fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let listing = Listing::new(folder.path().to_owned());
+    let listing = Listing::new(root(folder.path()));
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -96,7 +106,7 @@ fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
 async fn while_storage_hangs_the_last_list_is_given_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("a.mtm"), b"12345").expect("a file");
-    let listing = Listing::new(folder.path().to_owned());
+    let listing = Listing::new(root(folder.path()));
     let hanging = Arc::clone(&listing.walking).lock_owned().await;
     let begun = tokio::time::Instant::now();
     let none = listing.json(None, &Page::default()).await;
@@ -104,7 +114,7 @@ async fn while_storage_hangs_the_last_list_is_given_out() {
     drop(hanging);
     let list = listing.json(None, &Page::default()).await.expect("a list");
     let _hanging = Arc::clone(&listing.walking).lock_owned().await;
-    let old = Instant::now().checked_sub(MAX_AGE).expect("a while ago");
+    let old = Instant::now().checked_sub(listing.root.good_for()).expect("a while ago");
     listing.latest.write().expect("the latest").as_mut().expect("a list").0 = old;
     let begun = tokio::time::Instant::now();
     assert_eq!(listing.json(None, &Page::default()).await.ok(), Some(list.clone()));
@@ -118,31 +128,9 @@ async fn while_storage_hangs_the_last_list_is_given_out() {
 #[tokio::test]
 async fn a_root_that_does_not_exist_is_empty_and_known_not_to_be_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (root, is_there) in [(folder.path().join("absent"), false), (folder.path().to_owned(), true)] {
-        let listing = Listing::new(root);
+    for (place, is_there) in [(folder.path().join("absent"), false), (folder.path().to_owned(), true)] {
+        let listing = Listing::new(root(&place));
         assert_eq!(listing.has_root().await.expect("an answer"), is_there);
         assert_eq!(listing.json(None, &Page::default()).await.expect("a list"), r#"{"slides":[],"total":0}"#);
     }
-}
-
-#[test]
-fn an_entry_that_vanishes_takes_no_other_with_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path();
-    std::fs::write(root.join("a.mtm"), b"12345").expect("a file");
-    let gone = || std::iter::once(Err(ErrorKind::NotFound.into()));
-    let items = gone().chain(std::fs::read_dir(root).expect("a folder")).chain(gone());
-    let mut found = Vec::new();
-    add(root, items, "", 0, &mut found);
-    assert_eq!(found, [(SlideId::from_path("a").expect("a valid id"), 5)]);
-}
-
-#[cfg(unix)]
-#[test]
-fn follows_links_to_files_inside_only() {
-    use std::os::unix::fs::symlink;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = crate::catalog::tests::slides_and_links(folder.path());
-    symlink(&root, root.join("again")).expect("a link");
-    assert_eq!(ids(&root), ["a", "inside"]);
 }

@@ -17,6 +17,7 @@ use crate::catalog::OpenSlide;
 use crate::config::ServerConfig;
 use crate::error::{Error, Failure};
 use crate::readers::{LONGEST_WAIT, Readers};
+use crate::root::Root;
 use crate::survey::Survey;
 
 /// Series that are kept: some 50 KB each.
@@ -45,12 +46,12 @@ pub(crate) struct Dicomweb {
 }
 
 impl Dicomweb {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
+    pub(crate) fn new(config: &ServerConfig, root: Arc<Root>) -> Self {
         let weigh = |_key: &(u64, usize), described: &Arc<Described>| {
             BYTES_OF_ONE.saturating_add(u32::try_from(bytes_of(&described.dataset)).unwrap_or(u32::MAX))
         };
         Self {
-            index: index(config.slides_root.clone(), config.serve_labels),
+            index: index(root, config.serve_labels),
             with_labels: config.serve_labels,
             series: moka::sync::Cache::new(MOST_SERIES),
             described: moka::future::Cache::builder().weigher(weigh).max_capacity(MOST_BYTES).build(),

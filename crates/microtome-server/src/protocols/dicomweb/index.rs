@@ -3,15 +3,15 @@
 //! Not here: who may see what, and what is in an instance.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use microtome_dicom::dataset::{Element, Value};
 use microtome_dicom::{Dataset, Kind, QUALITY, Series};
-use microtome_slide::Slide;
+use microtome_slide::{Caches, Slide};
 
+use crate::root::Root;
 use crate::slide_id::SlideId;
 use crate::survey::Survey;
 
@@ -54,13 +54,14 @@ impl Known {
 }
 
 /// The index of the slides below `root`.
-pub(crate) fn index(root: PathBuf, with_labels: bool) -> Survey<Entry> {
-    Survey::new(root, move |target, id| read(target, id, with_labels))
+pub(crate) fn index(root: Arc<Root>, with_labels: bool) -> Survey<Entry> {
+    Survey::new(root, move |root, id| read(root, id, with_labels))
 }
 
 /// What a container says of its series.
-fn read(target: &Path, id: &SlideId, with_labels: bool) -> Result<Entry, microtome_slide::Error> {
-    let slide = Slide::open(target)?;
+fn read(root: &Root, id: &SlideId, with_labels: bool) -> Result<Option<Entry>, microtome_slide::Error> {
+    let Some((container, _identity)) = root.container(id)? else { return Ok(None) };
+    let slide = Slide::of_container(container, &Caches::default())?;
     let series = Series::of(&slide, QUALITY);
     let instances = series.instances.iter().filter(|instance| is_shown(&instance.kind, with_labels)).count();
     let mut summary = series.summary;
@@ -75,7 +76,7 @@ fn read(target: &Path, id: &SlideId, with_labels: bool) -> Result<Entry, microto
     };
     let summary = summary.elements().filter_map(|(tag, element)| Some((tag, values(element)?))).collect();
     let (study, series) = (series.identity.study, series.identity.series);
-    Ok(Entry { study, series, slide: id.clone(), instances: instances as u32, summary })
+    Ok(Some(Entry { study, series, slide: id.clone(), instances: instances as u32, summary }))
 }
 
 /// Whether an instance is given out.

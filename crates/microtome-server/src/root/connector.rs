@@ -1,0 +1,74 @@
+//! How object storage is asked: by hyper, over TLS by rustls with ring, as all else here.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use object_store::client::{
+    ClientConfigKey, ClientOptions, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+    HttpResponse, HttpResponseBody, HttpService,
+};
+use tokio_rustls::rustls::{self, ClientConfig};
+
+/// Longest wait for a connection, and for the head of an answer: then it is asked for again.
+const CONNECTING: Duration = Duration::from_secs(3);
+const ANSWERING: Duration = Duration::from_secs(3);
+/// How long a connection without a question is kept. Servers end theirs after some seconds more.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// Makes clients.
+#[derive(Debug)]
+pub(super) struct Connector;
+
+/// A client.
+#[derive(Debug)]
+struct Service {
+    inner: Client<HttpsConnector<HttpConnector>, HttpRequestBody>,
+}
+
+impl object_store::client::HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let failed =
+            |source: Box<dyn Error + Send + Sync>| object_store::Error::Generic { store: "S3", source };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(error.into()))?
+            .with_native_roots()
+            .map_err(|error| failed(error.into()))?
+            .with_no_client_auth();
+        let mut plain = HttpConnector::new();
+        plain.set_connect_timeout(Some(CONNECTING));
+        plain.set_nodelay(true);
+        plain.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let is_plain_allowed =
+            options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        let builder = if is_plain_allowed { builder.https_or_http() } else { builder.https_only() };
+        let inner = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(builder.enable_http1().wrap_connector(plain));
+        Ok(HttpClient::new(Service { inner }))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpService for Service {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = tokio::time::timeout(ANSWERING, self.inner.request(request)).await;
+        let answer = answer.map_err(|elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed))?;
+        let answer = answer.map_err(|error| {
+            let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
+            HttpError::new(kind, error)
+        })?;
+        Ok(answer.map(|body| {
+            HttpResponseBody::new(body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error)))
+        }))
+    }
+}

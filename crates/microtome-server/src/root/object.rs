@@ -1,0 +1,137 @@
+//! An object as something that a container is read from: in blocks, of which those read last are kept.
+//!
+//! A question takes tens of milliseconds however few bytes are asked for, and what is asked for together lies together: header,
+//! index and metadata at the beginning, the tiles of a family beside each other.
+
+use std::io::{Error as IoError, ErrorKind, Result};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use microtome_container::Source;
+use moka::sync::Cache;
+use object_store::path::Path as Key;
+use object_store::{GetOptions, GetRange, ObjectMeta};
+
+use super::bucket::Store;
+
+/// Bytes of a block: a family of dense tiles, and 5 ms of an object storage's time beyond the first byte.
+const BLOCK: u64 = 256 << 10;
+/// What lies in more blocks is asked for as it is, and not kept.
+const MOST_BLOCKS: u64 = 4;
+/// Bytes of blocks that are kept, of all objects together.
+const KEPT: u64 = 64 << 20;
+
+/// Number of the next object opened by this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What tells an object from the one that was under the same key before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectIdentity {
+    length: u64,
+    modified: i64,
+    e_tag: Option<String>,
+}
+
+impl ObjectIdentity {
+    pub(super) fn of(object: &ObjectMeta) -> Self {
+        Self { length: object.size, modified: object.last_modified.timestamp(), e_tag: object.e_tag.clone() }
+    }
+
+    pub(super) fn e_tag(&self) -> Option<&str> {
+        self.e_tag.as_deref()
+    }
+}
+
+/// The blocks that are kept, by object and number. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Blocks(Cache<(u64, u64), Bytes>);
+
+impl Default for Blocks {
+    fn default() -> Self {
+        let weigh = |_key: &(u64, u64), block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX);
+        Self(Cache::builder().weigher(weigh).max_capacity(KEPT).build())
+    }
+}
+
+/// An open object.
+#[derive(Debug)]
+pub(super) struct Object {
+    store: Store,
+    key: Key,
+    identity: ObjectIdentity,
+    /// Different for each opening: no block of one is taken for another's.
+    number: u64,
+    blocks: Blocks,
+}
+
+impl Object {
+    /// Asks for the first block, which says all else. Blocks.
+    pub(super) fn open(store: Store, key: Key, blocks: Blocks) -> Result<Self> {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..BLOCK)), ..GetOptions::default() };
+        let (found, first) = store.get(&key, options)?;
+        let identity = ObjectIdentity::of(&found);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let object = Self { store, key, identity, number, blocks };
+        if first.len() as u64 == object.range(0).end {
+            object.blocks.0.insert((number, 0), first);
+        }
+        Ok(object)
+    }
+
+    pub(super) fn identity(&self) -> &ObjectIdentity {
+        &self.identity
+    }
+
+    /// Where a block is.
+    fn range(&self, block: u64) -> Range<u64> {
+        let start = block.saturating_mul(BLOCK);
+        start..start.saturating_add(BLOCK).min(self.identity.length)
+    }
+
+    /// A block; who asks for it while somebody else does waits for that.
+    fn block(&self, block: u64) -> Result<Bytes> {
+        let get = || self.store.get_range(&self.key, &self.identity, self.range(block));
+        let got = self.blocks.0.try_get_with((self.number, block), get);
+        got.map_err(|error: Arc<IoError>| IoError::new(error.kind(), error))
+    }
+
+    /// Fills the buffer from blocks, if all can be had.
+    fn fill(&self, buffer: &mut [u8], offset: u64, block: impl Fn(u64) -> Result<Bytes>) -> Result<()> {
+        let mut rest = buffer;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let bytes = block(at / BLOCK)?;
+            let from = bytes.get((at % BLOCK) as usize..).filter(|from| !from.is_empty());
+            let from = from.ok_or_else(|| IoError::from(ErrorKind::UnexpectedEof))?;
+            let length = from.len().min(rest.len());
+            let (filled, left) = rest.split_at_mut(length);
+            filled.copy_from_slice(&from[..length]);
+            (rest, at) = (left, at + length as u64);
+        }
+        Ok(())
+    }
+}
+
+impl Source for Object {
+    fn length(&self) -> Result<u64> {
+        Ok(self.identity.length)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.identity.length);
+        let end = end.ok_or_else(|| IoError::from(ErrorKind::UnexpectedEof))?;
+        if buffer.len() as u64 > MOST_BLOCKS * BLOCK {
+            buffer.copy_from_slice(&self.store.get_range(&self.key, &self.identity, offset..end)?);
+            return Ok(());
+        }
+        self.fill(buffer, offset, |block| self.block(block))
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool {
+        let kept =
+            |block| self.blocks.0.get(&(self.number, block)).ok_or(IoError::from(ErrorKind::WouldBlock));
+        self.fill(buffer, offset, kept).is_ok()
+    }
+}
