@@ -30,7 +30,7 @@ const THREADS: RangeInclusive<u64> = 1..=1024;
 #[derive(clap::Args)]
 #[command(arg = settings::file_argument())]
 pub(crate) struct Arguments {
-    /// Folder whose .mtm files are served, at any depth; new files appear by themselves.
+    /// Folder whose .mtm files are served, at any depth, or s3://BUCKET/PREFIX; new files appear by themselves.
     #[arg(long, env = "MICROTOME_SLIDES_ROOT", value_name = "DIR", default_value = ".")]
     slides_root: PathBuf,
     /// Folder of the Deep Zoom folders that the slides were made from, each under its slide's name: the viewer compares both.

@@ -240,8 +240,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server for a folder on a free port and waits until it says that it serves.
     pub(crate) fn start(root: &Path, more: &[&str]) -> Self {
+        Self::start_with(root, more, &[])
+    }
+
+    /// As [`Self::start`], with these variables of the environment.
+    pub(crate) fn start_with(root: &Path, more: &[&str], variables: &[(&'static str, String)]) -> Self {
         let mut command = command();
         command.arg("--slides-root").arg(root).args(["--port", "0"]).args(more);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let (sender, log) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());

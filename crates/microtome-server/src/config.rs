@@ -18,7 +18,7 @@ const CACHE_MB: u64 = 256;
 /// group. 0 threads or 0 families in flight are read as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Folder whose `.mtm` files, at any depth, are served. It need not exist yet.
+    /// Folder whose `.mtm` files, at any depth, are served, or `s3://BUCKET/PREFIX`. It need not exist yet.
     pub slides_root: PathBuf,
     /// Folder of the Deep Zoom folders that slides were made from, which the viewer compares them with.
     pub source_root: Option<PathBuf>,

@@ -17,7 +17,7 @@ mod folder;
 mod object;
 
 use bucket::Bucket;
-pub use bucket::BucketError;
+pub(crate) use bucket::BucketError;
 use folder::Folder;
 
 /// What a bucket's address begins with.

@@ -19,7 +19,6 @@ use tokio::runtime::Handle;
 use super::connector::Connector;
 use super::object::{Blocks, Object, ObjectIdentity};
 use super::{Identity, Listed, listed_id};
-use crate::error::Chain;
 use crate::slide_id::{EXTENSION, SlideId};
 
 /// Longest wait for one answer, however often it is asked for.
@@ -74,9 +73,9 @@ impl Bucket {
         }
         let prefix = prefix.trim_matches('/');
         Key::parse(prefix).map_err(|_odd| no_address())?;
-        let settings = |error: &dyn std::error::Error| BucketError::Settings {
+        let settings = |error: object_store::Error| BucketError::Settings {
             address: address.to_owned(),
-            what: Chain(error).to_string(),
+            what: error.to_string(),
         };
         let retry = RetryConfig {
             backoff: BackoffConfig {
@@ -92,7 +91,7 @@ impl Bucket {
             .with_retry(retry)
             .with_http_connector(Connector)
             .build()
-            .map_err(|error| settings(&error))?;
+            .map_err(settings)?;
         Ok(Self {
             store: Store(Arc::new(store)),
             prefix: prefix.to_owned(),
@@ -228,5 +227,6 @@ fn io_error(error: &object_store::Error) -> IoError {
         Error::Generic { .. } => ErrorKind::ConnectionAborted,
         _ => ErrorKind::Other,
     };
-    IoError::new(kind, Chain(error).to_string())
+    // It names its sources itself.
+    IoError::new(kind, error.to_string())
 }

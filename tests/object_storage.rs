@@ -1,0 +1,202 @@
+//! Slides in a bucket: the built binary beside an object storage that fails when it is told to.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "support/s3.rs"]
+mod s3;
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use s3::{Fault, Storage};
+use support::{Server, contain, fail, folder};
+
+const ROOT: &str = "s3://slides/lab";
+/// So that no answer names the port.
+const BASE: [&str; 2] = ["--base-url", "http://slides.example.org"];
+
+/// Containers in a folder and, under `lab/`, in a storage.
+fn slides(sources: &[(&str, &str)]) -> (tempfile::TempDir, Storage) {
+    let (folder, storage) = (folder(), Storage::start());
+    for (name, source) in sources {
+        let file = format!("{name}.mtm");
+        std::fs::create_dir_all(folder.path().join(&file).parent().unwrap()).unwrap();
+        let bytes = std::fs::read(contain(folder.path(), &file, source)).unwrap();
+        storage.put(&format!("lab/{file}"), bytes);
+    }
+    (folder, storage)
+}
+
+fn serve(storage: &Storage, more: &[&str]) -> Server {
+    Server::start_with(Path::new(ROOT), more, &storage.variables())
+}
+
+/// Addresses of all tiles of level 0 of a slide of 1100 x 700 px.
+fn tiles(slide: &str) -> Vec<String> {
+    (0..3)
+        .flat_map(|row| (0..5).map(move |column| (column, row)))
+        .map(|(column, row)| format!("/tiles/{slide}/11/{column}_{row}.jpg"))
+        .collect()
+}
+
+#[test]
+fn a_bucket_is_served_as_a_folder_is() {
+    let (folder, storage) = slides(&[
+        ("a", "synthetic:1100x700"),
+        ("case 7/ä & b", "synthetic:300x200,seed=2"),
+        ("case 7/c", "synthetic:300x200,seed=3"),
+    ]);
+    storage.put("lab/notes.txt", b"no slide".to_vec());
+    storage.put("lab/.hidden.mtm", b"hidden".to_vec());
+    storage.put("elsewhere/d.mtm", b"not below the prefix".to_vec());
+    let (bucket, folder) = (serve(&storage, &BASE), Server::start(folder.path(), &BASE));
+    let ids = ["a", "case%207/%C3%A4%20%26%20b", "case%207/c"];
+    let of_slide = |id: &str| {
+        [
+            format!("/dzi/{id}.dzi"),
+            format!("/iiif/3/{id}/info.json"),
+            format!("/thumbnail/{id}.jpg"),
+            format!("/region/{id}.jpg?x=10&y=20&w=200&h=100"),
+        ]
+    };
+    let fixed = [
+        "/slides",
+        "/slides?search=c",
+        "/readyz",
+        "/dicomweb/series",
+        "/tiles/none/8/0_0.jpg",
+        "/tiles/a/11/9_9.jpg",
+    ];
+    let addresses =
+        fixed.into_iter().map(str::to_owned).chain(ids.iter().flat_map(|id| of_slide(id))).chain(tiles("a"));
+    for address in addresses {
+        let (there, here) = (bucket.get(&address), folder.get(&address));
+        let log = || bucket.log.try_iter().collect::<Vec<_>>();
+        assert_eq!(there.status, here.status, "{address}: {:?}", log());
+        assert_eq!(there.header("etag"), here.header("etag"), "{address}");
+        assert!(there.body == here.body, "{address}");
+    }
+    // A page names a slide by its pseudonym, which takes a look into all of them.
+    let page = bucket.get("/viewer/case%207/c");
+    let pseudonym = page.text().split('@').nth(1).map(|rest| &rest[..16]).unwrap();
+    assert_eq!(bucket.get(&format!("/dzi/@{pseudonym}.dzi")).body, folder.get("/dzi/case%207/c.dzi").body);
+}
+
+#[test]
+fn opening_and_all_tiles_of_a_small_slide_take_one_question() {
+    let (_folder, storage) = slides(&[("a", "synthetic:1100x700")]);
+    let server = serve(&storage, &["--cache-mb", "0"]);
+    storage.asked();
+    for _ in 0..2 {
+        for tile in tiles("a") {
+            assert_eq!(server.get(&tile).status, 200);
+        }
+    }
+    assert_eq!(storage.asked(), ["GET /slides/lab/a.mtm"]);
+}
+
+#[test]
+fn what_fails_once_is_asked_for_again() {
+    let (folder, storage) = slides(&[("a", "synthetic:1100x700"), ("b", "synthetic:1100x700,seed=2")]);
+    let (server, local) = (serve(&storage, &[]), Server::start(folder.path(), &[]));
+    for (slide, faults) in
+        [("a", [Fault::Refuses, Fault::BreaksOff]), ("b", [Fault::BreaksOff, Fault::Stalls])]
+    {
+        storage.fail(&faults, false);
+        let tile = &tiles(slide)[3];
+        let answer = server.get(tile);
+        assert_eq!(answer.status, 200, "{slide}: {}", answer.text());
+        assert!(answer.body == local.get(tile).body);
+    }
+}
+
+#[test]
+fn storage_that_goes_on_failing_is_an_error_in_time_and_says_when_to_come_back() {
+    let (_folder, storage) = slides(&[("a", "synthetic:1100x700"), ("b", "synthetic:300x200")]);
+    let server = serve(&storage, &[]);
+    let kept = server.get("/tiles/b/9/0_0.jpg").body;
+    for fault in [Fault::Refuses, Fault::Stalls, Fault::BreaksOff] {
+        storage.fail(&[fault], true);
+        let begun = Instant::now();
+        let answer = server.get(&tiles("a")[0]);
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{fault:?}");
+        assert!(
+            answer.text().contains("storage") && !answer.text().contains("127.0.0.1"),
+            "{}",
+            answer.text()
+        );
+        assert!(begun.elapsed() < Duration::from_secs(12), "{fault:?}: {:?}", begun.elapsed());
+        let line = server.log.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(line.contains("lab/a.mtm") && !line.contains("a-secret"), "{line}");
+        // What is kept is given out all the same.
+        assert!(server.get("/tiles/b/9/0_0.jpg").body == kept);
+    }
+    storage.fail(&[], false);
+    assert_eq!(server.get(&tiles("a")[0]).status, 200);
+}
+
+#[test]
+fn wrong_bytes_are_no_picture() {
+    let (folder, storage) = slides(&[("a", "synthetic:3000x3000,seed=4")]);
+    let (server, local) = (serve(&storage, &["--cache-mb", "0"]), Server::start(folder.path(), &[]));
+    storage.fail(&[Fault::OtherBytes], true);
+    let tiles: Vec<_> = (0..12)
+        .flat_map(|row| (0..12).map(move |column| format!("/tiles/a/12/{column}_{row}.jpg")))
+        .collect();
+    // The first bytes cannot be others.
+    let served: Vec<_> = tiles.iter().map(|tile| (server.get(tile), local.get(tile).body)).collect();
+    let damaged = served.iter().filter(|(answer, _)| answer.status == 500).count();
+    assert!(damaged > 0, "the slide is longer than a block");
+    assert!(served.iter().all(|(answer, right)| answer.status == 500 || answer.body == *right));
+}
+
+#[test]
+fn an_object_that_is_replaced_is_opened_anew() {
+    let (folder, storage) = slides(&[("a", "synthetic:3000x3000,seed=4")]);
+    let other = contain(folder.path(), "other.mtm", "synthetic:3000x3000,seed=5");
+    let (server, local) = (serve(&storage, &["--cache-mb", "0"]), Server::start(folder.path(), &[]));
+    let at = |name: &str, n: usize| format!("/tiles/{name}/12/{}_{}.jpg", n % 12, n / 12);
+    assert!(server.get(&at("a", 0)).body == local.get(&at("a", 0)).body);
+    storage.put("lab/a.mtm", std::fs::read(other).unwrap());
+    let (begun, mut fresh) = (Instant::now(), 0);
+    for n in (0..144).cycle().take_while(|_| begun.elapsed() < Duration::from_secs(30)) {
+        let answer = server.get(&at("a", n));
+        let [old, new] = ["a", "other"].map(|name| local.get(&at(name, n)).body);
+        assert!(answer.status == 503 || answer.body == old || answer.body == new, "{}", answer.status);
+        fresh += usize::from(answer.body == new);
+        if fresh > 20 {
+            return;
+        }
+    }
+    panic!("the old slide is still served");
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_no_slides_root_and_slides_come_and_go() {
+    let storage = Storage::start();
+    let server = Server::start_with(Path::new("s3://none/lab"), &[], &storage.variables());
+    assert_eq!(server.get("/readyz").status, 503);
+    assert_eq!(server.get("/tiles/a/8/0_0.jpg").status, 404);
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200")]);
+    let stranger: Vec<_> = storage
+        .variables()
+        .into_iter()
+        .map(|(name, value)| (name, value.replace("someone", "nobody")))
+        .collect();
+    let server = Server::start_with(Path::new(ROOT), &[], &stranger);
+    let answer = server.get("/tiles/a/9/0_0.jpg");
+    assert_eq!(answer.status, 500, "{}", answer.text());
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    for (address, what) in [
+        ("s3://", "s3://bucket/prefix"),
+        ("s3://a b/c", "s3://bucket/prefix"),
+        ("s3://a/../b", "s3://bucket/prefix"),
+    ] {
+        let line = fail(1, ["serve", "--port", "0", "--slides-root", address]);
+        assert!(line.contains(what), "{line}");
+    }
+}
