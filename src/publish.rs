@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use microtome_container::writer::{part, remove_stale_parts};
+
 use crate::failure::Failure;
 
 /// The folder of a target: the current one for a bare name.
@@ -41,13 +43,9 @@ pub(crate) fn named<R>(
     folder: &Path,
     write: impl FnOnce(&mut File) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    let prefix = part_prefix(target);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
-    // Temporary files are private by default; this one gets what any new file gets, 0666 less the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut part = builder.tempfile_in(folder).map_err(|error| unwritable(target, &error))?;
+    // What killed runs left; what cannot be removed is left alone.
+    let _ = remove_stale_parts(target);
+    let mut part = part(target, folder).map_err(|error| unwritable(target, &error))?;
     let result = write(part.as_file_mut())?;
     part.as_file().sync_all().map_err(|error| unwritable(target, &error))?;
     part.persist_noclobber(target).map_err(|error| unwritable(target, &error.error))?;

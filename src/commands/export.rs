@@ -64,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let target = target(arguments)?;
     let slide = Slide::open(&arguments.file)?;
     let output = &arguments.output;
-    staging::remove_stale(output);
+    let files = matches!(target, Target::DeepZoom).then(|| files_of(output));
+    staging::remove_stale(output, files.as_deref());
     publish::refuse_existing(output)?;
     if let Some(name) = &arguments.associated {
         return associated(&slide, name, output);
@@ -180,8 +181,7 @@ fn associated(slide: &Slide, name: &str, output: &Path) -> Result<(), Failure> {
 
 fn deep_zoom(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     let output = &arguments.output;
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
-    let files = output.with_file_name(format!("{stem}_files"));
+    let files = files_of(output);
     publish::refuse_existing(&files)?;
     let format = match slide.metadata().properties.get("deep-zoom.Format").map(String::as_str) {
         Some("jpeg") => "jpeg",
@@ -195,6 +195,12 @@ fn deep_zoom(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     publish_both(&staging, &files, output, &descriptor)?;
     complain_of(output, &report);
     print(&format!("{}: {} tiles in {}", output.display(), table::count(report.tiles), files.display()))
+}
+
+/// Where the tiles of a Deep Zoom go.
+fn files_of(descriptor: &Path) -> PathBuf {
+    let stem = descriptor.file_stem().unwrap_or_default().to_string_lossy();
+    descriptor.with_file_name(format!("{stem}_files"))
 }
 
 fn dicom_series(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
@@ -212,14 +218,11 @@ fn dicom_series(slide: &Slide, arguments: &Arguments) -> Result<(), Failure> {
     print(&format!("{}: {} tiles", output.display(), table::count(report.tiles)))
 }
 
-/// Gives a folder its final name, which nothing has.
+/// Gives a folder its final name, which nothing has. (In one step: who is killed leaves nothing or all. An empty folder that has
+/// appeared there meanwhile is replaced, and nothing else is.)
 fn publish_folder(folder: &Path, target: &Path) -> Result<(), Failure> {
-    // Making it fails if it has appeared meanwhile; renaming replaces ours as long as it is empty.
-    fs::create_dir(target).map_err(|error| publish::unwritable(target, &error))?;
-    fs::rename(folder, target).map_err(|error| {
-        let _ = fs::remove_dir(target);
-        publish::unwritable(target, &error)
-    })
+    publish::refuse_existing(target)?;
+    fs::rename(folder, target).map_err(|error| publish::unwritable(target, &error))
 }
 
 /// Gives the tiles their final name, then writes the descriptor: who sees a .dzi finds its tiles.
@@ -229,6 +232,7 @@ fn publish_both(
     output: &Path,
     descriptor: &Descriptor,
 ) -> Result<(), Failure> {
+    staging.is_halfway()?;
     publish_folder(&staging.path().join("files"), files)?;
     publish::named(output, staging.path(), |part| {
         part.write_all(descriptor.to_xml().as_bytes()).map_err(|error| publish::unwritable(output, &error))

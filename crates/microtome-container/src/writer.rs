@@ -23,7 +23,7 @@ use crate::index::Layout;
 use crate::reader::MAX_RECORD;
 use crate::source::read_exact_at;
 
-pub use publish::remove_stale_parts;
+pub use publish::{part, remove_stale_parts};
 
 /// A section for [`Writer::finish`]; the tile and index sections are the writer's own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -234,7 +234,11 @@ fn parts_of_a_killed_writer_are_removed_and_those_of_a_living_one_are_not() {
     for other in [".slide.mtm.backup", "slide.mtm.part", ".other.mtm.abc.part"] {
         fs::write(folder.path().join(other), b"another's").expect("written");
     }
+    // A pipe would be waited for.
+    let pipe = folder.path().join(".slide.mtm.pipe.part");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
     assert_eq!(remove_stale_parts(&target).expect("listed"), 1);
+    fs::remove_file(pipe).expect("it is left");
     assert_eq!(names(folder.path()), [".other.mtm.abc.part", ".slide.mtm.backup", "slide.mtm.part"]);
     assert!(matches!(remove_stale_parts(&folder.path().join("missing/x.mtm")), Err(Error::Io { .. })));
 }

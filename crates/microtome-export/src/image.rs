@@ -128,7 +128,7 @@ impl Picture<'_> {
     }
 
     fn write_png(&self, rect: Rect, path: &Path, out: impl Write) -> Result<(), Error> {
-        let failed = |cause: std::io::Error| Error::Write { path: path.to_owned(), cause };
+        let failed = |cause: std::io::Error| Error::Write { path: path.to_owned(), cause: unwrapped(cause) };
         let refused = |error: png::EncodingError| match error {
             png::EncodingError::IoError(cause) => failed(cause),
             other => self.unsupported(&other),
@@ -180,6 +180,15 @@ impl Picture<'_> {
         let path = self.slide.container().path().to_owned();
         Error::Unsupported { path, what: format!("level {} cannot be a picture: {error}", self.level) }
     }
+}
+
+/// What the system said: the encoder's stream hands it on in an error of its own, in one of another kind.
+fn unwrapped(error: std::io::Error) -> std::io::Error {
+    let kind = match error.get_ref().and_then(|inner| inner.downcast_ref::<png::EncodingError>()) {
+        Some(png::EncodingError::IoError(cause)) => cause.kind(),
+        _ => return error,
+    };
+    std::io::Error::new(kind, error)
 }
 
 #[cfg(test)]

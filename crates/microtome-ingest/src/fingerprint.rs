@@ -99,6 +99,12 @@ pub(crate) fn state(spec: &str, format: &str) -> Result<State, Error> {
     state.collect::<Result<_, _>>().map(State)
 }
 
+/// Size and last change of the file or folder that was named; `None` where there is none.
+pub(crate) fn named(spec: &str) -> Option<(u64, SystemTime)> {
+    let metadata = std::fs::metadata(source::descriptor_in(Path::new(spec)).ok()?).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
+
 /// When a file was changed last, in seconds since 1970, where the system tells.
 fn modified(path: &Path) -> Option<u64> {
     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;

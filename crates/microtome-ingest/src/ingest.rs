@@ -85,6 +85,8 @@ pub fn ingest(
     if target.symlink_metadata().is_ok() {
         return Err(microtome_container::Error::Exists(target.to_owned()).into());
     }
+    // Which files it has is known when it is open: until then, what was named stands for them.
+    let named = fingerprint::named(spec);
     let Opened { source, quality, mode, removed, blanked } = Opened::new(spec, options)?;
     let plan = Plan::new(&source, options.derived_levels);
     let params = parameters(spec, &source, &plan, quality, options.chroma)?;
@@ -112,7 +114,7 @@ pub fn ingest(
     if let Some(blanked) = &blanked {
         blanked.check_some_is_left(spec, &plan)?;
     }
-    if fingerprint::state(spec, source.format)? != before {
+    if fingerprint::state(spec, source.format)? != before || fingerprint::named(spec) != named {
         return Err(Error::Malformed {
             path: spec.to_owned(),
             place: "its files".to_owned(),

@@ -31,11 +31,13 @@ pub(crate) struct Known<T> {
     /// In their order.
     pub(crate) entries: Vec<Arc<T>>,
     files: HashMap<SlideId, (Identity, Option<Arc<T>>)>,
+    /// Slides that the system did not let be read.
+    refused: usize,
 }
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), files: HashMap::new() }
+        Self { entries: Vec::new(), files: HashMap::new(), refused: 0 }
     }
 }
 
@@ -115,6 +117,7 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
 fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
     let mut reading = Duration::ZERO;
     let mut files = HashMap::new();
+    let (mut refused, mut failed) = (0, None);
     let slides = root.list()?.unwrap_or_default();
     if slides.len() > MOST_SLIDES {
         tracing::warn!(
@@ -136,9 +139,11 @@ fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
                     Ok(Some(entry)) => Some(Arc::new(entry)),
                     Ok(None) => continue,
                     Err(error) => {
-                        tracing::debug!(slide = %id, %error, "not found by what is in it");
+                        let is_of_system = error.is_of_system();
+                        failed.get_or_insert((id.clone(), error));
                         // What the system refused it may grant the next time. What is no container stays none.
-                        if error.is_of_system() {
+                        if is_of_system {
+                            refused += 1;
                             continue;
                         }
                         None
@@ -150,7 +155,13 @@ fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
     }
     let mut entries: Vec<_> = files.values().filter_map(|(_, entry)| entry.clone()).collect();
     entries.sort();
-    Ok((Known { entries, files }, reading))
+    // Once, and not each time that the same slides are refused.
+    if let Some((slide, error)) =
+        failed.filter(|_| old.is_none_or(|old| old.refused != refused || refused == 0))
+    {
+        tracing::warn!(%slide, %error, refused, "slides cannot be found by what is in them, this one at least");
+    }
+    Ok((Known { entries, files, refused }, reading))
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ type State = (u64, usize, Option<SystemTime>);
 
 /// What was seen of a slide.
 struct Seen {
-    state: State,
+    /// `None` where it cannot be told.
+    state: Option<State>,
     since: Instant,
     is_taken: bool,
 }
@@ -48,8 +49,9 @@ impl Watch {
         self.seen.retain(|path, _| is_there.contains(path));
         let mut complete = vec![];
         for path in found {
-            // What is being moved away meanwhile is seen, or not, at the next look.
-            let Some(state) = state(&path) else { continue };
+            // What is being moved away meanwhile is not there at the next look. What is, and cannot be looked at, is given all the
+            // same: whoever ingests it says why it fails.
+            let state = state(&path);
             let new = || Seen { state, since: now, is_taken: false };
             let seen = self.seen.entry(path.clone()).or_insert_with(new);
             if seen.state != state {
@@ -150,5 +152,19 @@ mod tests {
             std::os::unix::fs::symlink(&files, files.join(name)).expect("a link");
         }
         assert_eq!(state(&folder.path().join("a.dzi")).map(|(_, files, _)| files), Some(1));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_cannot_be_looked_at_is_given_once_and_again_when_it_can() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watch = Watch::new(folder.path(), 10 * second);
+        let away = folder.path().join("away");
+        std::os::unix::fs::symlink(&away, folder.path().join("a.svs")).expect("a link");
+        let mut at = |seconds: u32| watch.complete(begin + seconds * second).expect("a folder").len();
+        assert_eq!((at(0), at(9), at(10), at(30)), (0, 0, 1, 0));
+        std::fs::write(&away, "back").expect("a file");
+        assert_eq!((at(40), at(50)), (0, 1));
     }
 }

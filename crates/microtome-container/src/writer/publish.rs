@@ -1,6 +1,6 @@
 //! The last steps of a container: sync, verify, rename, sync of the folder; and what a killed run left behind.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,7 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn create(target: &Path) -> Result<Self, Error> {
         let folder = folder(target);
-        let prefix = part_prefix(target);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(published_permissions());
-        let file = builder.tempfile_in(folder).map_err(error::io(folder, "write into"))?;
-        // The lock tells a living run from a killed one; a file system without locks only loses the clean-up.
-        let _ = file.as_file().try_lock();
+        let file = part(target, folder).map_err(error::io(folder, "write into"))?;
         Ok(Self { file, target: target.to_owned() })
     }
 
@@ -55,6 +48,27 @@ impl Part {
             _ => error::io(&target, "write")(e.error),
         })?;
         sync_folder(&target)
+    }
+}
+
+/// A file in `folder` that is to have the name of `target`: hidden, and locked as long as it is open, which tells a living run from a
+/// killed one. A file system without locks only loses the clean-up ([`remove_stale_parts`]).
+///
+/// # Errors
+/// What the system said.
+pub fn part(target: &Path, folder: &Path) -> std::io::Result<NamedTempFile> {
+    let prefix = part_prefix(target);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    #[cfg(unix)]
+    builder.permissions(published_permissions());
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        // Until it is locked another run may take it for one of a killed run, and remove it.
+        let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        if !is_taken && file.path().exists() {
+            return Ok(file);
+        }
     }
 }
 
@@ -102,7 +116,9 @@ pub fn remove_stale_parts(target: &Path) -> Result<usize, Error> {
         if !name.starts_with(&prefix) || !name.ends_with(".part") {
             continue;
         }
-        let dead = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        // Nothing but a file is opened: opening a pipe would wait for whoever writes it.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        let dead = is_file && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if dead && fs::remove_file(entry.path()).is_ok() {
             removed += 1;
         }

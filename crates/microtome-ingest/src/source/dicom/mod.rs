@@ -171,7 +171,7 @@ impl Slide {
             // A damaged one must not lose the slide.
             match associated::read(name, files) {
                 Ok(image) => images.push(image),
-                Err(error) => notices.push(format!("an associated image is left out: {error}")),
+                Err(error) => notices.push(error.leaves_image_out()?),
             }
         }
         Ok(Source {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::file::DicomFile;
@@ -24,7 +25,10 @@ pub(super) struct Series {
 
 /// Whether a folder holds a DICOM file.
 pub(in crate::source) fn is_in(folder: &Path) -> Result<bool, Error> {
-    Ok(paths(folder)?.iter().any(|path| is_dicom(path)))
+    let failed = |cause| Error::Read { path: folder.to_owned(), cause };
+    // What cannot be looked at is none, as long as nobody says that the folder is a series.
+    let entries = fs::read_dir(folder).map_err(failed)?.take(MAX_FILES).flatten();
+    Ok(entries.map(|entry| entry.path()).any(|path| path.is_file() && is_dicom(&path)))
 }
 
 /// The first file of each series of whole slides in a folder, in the order of their names.
@@ -137,7 +141,9 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut paths = vec![];
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.is_file() {
+        // A link that leads nowhere now, or a file that nobody can look at, may be level 0.
+        let metadata = fs::metadata(&path).map_err(|cause| Error::Read { path: path.clone(), cause })?;
+        if metadata.is_file() {
             paths.push(path);
         }
         if paths.len() > MAX_FILES {
@@ -159,20 +165,27 @@ fn is_dicom(path: &Path) -> bool {
 /// The same of a file that nobody named.
 ///
 /// # Errors
-/// For one called .dcm that cannot be read, and [`Error::Malformed`] for one that is too short for that or begins with nothing but
-/// zeros, as copies do that were broken off: it may have been level 0.
+/// For one that cannot be read, and [`Error::Malformed`] for one called as DICOM files are that is too short for that or begins
+/// with nothing but zeros, as copies do that were broken off: it may have been level 0.
 fn is_dicom_beside(path: &Path) -> Result<bool, Error> {
-    let is_called_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm"));
-    match start(path) {
-        Ok(Some(start)) if start != [0; PREAMBLE] => Ok(start.ends_with(MAGIC)),
-        _ if !is_called_so => Ok(false),
-        Err(error) => Err(error),
-        Ok(_) => Err(Error::Malformed {
+    match start(path)? {
+        Some(start) if start != [0; PREAMBLE] => Ok(start.ends_with(MAGIC)),
+        _ if !is_called_dicom(path) => Ok(false),
+        _ => Err(Error::Malformed {
             path: path.display().to_string(),
             place: "preamble".to_owned(),
-            what: "empty, cut off or zeros, in a file called .dcm: copy or export it again, or take it out of the folder"
+            what: "empty, cut off or zeros, in a file called as DICOM files are: copy or export it again, or take it out of the folder"
                 .to_owned(),
         }),
+    }
+}
+
+/// Whether a file's name is one of DICOM files: archives write .dcm, .dicom, or nothing behind a dot.
+fn is_called_dicom(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    match path.extension() {
+        Some(extension) => ["dcm", "dicom"].iter().any(|of| extension.eq_ignore_ascii_case(of)),
+        None => !is_hidden,
     }
 }
 
@@ -184,5 +197,9 @@ const MAGIC: &[u8] = b"DICM";
 fn start(path: &Path) -> Result<Option<[u8; PREAMBLE]>, Error> {
     let mut start = [0; PREAMBLE];
     let file = DicomFile::open(path)?;
-    Ok(read_exact_at(file.handle(), &mut start, 0).is_ok().then_some(start))
+    match read_exact_at(file.handle(), &mut start, 0) {
+        Ok(()) => Ok(Some(start)),
+        Err(short) if short.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(cause) => Err(Error::Read { path: path.to_owned(), cause }),
+    }
 }

@@ -61,7 +61,7 @@ impl Parts {
             if kind & MASK != 0 {
                 parts.add_mask(directory, kind);
             } else if let Some(name) = associated_in(tiff, &directory, aperio, ome)? {
-                parts.associate(tiff, &directory, name);
+                parts.associate(tiff, &directory, name)?;
             } else if directory.place.starts_with(&children)
                 || ome.is_none() && (aperio || kind & REDUCED != 0)
             {
@@ -94,14 +94,15 @@ impl Parts {
     }
 
     /// Adds an associated image; a damaged one must not lose the slide.
-    fn associate(&mut self, tiff: &Tiff, directory: &Directory, name: &str) {
+    fn associate(&mut self, tiff: &Tiff, directory: &Directory, name: &str) -> Result<(), Error> {
         match associated::read(tiff, directory, name) {
             Ok(image) if self.associated.iter().any(|other| other.name == image.name) => {
                 self.notices.push(format!("{} is left out: a second {}", directory.place, image.name));
             }
             Ok(image) => self.associated.push(image),
-            Err(error) => self.notices.push(format!("an associated image is left out: {error}")),
+            Err(error) => self.notices.push(error.leaves_image_out()?),
         }
+        Ok(())
     }
 }
 

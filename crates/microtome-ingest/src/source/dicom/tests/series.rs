@@ -210,16 +210,33 @@ fn a_damaged_file_beside_the_others_is_no_silent_loss() {
     let error = super::open(&level).err().expect("refused").to_string();
     assert!(error.contains("cut.dcm") && error.contains("take it out of the folder"), "{error}");
     // What a copy that was broken off leaves need not look like DICOM.
-    for bytes in [&b""[..], &bytes[..100], &[0; 4000]] {
-        std::fs::write(folder.path().join("cut.dcm"), bytes).expect("writes");
+    std::fs::remove_file(folder.path().join("cut.dcm")).expect("a deletion");
+    for (name, bytes) in
+        [("cut.dcm", &b""[..]), ("cut.dcm", &bytes[..100]), ("cut.DICOM", &[0; 4000]), ("cut", b"")]
+    {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).expect("writes");
         for error in [super::open(&level).err(), open_folder(folder.path()).err()] {
             let error = error.expect("refused").to_string();
-            assert!(error.contains("cut.dcm") && error.contains("take it out of the folder"), "{error}");
+            assert!(error.contains(name) && error.contains("take it out of the folder"), "{error}");
         }
+        std::fs::remove_file(file).expect("a deletion");
     }
-    std::fs::remove_file(folder.path().join("cut.dcm")).expect("a deletion");
+    std::fs::write(folder.path().join(".keep"), b"").expect("writes");
     std::fs::write(folder.path().join("notes.txt"), b"").expect("writes");
     assert!(super::open(&level).is_ok(), "other files may be empty");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_now_may_be_level_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let level = jpeg_level(80, 50, 1, Table::Basic).0.write(folder.path(), "1.dcm");
+    std::os::unix::fs::symlink("/nowhere/0", folder.path().join("0.dcm")).expect("a link");
+    for error in [super::open(&level).err(), open_folder(folder.path()).err()] {
+        let error = error.expect("refused").to_string();
+        assert!(error.contains("0.dcm: cannot be read"), "{error}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn open(tiff: &Arc<Tiff>, directories: &[Directory]) -> Result<Source
         Some(directory) => match associated::read(tiff, directory, "macro") {
             Ok(image) => vec![image],
             Err(error) => {
-                notices.push(format!("an associated image is left out: {error}"));
+                notices.push(error.leaves_image_out()?);
                 vec![]
             }
         },

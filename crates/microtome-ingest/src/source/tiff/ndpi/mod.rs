@@ -80,9 +80,9 @@ impl Pages {
             } else if lens > 0.0 {
                 out_of_focus += 1;
             } else if lens == -1.0 {
-                pages.associate(tiff, &directory, "macro");
+                pages.associate(tiff, &directory, "macro")?;
             } else if lens == -2.0 {
-                pages.associate(tiff, &directory, "map");
+                pages.associate(tiff, &directory, "map")?;
             } else {
                 strangers.push(directory.place);
             }
@@ -98,13 +98,14 @@ impl Pages {
     }
 
     /// Adds an associated image; a damaged one must not lose the slide.
-    fn associate(&mut self, tiff: &Tiff, directory: &Directory, name: &str) {
+    fn associate(&mut self, tiff: &Tiff, directory: &Directory, name: &str) -> Result<(), Error> {
         match associated::read(tiff, directory, name) {
             Ok(image) if self.associated.iter().any(|other| other.name == image.name) => {
                 self.notices.push(format!("{} is left out: a second {name}", directory.place));
             }
             Ok(image) => self.associated.push(image),
-            Err(error) => self.notices.push(format!("an associated image is left out: {error}")),
+            Err(error) => self.notices.push(error.leaves_image_out()?),
         }
+        Ok(())
     }
 }

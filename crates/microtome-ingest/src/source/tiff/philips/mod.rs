@@ -53,7 +53,7 @@ pub(super) fn open(tiff: &Arc<Tiff>, first: &Directory, others: Vec<Directory>) 
         if directory.has(TILE_WIDTH) {
             levels.push(directory);
         } else {
-            associate(tiff, &directory, &mut images, &mut notices);
+            associate(tiff, &directory, &mut images, &mut notices)?;
         }
     }
     let page = Page::read(tiff, first)?;
@@ -146,20 +146,26 @@ fn images(document: &Document, notices: &mut Vec<String>) -> Vec<Associated> {
 }
 
 /// Adds a page as associated image, unless the XML had it; a damaged one must not lose the slide.
-fn associate(tiff: &Tiff, directory: &Directory, images: &mut Vec<Associated>, notices: &mut Vec<String>) {
+fn associate(
+    tiff: &Tiff,
+    directory: &Directory,
+    images: &mut Vec<Associated>,
+    notices: &mut Vec<String>,
+) -> Result<(), Error> {
     let description = tiff.text(directory, IMAGE_DESCRIPTION).ok().flatten().unwrap_or_default();
     let name = [("Label", "label"), ("Macro", "macro")]
         .into_iter()
         .find(|(start, _)| description.starts_with(start));
     let Some((_, name)) = name else {
         notices.push(format!("left out, being neither level nor label nor macro: {}", directory.place));
-        return;
+        return Ok(());
     };
     if images.iter().any(|image| image.name == name) {
-        return;
+        return Ok(());
     }
     match associated::read(tiff, directory, name) {
         Ok(image) => images.push(image),
-        Err(error) => notices.push(format!("an associated image is left out: {error}")),
+        Err(error) => notices.push(error.leaves_image_out()?),
     }
+    Ok(())
 }

@@ -198,7 +198,7 @@ impl Pages {
                     notices.push(format!("{place} is left out: a second {name}"));
                 }
                 Ok(image) => associated.push(image),
-                Err(error) => notices.push(format!("an associated image is left out: {error}")),
+                Err(error) => notices.push(error.leaves_image_out()?),
             }
         }
         levels.sort_by_key(|(number, _)| *number);
