@@ -160,6 +160,19 @@ fn a_full_disk_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn an_export_to_a_full_disk_says_so_in_every_format() {
+    let Some(disk) = SmallDisk::mount("100k") else { return };
+    let folder = folder();
+    let slide = contain(folder.path(), "a.mtm", "synthetic:1500x1500");
+    for (name, more) in [("a.png", &["--level", "0"][..]), ("a.tif", &[]), ("a.dzi", &[])] {
+        let target = disk.path().join(name);
+        let line = fail(1, ["export", path(&slide), "-o", path(&target)].iter().chain(more));
+        assert!(line.contains("No space left") && line.contains("free some space"), "{line}");
+        assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
+    }
+}
+
+#[test]
 fn a_report_on_a_full_disk_holds_up_no_slide() {
     let Some(disk) = SmallDisk::mount("4k") else { return };
     let folder = folder();

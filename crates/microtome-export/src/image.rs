@@ -4,6 +4,7 @@
 //! ICC profile. Not here: associated images, which are stored as files already; pictures of other sizes than the level's,
 //! which `microtome-render` makes.
 
+use std::cell::Cell;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,7 +129,11 @@ impl Picture<'_> {
     }
 
     fn write_png(&self, rect: Rect, path: &Path, out: impl Write) -> Result<(), Error> {
-        let failed = |cause: std::io::Error| Error::Write { path: path.to_owned(), cause: unwrapped(cause) };
+        let kind = Cell::new(None);
+        let failed = |cause: std::io::Error| {
+            let cause = std::io::Error::new(kind.get().unwrap_or(cause.kind()), cause);
+            Error::Write { path: path.to_owned(), cause }
+        };
         let refused = |error: png::EncodingError| match error {
             png::EncodingError::IoError(cause) => failed(cause),
             other => self.unsupported(&other),
@@ -137,7 +142,7 @@ impl Picture<'_> {
         info.color_type = png::ColorType::Rgb;
         info.bit_depth = png::BitDepth::Eight;
         info.icc_profile = self.slide.icc_profile()?.map(Into::into);
-        let mut out = BufWriter::new(out);
+        let mut out = BufWriter::new(Noting { out, kind: &kind });
         let mut encoder = png::Encoder::with_info(&mut out, info).map_err(refused)?;
         encoder.set_compression(png::Compression::Fast);
         let mut writer = encoder.write_header().map_err(refused)?;
@@ -182,13 +187,20 @@ impl Picture<'_> {
     }
 }
 
-/// What the system said: the encoder's stream hands it on in an error of its own, in one of another kind.
-fn unwrapped(error: std::io::Error) -> std::io::Error {
-    let kind = match error.get_ref().and_then(|inner| inner.downcast_ref::<png::EncodingError>()) {
-        Some(png::EncodingError::IoError(cause)) => cause.kind(),
-        _ => return error,
-    };
-    std::io::Error::new(kind, error)
+/// A writer that notes why it failed: of errors on their way through the encoder nothing is left but words.
+struct Noting<'a, W> {
+    out: W,
+    kind: &'a Cell<Option<std::io::ErrorKind>>,
+}
+
+impl<W: Write> Write for Noting<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes).inspect_err(|error| self.kind.set(Some(error.kind())))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush().inspect_err(|error| self.kind.set(Some(error.kind())))
+    }
 }
 
 #[cfg(test)]
