@@ -15,7 +15,7 @@ use crate::error::{self, Error, RESTORE};
 use crate::geometry::TileId;
 use crate::header::{Header, MAX_HEADER_LENGTH, Refusal, Section, SectionKind, u64_at};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
-use crate::source::{Source, is_out_of_reach};
+use crate::source::{OpenFile, Source, is_out_of_reach};
 
 /// Longest section that [`Container::read_section`] loads into memory: metadata, profiles, associated images.
 pub const MAX_LOADED_SECTION: u64 = 256 << 20;
@@ -76,7 +76,7 @@ impl Container {
             return Err(damaged("header", "this is not a file; name a container, one .mtm file".to_owned()));
         }
         let file = File::open(path).map_err(error::io(path, "open"))?;
-        Self::read_from(Box::new(file), path)
+        Self::read_from(Box::new(OpenFile::new(file)), path)
     }
 
     /// As [`Self::open`], from anything that its bytes can be read from. `path` is what errors call it.
@@ -157,6 +157,14 @@ impl Container {
                 path: self.path.clone(),
                 place: format!("index page {page}"),
                 what: format!("the checksum does not match; {RESTORE}"),
+            });
+        }
+        // Where the same slide was ingested anew over this file, pages of both are right, and say where records of both are.
+        if !self.source.is_unchanged() {
+            return Err(Error::Damaged {
+                path: self.path.clone(),
+                place: format!("index page {page}"),
+                what: "the file was changed after it was opened; replace files by renaming".to_owned(),
             });
         }
         Ok(Page(Bytes::from(bytes).slice(..entries)))

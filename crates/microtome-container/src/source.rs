@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::SystemTime;
 
 /// Something that a container is read from. Its bytes stay the same, or reads fail.
 pub trait Source: std::fmt::Debug + Send + Sync {
@@ -20,6 +21,9 @@ pub trait Source: std::fmt::Debug + Send + Sync {
 
     /// Whether the buffer could be filled from memory. Any error is the business of the read that waits.
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool;
+
+    /// Whether what was just read is of what was there in the beginning, as far as can be told without waiting.
+    fn is_unchanged(&self) -> bool;
 }
 
 /// Whether an error says nothing of the bytes: who should give them does not answer, or not now.
@@ -38,17 +42,43 @@ pub fn is_out_of_reach(error: &io::Error) -> bool {
     )
 }
 
-impl Source for File {
+/// A file, which may be written over while it is open.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    file: File,
+    opened: Option<State>,
+}
+
+/// Length and time of the last write. (That of the last change of any kind is another one when the file's name goes to another.)
+type State = (u64, Option<SystemTime>);
+
+impl OpenFile {
+    pub(crate) fn new(file: File) -> Self {
+        let opened = state(&file);
+        Self { file, opened }
+    }
+}
+
+fn state(file: &File) -> Option<State> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
+}
+
+impl Source for OpenFile {
     fn length(&self) -> io::Result<u64> {
-        self.metadata().map(|metadata| metadata.len())
+        self.file.metadata().map(|metadata| metadata.len())
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        read_exact_at(self, buffer, offset)
+        read_exact_at(&self.file, buffer, offset)
     }
 
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool {
-        read_at_once(self, buffer, offset)
+        read_at_once(&self.file, buffer, offset)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.opened.is_some() && state(&self.file) == self.opened
     }
 }
 

@@ -279,3 +279,20 @@ fn a_record_of_a_derived_tile_is_found() {
         .any(|e| e.to_string().contains("level 1 column 2 row 1: has a record although"));
     assert!(found, "{:?}", findings(&path));
 }
+
+#[test]
+fn an_index_page_of_the_same_slide_ingested_anew_over_the_file_is_refused() {
+    let fixture = small();
+    let container = fixture.open();
+    let page = || container.read_page(0, Reading::Waits);
+    assert!(page().is_ok());
+    // Chmod and links change no byte.
+    fs::hard_link(&fixture.path, fixture.path.with_file_name("other")).expect("a link");
+    assert!(page().is_ok());
+    // File systems count time in ticks of some milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    fixture.replace(&fixture.bytes);
+    let error = page().expect_err("whether it is the same is not known").to_string();
+    assert!(error.contains("index page 0") && error.contains("changed after it was opened"), "{error}");
+    assert!(fixture.open().read_page(0, Reading::Waits).is_ok());
+}
