@@ -106,6 +106,11 @@ impl Instance {
         (part, number(tags::CONCATENATION_FRAME_OFFSET_NUMBER).unwrap_or(0))
     }
 
+    /// How many parts its concatenation has, where it says so.
+    pub(super) fn parts(&self) -> Option<u64> {
+        u64::try_from(self.attributes.integer(tags::IN_CONCATENATION_TOTAL_NUMBER)?).ok()
+    }
+
     /// Whether its pixels were made of a larger image (PS3.3 C.8.12.4.1.1, value 4 of ImageType).
     pub(super) fn is_resampled(&self) -> bool {
         self.attributes.texts(&[], tags::IMAGE_TYPE).get(3).is_some_and(|kind| kind == "RESAMPLED")
@@ -217,8 +222,8 @@ pub(super) fn full_order(
     if stacked == Some(count) {
         return Ok((Order::Full { first: planes.focal / 2 * tiles }, planes));
     }
-    // Some writers count the optical paths of the whole series.
-    if count == tiles {
+    // Some writers count the optical paths of the whole series. (As many frames as tiles are no stack of planes cut short.)
+    if planes.focal == 1 && count == tiles {
         return Ok((Order::Full { first: 0 }, Planes { focal: 1, paths: 1 }));
     }
     let Planes { focal, paths } = planes;
@@ -229,7 +234,9 @@ pub(super) fn full_order(
     Err(file.malformed("NumberOfFrames", what))
 }
 
-/// The order of frames that say where they belong: of the central focal plane, on the optical path of frame 1.
+/// The order of frames that say where they belong: on the optical path of frame 1, and where several are of one tile, that which is
+/// next to the central height. (Heights need not be those of planes: of a slide that was focused on tile by tile each has its
+/// own.)
 pub(super) fn sparse_order(
     file: &DicomFile,
     tiling: &Tiling,
@@ -242,36 +249,47 @@ pub(super) fn sparse_order(
     }
     let path = frames.first().map_or(0, |frame| frame.path);
     let paths = frames.iter().map(|frame| frame.path).collect::<BTreeSet<_>>().len() as u64;
-    let mut heights: Vec<f64> = frames.iter().filter(|f| f.path == path).map(|f| f.z).collect();
-    heights.sort_by(f64::total_cmp);
-    heights.dedup();
-    let height = heights.get(heights.len() / 2).copied().unwrap_or_default();
+    let central = central_height(frames.iter().filter(|frame| frame.path == path));
     let mut order = vec![ABSENT; tiling.tiles() as usize];
-    for (number, frame) in (0_u32..).zip(frames) {
-        if frame.path != path || frame.z.total_cmp(&height).is_ne() {
-            continue;
-        }
-        let slot = tile_at(tiling, frame).and_then(|index| order.get_mut(index));
-        match slot {
-            Some(slot) if *slot == ABSENT => *slot = number,
-            Some(_) => {
+    let mut stacked = vec![0_u64; order.len()];
+    for (number, frame) in (0_u32..).zip(frames).filter(|(_, frame)| frame.path == path) {
+        let index = tile_at(tiling, frame).filter(|index| *index < order.len());
+        let index = index.ok_or_else(|| off_the_grid(file, tiling, number, frame))?;
+        stacked[index] += 1;
+        let other = frames.get(order[index] as usize);
+        let away = |frame: &FramePlace| (frame.z - central).abs();
+        match other {
+            Some(other) if other.z == frame.z => {
                 let what =
                     format!("is of the same tile as another, at column {} row {}", frame.column, frame.row);
                 return Err(file.malformed(format!("frame {}", number + 1), what));
             }
-            None => {
-                return Err(file.unsupported(format!(
-                    "frame {} at column {} row {} of the pixel matrix, which is no corner of a tile of {} x {} px",
-                    number + 1,
-                    frame.column,
-                    frame.row,
-                    tiling.tile.0,
-                    tiling.tile.1
-                )));
-            }
+            // Of two that are as far away the lower one, in whatever order they come.
+            Some(other) if (away(other), other.z) < (away(frame), frame.z) => {}
+            _ => order[index] = number,
         }
     }
-    Ok((Order::Sparse(order), Planes { focal: heights.len() as u64, paths }))
+    let focal = stacked.into_iter().max().unwrap_or(1).max(1);
+    Ok((Order::Sparse(order), Planes { focal, paths }))
+}
+
+/// The middle one of all heights.
+fn central_height<'a>(frames: impl Iterator<Item = &'a FramePlace>) -> f64 {
+    let mut heights: Vec<f64> = frames.map(|frame| frame.z).collect();
+    heights.sort_by(f64::total_cmp);
+    heights.dedup();
+    heights.get(heights.len() / 2).copied().unwrap_or_default()
+}
+
+fn off_the_grid(file: &DicomFile, tiling: &Tiling, number: u32, frame: &FramePlace) -> Error {
+    file.unsupported(format!(
+        "frame {} at column {} row {} of the pixel matrix, which is no corner of a tile of {} x {} px",
+        number + 1,
+        frame.column,
+        frame.row,
+        tiling.tile.0,
+        tiling.tile.1
+    ))
 }
 
 /// The tile whose first pixel is that of a frame.

@@ -63,6 +63,11 @@ impl Level {
         let (Some((tiling, format)), Some(head)) = (common, parts.first()) else {
             unreachable!("an image has at least one file");
         };
+        let stated = parts.iter().filter_map(|part| part.instance.parts()).max();
+        if let Some(stated) = stated.filter(|stated| *stated != parts.len() as u64) {
+            let what = format!("{} parts of {stated}; a file is missing", parts.len());
+            return Err(head.instance.file.malformed("InConcatenationTotalNumber", what));
+        }
         let count = parts.iter().map(|part| part.count).sum();
         let (file, planes) = (&head.instance.file, head.instance.planes());
         let (order, planes) = match head.instance.is_sparse() {

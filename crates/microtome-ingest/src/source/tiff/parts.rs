@@ -161,7 +161,7 @@ fn check_largest(tiff: &Tiff, first: &Directory, others: &[Directory]) -> Result
     let (width, height) = size(first)?;
     for other in others {
         let (w, h) = size(other)?;
-        if w > width && h > height {
+        if u128::from(w) * u128::from(h) > u128::from(width) * u128::from(height) {
             let place = &other.place;
             let what =
                 format!("{place} of {w} x {h} px is larger than {} of {width} x {height} px", first.place);

@@ -118,7 +118,46 @@ fn a_concatenation_is_one_image_and_a_missing_part_is_told() {
     assert!(error.contains("part 3 from frame 5 on, where part 2 from frame 1"), "{error}");
     std::fs::remove_file(folder.path().join("a.dcm")).expect("removes");
     let error = open_folder(folder.path()).err().expect("refused").to_string();
-    assert!(error.contains("1 frames for 2 x 3 tiles"), "{error}");
+    assert!(error.contains("InConcatenationTotalNumber: 1 parts of 3; a file is missing"), "{error}");
+}
+
+#[test]
+fn a_stack_of_planes_that_is_cut_short_is_refused() {
+    let planes = |count: u16, frames: &[u8]| {
+        File::of(NATIVE, (8, 12), (4, 4), frames.len() as u32)
+            .with((0x0048, 0x0303), Value::Ul(u32::from(count)))
+            .pixels(shaded(frames))
+    };
+    let one = [1, 2, 3, 4, 5, 6];
+    assert!(open_alone(&planes(1, &one)).is_ok());
+    assert!(refusal(&planes(3, &one)).contains("6 frames for 2 x 3 tiles, 3 focal planes"));
+}
+
+#[test]
+fn a_frame_that_is_alone_at_its_place_is_that_tile_whatever_its_height() {
+    let places = [(1, 1), (5, 1), (1, 5), (5, 5)];
+    for heights in [[1.5, 1.5, 1.500_000_1, 1.5], [0.0, -0.0, 0.0, 0.0], [0.0, 0.1, 0.2, 0.3]] {
+        let frames: Vec<_> =
+            (1..).zip(places).zip(heights).map(|((shade, (x, y)), z)| (10 * shade, x, y, "1", z)).collect();
+        let source = open_alone(&sparse(&frames)).expect("opens");
+        let pixels = all_pixels(&source);
+        assert_eq!(
+            [(0, 0), (7, 0), (0, 7), (7, 7)].map(|(x, y)| pixels.pixel(x, y)[0]),
+            [10, 20, 30, 40],
+            "{heights:?}"
+        );
+        assert!(!source.notices.iter().any(|notice| notice.contains("focal planes")), "{:?}", source.notices);
+    }
+    // Of three at one place the central one; where that is missing, the next.
+    let frames = [
+        (1, 1, 1, "1", 0.0),
+        (2, 1, 1, "1", 1.0),
+        (3, 1, 1, "1", 2.0),
+        (4, 5, 1, "1", 2.0),
+        (5, 5, 1, "1", 0.0),
+    ];
+    let pixels = all_pixels(&open_alone(&sparse(&frames)).expect("opens"));
+    assert_eq!([pixels.pixel(0, 0)[0], pixels.pixel(7, 0)[0]], [2, 5]);
 }
 
 #[test]
