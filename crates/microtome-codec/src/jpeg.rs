@@ -6,6 +6,7 @@
 mod bare;
 mod scans;
 mod strips;
+mod unmarked;
 
 use smallvec::SmallVec;
 
@@ -15,6 +16,7 @@ pub use bare::bare;
 pub(crate) use scans::MAX_SCANS;
 pub use scans::check_self_contained;
 pub use strips::join_strips;
+pub use unmarked::unmarked;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];

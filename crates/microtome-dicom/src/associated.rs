@@ -1,4 +1,5 @@
-//! Label, macro and thumbnail as instances of one frame: a baseline JPEG as it is stored, anything else encoded once.
+//! Label, macro and thumbnail as instances of one frame: a baseline JPEG as it is stored but for its Adobe marker, anything else
+//! encoded once.
 //!
 //! Not here: what the instances say.
 
@@ -8,7 +9,7 @@ use microtome_codec::turbo::{self, Subsampling};
 use microtome_slide::{Slide, associated};
 
 use crate::Error;
-use crate::frames::Photometric;
+use crate::frames::{Photometric, unmarked};
 
 /// Quality of what is encoded: labels are read.
 const QUALITY: u8 = 95;
@@ -53,7 +54,7 @@ impl AssociatedFrame {
             if let Some(photometric) = Photometric::of(&header)
                 && (header.width, header.height) == (width, height)
             {
-                return Ok(Self { bytes: bytes.into(), photometric, ratios });
+                return Ok(Self { bytes: unmarked(&bytes.into()), photometric, ratios });
             }
         }
         let pixels = associated::decode(media_type, &bytes)?;

@@ -1,9 +1,11 @@
 //! The frames of a level: its tiles at full size, as baseline JPEG of one kind.
 //!
 //! PS3.3 C.7.6.17.3 (TILED_FULL: row by row, from the top left), C.8.12.14 (all frames of one size), PS3.5 section 8.2.1
-//! (JPEG baseline). A tile that is a frame as it is served stays as it is; one at the edge is padded without touching a
-//! coefficient; one that overlaps its neighbours, or is of another kind than the others, is encoded anew. Not here: who
-//! fetches tiles.
+//! (JPEG baseline). A tile of full size stays as it is; one at the edge is padded without touching a coefficient; one that
+//! overlaps its neighbours, or is of another kind than the others, is encoded anew. Of both of the first an Adobe marker is left out
+//! that only says what decoders take for granted: pydicom's by Pillow would convert colours twice. Not here: who fetches tiles.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use microtome_codec::coefficients;
@@ -60,7 +62,7 @@ impl Photometric {
 /// How a frame came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Making {
-    /// The tile as it is served.
+    /// The tile as it is served, but for an Adobe marker.
     Kept,
     /// Padded to full size, all coefficients kept.
     Padded,
@@ -164,12 +166,12 @@ impl LevelFrames {
         Some(TileId { level: self.level, column, row })
     }
 
-    /// Whether a tile is a frame as it is served; if not, [`Self::frame`] has some work to do.
+    /// The frame of a tile that is one as it is served, but for its marker; of others `None`, and [`Self::frame`] has some work to do.
     #[must_use]
-    pub fn is_frame(&self, jpeg: &[u8]) -> bool {
+    pub fn kept(&self, jpeg: &Bytes) -> Option<Bytes> {
         let side = self.tiles.tile_size;
         let full = jpeg::inspect(jpeg).is_ok_and(|header| (header.width, header.height) == (side, side));
-        self.keeps_tiles() && full && kind(jpeg) == Some(self.photometric)
+        (self.keeps_tiles() && full && kind(jpeg) == Some(self.photometric)).then(|| unmarked(jpeg))
     }
 
     /// The frame of a tile, from the tile as it is served. Decodes, if need be.
@@ -177,15 +179,15 @@ impl LevelFrames {
     /// # Errors
     /// [`Error::Tile`] if it has to be encoded anew and cannot be what the other frames are.
     pub fn frame(&self, slide: &Slide, tile: TileId, jpeg: &Bytes) -> Result<(Bytes, Making), Error> {
-        if self.is_frame(jpeg) {
-            return Ok((jpeg.clone(), Making::Kept));
+        if let Some(frame) = self.kept(jpeg) {
+            return Ok((frame, Making::Kept));
         }
         let side = self.tiles.tile_size;
         if self.keeps_tiles()
             && kind(jpeg) == Some(self.photometric)
             && let Ok(padded) = coefficients::extended(jpeg, side, side)
         {
-            return Ok((padded.into(), Making::Padded));
+            return Ok((unmarked(&padded.into()), Making::Padded));
         }
         let failed = |what: String| Error::Tile { path: slide.container().path().to_owned(), tile, what };
         if self.photometric != Photometric::YCbCr {
@@ -206,6 +208,14 @@ impl LevelFrames {
         let chroma = jpeg::inspect(jpeg).map_or(Subsampling::Chroma420, |header| chroma(&header));
         let encoded = turbo::encode(&mosaic::extended(&pixels, own, full), self.quality, chroma);
         Ok((encoded.map_err(|error| failed(error.to_string()))?.into(), Making::Anew))
+    }
+}
+
+/// The stream without an Adobe marker that says nothing new.
+pub(crate) fn unmarked(jpeg: &Bytes) -> Bytes {
+    match jpeg::unmarked(jpeg) {
+        Ok(Cow::Owned(other)) => other.into(),
+        _ => jpeg.clone(),
     }
 }
 

@@ -137,8 +137,8 @@ pub(crate) async fn frame(
     };
     let place = frames.tile_of(number).ok_or(Error::NoSuchInstance)?;
     let jpeg = tile(app, &found.open, place).await?;
-    if frames.is_frame(&jpeg) {
-        return Ok(jpeg);
+    if let Some(frame) = frames.kept(&jpeg) {
+        return Ok(frame);
     }
     let (open, described) = (Arc::clone(&found.open), Arc::clone(described));
     let work = move || {
