@@ -36,7 +36,8 @@ impl Missing {
             }
             Self::Expired => "the link or session has expired: ask for a new one where it came from",
             Self::Invalid => {
-                "the link or token is not good here: it may be cut off, for another server, or withdrawn"
+                "the link or token is not good here: it may be cut off, for another server, withdrawn, or a token in an address that is no \
+                 page's: there it goes as Authorization: Bearer"
             }
         }
     }

@@ -74,7 +74,7 @@ pub(super) fn info(slide: &Slide, id: &str, version: Version, limits: &Limits) -
     }
     if let Some(service) = physical_dimensions(slide) {
         info["service"] = match version {
-            Version::V3 => json!([service]),
+            Version::V3 => json!([identified(service, id)]),
             Version::V2 => service,
         };
     }
@@ -93,6 +93,13 @@ fn physical_dimensions(slide: &Slide) -> Option<Value> {
             "physicalUnits": "mm",
         })
     })
+}
+
+/// A service of an older kind, with the identity that version 3 wants of all (3.0, section 5.8).
+fn identified(mut service: Value, image: &str) -> Value {
+    service["@id"] = format!("{image}#physdim").into();
+    service["@type"] = "PhysicalDimensions".into();
+    service
 }
 
 /// The Presentation manifest: one canvas, the slide on it.

@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use self::request::{ImageRequest, Parameters};
+use crate::accept;
 use crate::app::App;
 use crate::body::{Body, Response};
 use crate::catalog::OpenSlide;
@@ -103,7 +104,7 @@ async fn image_api(app: &App, request: &Parts, version: Version) -> Result<Respo
     match app.slide(request, &SlideId::from_raw_path(slide)?).await {
         Ok(open) => image(app, request, &open, slide, parameters, version).await,
         // The last four segments may belong to the name of a slide in a folder of a folder.
-        Err(failure) if !name.contains('.') => {
+        Err(failure) if !name.contains('.') || failure.is_absence() => {
             base(app, request, path, version).await.map_err(|_none| failure)
         }
         Err(failure) => Err(failure),
@@ -138,9 +139,15 @@ async fn info(app: &App, request: &Parts, slide: &str, version: Version) -> Resu
     Ok(response)
 }
 
+/// Linked data where it is asked for by name, and JSON is not liked better.
 fn content_type(request: &HeaderMap, linked_data: &'static str) -> &'static str {
-    let mut lines = request.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    if lines.any(|line| line.contains("application/ld+json")) { linked_data } else { "application/json" }
+    let best = accept::ranges(request)
+        .into_iter()
+        .find(|range| range.media_type == "application/ld+json" || range.matches("application/json"));
+    match best.is_some_and(|range| range.media_type == "application/ld+json") {
+        true => linked_data,
+        false => "application/json",
+    }
 }
 
 /// A document that names the server as the client does: its bytes follow from that too.

@@ -119,3 +119,44 @@ fn tiles_of_levels_that_were_rounded_down_are_their_own_size() {
         assert_eq!(found, expected, "{own} {start} {length} {size}");
     }
 }
+
+#[test]
+fn linked_data_is_for_who_likes_it_better_than_json() {
+    for (accept, is_linked) in [
+        (None, false),
+        (Some("*/*"), false),
+        (Some("application/json"), false),
+        (Some("application/ld+json"), true),
+        (Some("APPLICATION/LD+JSON;profile=\"x\""), true),
+        (Some("application/ld+json;q=0.9, application/json;q=0.8"), true),
+        (Some("application/json;q=0.9,application/ld+json;q=0.2"), false),
+        (Some("application/ld+json;q=0, application/json"), false),
+        (Some("text/html"), false),
+    ] {
+        let value = accept.map(|accept| http::HeaderValue::from_str(accept).expect("a header"));
+        let headers = value.map(|value| (http::header::ACCEPT, value)).into_iter().collect();
+        assert_eq!(super::content_type(&headers, "linked") == "linked", is_linked, "{accept:?}");
+    }
+}
+
+#[tokio::test]
+async fn services_have_an_identity_and_dotted_names_deep_down_an_address() {
+    let fixture = Fixture::new();
+    let slide = fixture.root.path().join("2026/05/lab/case/s.ome.mtm");
+    std::fs::create_dir_all(slide.parent().expect("a folder")).expect("folders");
+    crate::http_tests::ingest("synthetic:300x200", &slide);
+    for version in [2, 3] {
+        let address = format!("/iiif/{version}/2026/05/lab/case/s.ome");
+        let (status, headers, _) = fixture.get(&address).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{address}");
+        assert!(headers["location"].to_str().expect("text").ends_with(&format!("{address}/info.json")));
+        let none = fixture.get(&format!("/iiif/{version}/2026/05/lab/case/t.ome")).await;
+        assert_eq!(none.0, StatusCode::NOT_FOUND);
+    }
+    let (_, info) = json(&fixture, "/iiif/3/2026/05/lab/case/s.ome/info.json", &[]).await;
+    let service = &info["service"][0];
+    assert!(
+        service["@id"].as_str().is_some_and(|id| id.starts_with("http")) && service["@type"].is_string(),
+        "{service}"
+    );
+}
