@@ -107,7 +107,7 @@ mod tests {
     fn what_killed_exports_left_is_removed_and_what_others_make_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("a.dzi");
-        let living = Staging::create(&target).map_err(|_| "refused").expect("a folder");
+        let living = Staging::create(&target).map_err(|_failure| "refused").expect("a folder");
         let (now, long) = (Duration::ZERO, 2 * WITHOUT_LOCK);
         let dead = [
             killed(&target, "1", &[LOCK, "files"], now),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use microtome_container::{Container, Error as ContainerError};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
@@ -25,6 +26,8 @@ use crate::slide_id::{EXTENSION, SlideId};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Longest wait for a list: it comes a thousand names at a time.
 const PATIENCE_FOR_LIST: Duration = Duration::from_secs(120);
+/// Slides that are listed, at most.
+const MOST_LISTED: usize = 1_000_000;
 /// How often what failed is asked for again, and for how long after the first time.
 const RETRIES: usize = 3;
 const RETRYING: Duration = Duration::from_secs(5);
@@ -114,7 +117,7 @@ impl Bucket {
                     identity: Some(Identity::Object(ObjectIdentity::of(&object))),
                 })))
             };
-            store.0.list(Some(&below)).try_filter_map(listed).try_collect().await
+            store.0.list(Some(&below)).try_filter_map(listed).take(MOST_LISTED).try_collect().await
         });
         match listed {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -154,13 +157,14 @@ impl Bucket {
 
 impl Store {
     /// What is said of an object, and the bytes that are asked for. Blocks.
-    pub(super) fn get(&self, key: &Key, options: GetOptions) -> std::io::Result<(ObjectMeta, bytes::Bytes)> {
+    pub(super) fn get(&self, key: &Key, options: GetOptions) -> std::io::Result<(ObjectMeta, Bytes)> {
         let (store, key) = (Arc::clone(&self.0), key.clone());
         wait(PATIENCE, async move {
             let is_head = options.head;
             let answer: GetResult = store.get_opts(&key, options).await?;
             let found = answer.meta.clone();
-            let bytes = if is_head { bytes::Bytes::new() } else { answer.bytes().await? };
+            let length = if is_head { 0 } else { answer.range.end - answer.range.start };
+            let bytes = if is_head { Bytes::new() } else { collected(answer, length).await? };
             Ok((found, bytes))
         })
     }
@@ -171,7 +175,7 @@ impl Store {
         key: &Key,
         identity: &ObjectIdentity,
         range: std::ops::Range<u64>,
-    ) -> std::io::Result<bytes::Bytes> {
+    ) -> std::io::Result<Bytes> {
         let length = range.end - range.start;
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
@@ -190,6 +194,20 @@ impl Store {
         }
         Ok(bytes)
     }
+}
+
+/// The bytes of an answer, which are to be so many: one that goes on for ever is not kept.
+async fn collected(answer: GetResult, length: u64) -> object_store::Result<Bytes> {
+    let mut stream = answer.into_stream();
+    let mut bytes = Vec::new();
+    while let Some(more) = stream.try_next().await? {
+        bytes.extend_from_slice(&more);
+        if bytes.len() as u64 > length {
+            let source = "the answer is longer than it says".into();
+            return Err(object_store::Error::Generic { store: "S3", source });
+        }
+    }
+    Ok(bytes.into())
 }
 
 /// Has the server's other threads ask, and waits for the answer.
