@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Longest wait for a list: it comes a thousand names at a time.
 const PATIENCE_FOR_LIST: Duration = Duration::from_secs(120);
 /// Slides that are listed, at most.
-const MOST_LISTED: usize = 1_000_000;
+const MOST_LISTED: usize = 200_000;
 /// How often what failed is asked for again, and for how long after the first time.
 const RETRIES: usize = 3;
 const RETRYING: Duration = Duration::from_secs(5);
