@@ -105,6 +105,25 @@ fn a_bad_tile_of_a_tiff_is_white_whether_kept_or_taken_as_pixels() {
 }
 
 #[test]
+fn a_hole_in_a_level_is_none_in_those_that_are_made_of_it_and_stored() {
+    let folder = folder();
+    let source = write_deep_zoom(folder.path(), &tissue(2100, 1100, 3), 256, 0, "jpg");
+    // Levels 0 to 2 are kept, the coarser ones made.
+    (0..10)
+        .for_each(|number| fs::remove_dir_all(folder.path().join(format!("slide_files/{number}"))).unwrap());
+    let whole = contain(folder.path(), "whole.mtm", path(&source));
+    fs::write(folder.path().join("slide_files/10/1_0.jpg"), b"damaged").unwrap();
+    let out = folder.path().join("hole.mtm");
+    ingest_blank(&source, &out, &[]);
+    let [whole, hole] = [whole, out].map(|file| Slide::open(&file).unwrap());
+    let [hole_2, hole_4, whole_4] = [(&hole, 2, 1), (&hole, 4, 0), (&whole, 4, 0)]
+        .map(|(slide, level, column)| shades(slide, TileId { level, column, row: 0 }));
+    assert_eq!(hole_2.uniform(), Some([255; 3]));
+    let likeness = support::psnr(&hole_4, &whole_4);
+    assert!(likeness > 30.0, "{likeness:.1} dB");
+}
+
+#[test]
 fn a_slide_of_which_nothing_can_be_decoded_is_refused_all_the_same() {
     let folder = folder();
     let source = write_deep_zoom(folder.path(), &tissue(200, 100, 3), 256, 0, "jpg");

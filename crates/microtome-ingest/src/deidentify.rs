@@ -185,6 +185,10 @@ impl Tiles for BareTiles {
         self.0.is_absent(index, column, row)
     }
 
+    fn is_blank(&self, index: usize, column: u32, row: u32) -> bool {
+        self.0.is_blank(index, column, row)
+    }
+
     fn kept(&self) -> &'static str {
         self.0.kept()
     }

@@ -39,6 +39,10 @@ impl Blanked {
         self.tiles.lock().unwrap_or_else(PoisonError::into_inner).insert((level, number));
     }
 
+    fn has(&self, level: u8, number: u64) -> bool {
+        self.tiles.lock().unwrap_or_else(PoisonError::into_inner).contains(&(level, number))
+    }
+
     fn found_sound(&self) {
         self.any_is_sound.store(true, Ordering::Relaxed);
     }
@@ -130,6 +134,10 @@ impl ForgivingTiles {
         Grid { width: level.width, height: level.height, tile_size, overlap }
     }
 
+    fn number(&self, index: usize, column: u32, row: u32) -> u64 {
+        u64::from(row) * u64::from(self.grid(index).columns()) + u64::from(column)
+    }
+
     /// The source's tile, and its complete stream, if it is sound.
     fn sound(&self, index: usize, column: u32, row: u32) -> Result<(Vec<u8>, Bytes), Error> {
         let malformed = |what: String| Error::Malformed {
@@ -203,8 +211,7 @@ impl Tiles for ForgivingTiles {
             }
         };
         let blank = self.blank(index, column, row).ok_or(error)?;
-        let number = u64::from(row) * u64::from(self.grid(index).columns()) + u64::from(column);
-        self.blanked.add(self.tiles.levels()[index].level, number);
+        self.blanked.add(self.tiles.levels()[index].level, self.number(index, column, row));
         Ok(blank)
     }
 
@@ -214,6 +221,11 @@ impl Tiles for ForgivingTiles {
 
     fn is_absent(&self, index: usize, column: u32, row: u32) -> bool {
         self.tiles.is_absent(index, column, row)
+    }
+
+    fn is_blank(&self, index: usize, column: u32, row: u32) -> bool {
+        self.is_absent(index, column, row)
+            || self.blanked.has(self.tiles.levels()[index].level, self.number(index, column, row))
     }
 
     fn kept(&self) -> &'static str {

@@ -78,6 +78,15 @@ impl<'a> Materials<'a> {
         })
     }
 
+    /// Whether a tile under `rect` of such a level is blank and not the source's.
+    pub(crate) fn is_blank_in(&self, index: usize, level: u8, rect: Rect) -> bool {
+        let side = self.plan.grid(level).tile_size;
+        let over = |from: u32, length: u32| from / side..=(from + length - 1) / side;
+        let rows = over(rect.y, rect.height);
+        let mut tiles = rows.flat_map(|row| over(rect.x, rect.width).map(move |column| (column, row)));
+        tiles.any(|(column, row)| self.tiles().is_blank(index, column, row))
+    }
+
     /// The pixels of a record as they will be served: the proof that it decodes, at the right size.
     pub(crate) fn decoded(&self, tile: TileId, record: &Bytes) -> Result<Rgb, Error> {
         let Rect { width, height, .. } = self.rect(tile);

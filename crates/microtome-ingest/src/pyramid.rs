@@ -24,6 +24,9 @@ use crate::plan::Origin;
 /// A family's levels in the order in which one is predicted from those before it.
 const FAMILY_LEVELS: [u8; 3] = [2, 0, 1];
 
+/// Most pixels that a tile is made of where a level has holes: 16 times 16 tiles of 256 px.
+const MOST_REDUCED: u64 = 1 << 24;
+
 /// An ingest under way.
 pub(crate) struct Pyramid<'a> {
     pub(crate) materials: &'a Materials<'a>,
@@ -109,16 +112,34 @@ impl Pyramid<'_> {
         picture.map(|picture| picture.map(Arc::new)).map_err(|e| self.codec_error(tile, &e))
     }
 
-    /// The pixels of a tile of a level made from `finer`: an exact 2 x 2 average, once or twice.
+    /// The pixels of a tile of a level made from `finer`: an exact 2 x 2 average, once or twice; more often where `finer` has a
+    /// hole, from what shows the tissue there.
     fn reduced(&self, finer: u8, tile: TileId) -> Result<Rgb, Error> {
         let Materials { plan, .. } = self.materials;
         let rect = self.materials.rect(tile);
-        let area = (finer..tile.level).rev().fold(rect, |rect, k| mosaic::finer(rect, &plan.grid(k)));
-        let pixels = match plan.origins[usize::from(finer)] {
-            Origin::Verbatim(index) => self.materials.region(index, finer, area)?,
-            _ => self.region(finer, area)?,
+        let area =
+            |from: u8| (from..tile.level).rev().fold(rect, |rect, k| mosaic::finer(rect, &plan.grid(k)));
+        let from = self.without_holes(finer, area);
+        let pixels = match plan.origins[usize::from(from)] {
+            Origin::Verbatim(index) => self.materials.region(index, from, area(from))?,
+            _ => self.region(from, area(from))?,
         };
-        Ok((finer..tile.level).fold(pixels, |pixels, _| pixels.reduced()))
+        Ok((from..tile.level).fold(pixels, |pixels, _| pixels.reduced()))
+    }
+
+    /// `finer`, or if a tile there is blank and not the source's, the next level without such tiles, if it is not too large for that.
+    fn without_holes(&self, finer: u8, area: impl Fn(u8) -> Rect) -> u8 {
+        let has_holes = |level: u8| match self.materials.plan.origins[usize::from(level)] {
+            Origin::Verbatim(index) => Some(self.materials.is_blank_in(index, level, area(level))),
+            _ => None,
+        };
+        if has_holes(finer) != Some(true) {
+            return finer;
+        }
+        let is_small =
+            |level: &u8| u64::from(area(*level).width) * u64::from(area(*level).height) <= MOST_REDUCED;
+        let mut finest = (0..finer).rev().take_while(is_small);
+        finest.find(|&level| has_holes(level) == Some(false)).unwrap_or(finer)
     }
 
     /// The pixels of `rect` of a level that was made, and is predicted from no other.

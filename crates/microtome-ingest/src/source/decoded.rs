@@ -60,6 +60,30 @@ impl DecodedTiles {
         let params = VerbatimParams::completing(vec![tiles.levels()[0].stream(tiles.tile_size())]);
         Self { tiles, params }
     }
+
+    /// What is to be said of tiles that the source lacks, if it does: among pixels nothing tells them from others.
+    pub(crate) fn absence(&self) -> Option<String> {
+        let grid = self.grid();
+        let is_absent = |number| {
+            let (column, row) = grid.position(number);
+            self.tiles.is_absent(0, column, row)
+        };
+        let absent = (0..grid.tiles()).filter(|&number| is_absent(number)).count();
+        let all = grid.tiles();
+        (absent > 0)
+            .then(|| format!("{absent} of {all} tiles of level 0 are absent in the source: they are white"))
+    }
+
+    /// The grid of level 0.
+    fn grid(&self) -> Grid {
+        let level = &self.tiles.levels()[0];
+        Grid {
+            width: level.width,
+            height: level.height,
+            tile_size: self.tiles.tile_size(),
+            overlap: self.tiles.overlap(),
+        }
+    }
 }
 
 impl Pixels for DecodedTiles {
@@ -76,13 +100,7 @@ impl Pixels for DecodedTiles {
     }
 
     fn read(&self, rect: Rect) -> Result<Rgb, Error> {
-        let level = &self.tiles.levels()[0];
-        let grid = Grid {
-            width: level.width,
-            height: level.height,
-            tile_size: self.tiles.tile_size(),
-            overlap: self.tiles.overlap(),
-        };
+        let grid = self.grid();
         region(&grid, rect, |column, row| {
             let size = grid.tile_rect(column, row).expect("the rectangle lies within the level");
             let payload = self.tiles.tile(0, column, row)?.into();

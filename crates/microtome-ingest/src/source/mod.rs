@@ -144,7 +144,11 @@ impl Source {
     /// Turns JPEG tiles into the pixels of level 0, to be quantised anew.
     pub(crate) fn into_pixels(mut self) -> Self {
         self.content = match self.content {
-            Content::Tiles(tiles) => Content::Pixels(Box::new(decoded::DecodedTiles::new(tiles))),
+            Content::Tiles(tiles) => {
+                let tiles = decoded::DecodedTiles::new(tiles);
+                self.notices.extend(tiles.absence());
+                Content::Pixels(Box::new(tiles))
+            }
             pixels => pixels,
         };
         self
@@ -271,6 +275,10 @@ pub trait Tiles: Send + Sync {
     /// Whether the source has no tile there and says so: [`Tiles::tile`] then gives a blank one that is not the source's.
     fn is_absent(&self, _index: usize, _column: u32, _row: u32) -> bool {
         false
+    }
+    /// Whether the tile that [`Tiles::tile`] has given is blank and not the source's, for whatever reason.
+    fn is_blank(&self, index: usize, column: u32, row: u32) -> bool {
+        self.is_absent(index, column, row)
     }
     /// What of the source the tiles are, for the loss record.
     fn kept(&self) -> &'static str {

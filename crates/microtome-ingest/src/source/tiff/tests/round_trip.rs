@@ -249,6 +249,11 @@ fn tiles_beside_absent_ones_are_kept_byte_for_byte() {
         std::fs::write(&file, write(LAYOUTS[2], std::slice::from_ref(&page))).expect("writes");
         let name = file.to_str().expect("UTF-8");
         let source = super::open(&file).expect("opens");
+        let quantised = super::open(&file).expect("opens").into_pixels().notices;
+        assert!(
+            quantised.iter().any(|notice| notice.starts_with("4 of 15 tiles of level 0 are absent")),
+            "{quantised:?}"
+        );
         let level = &tiles(&source).levels()[0];
         for number in 0..15_u32 {
             let (column, row) = (number % 5, number / 5);
