@@ -236,6 +236,12 @@ impl Image {
         if let Some(exif) = &info.exif_metadata {
             beside.turn(exif);
         }
+        if let Some(animation) = &info.animation_control {
+            let frames = animation.num_frames;
+            beside.notices.push(format!(
+                "its animation of {frames} frames is left out: the picture without it is taken"
+            ));
+        }
         Ok(Png { size, spool: spool.finish()?, beside })
     }
 

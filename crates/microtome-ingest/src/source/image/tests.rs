@@ -164,6 +164,22 @@ fn other_files_and_cmyk_are_refused_with_a_remedy() {
 }
 
 #[test]
+fn the_animation_of_a_png_is_left_out_and_said_so() {
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_animated(2, 0).expect("two frames");
+    let mut writer = encoder.write_header().expect("a header");
+    for frame in [[10, 10], [200, 200]] {
+        writer.write_image_data(&frame).expect("a frame");
+    }
+    writer.finish().expect("an end");
+    let source = open_bytes(&bytes).expect("opens");
+    assert_eq!(read(&source).uniform(), Some([10; 3]));
+    assert_eq!(source.notices, ["its animation of 2 frames is left out: the picture without it is taken"]);
+}
+
+#[test]
 fn a_picture_that_exif_turns_is_shown_upright() {
     // 40 x 24 px, its left half black; turned by 6: 24 x 40 px, the upper half black.
     let data = (0..40 * 24).flat_map(|at| [if at % 40 < 20 { 0 } else { 255 }; 3]).collect();
