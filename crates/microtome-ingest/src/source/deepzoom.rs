@@ -11,7 +11,7 @@ use microtome_slide::deepzoom::Descriptor;
 
 use crate::Error;
 use crate::source::Source;
-use crate::source::tile_files::{self, Names, TileFiles, malformed};
+use crate::source::tile_files::{self, EXTENSIONS, Names, TileFiles, is_there, malformed};
 
 /// Keeps the extension of the tile files, so that an export can give them their names back.
 const FORMAT_PROPERTY: &str = "deep-zoom.Format";
@@ -22,7 +22,7 @@ const FORMAT_PROPERTY: &str = "deep-zoom.Format";
 /// [`Error::Malformed`] if the descriptor or the finest level's folder is wrong or missing.
 pub fn open(path: &Path) -> Result<Source, Error> {
     let descriptor = read_descriptor(path)?;
-    let Descriptor { width, height, tile_size, overlap, ref format } = descriptor;
+    let Descriptor { width, height, tile_size, overlap, .. } = descriptor;
     let folder = files_folder(path);
     let mut levels = vec![];
     for level in 0..=coarsest_level(width, height) {
@@ -35,9 +35,11 @@ pub fn open(path: &Path) -> Result<Source, Error> {
         let what = format!("the folder of the finest level, {}, is missing; restore it", finest.display());
         return Err(malformed(path, "tiles", what));
     }
-    let names = Folder { folder, descriptor: descriptor.clone() };
-    let source = TileFiles { tile_size, overlap, levels, names }.into_source(path, "deep-zoom", format)?;
-    Ok(Source { properties: vec![(FORMAT_PROPERTY.to_owned(), format.clone())], ..source })
+    let mut names = Folder { folder, descriptor };
+    names.find_case()?;
+    let format = names.descriptor.format.clone();
+    let source = TileFiles { tile_size, overlap, levels, names }.into_source(path, "deep-zoom", &format)?;
+    Ok(Source { properties: vec![(FORMAT_PROPERTY.to_owned(), format)], ..source })
 }
 
 fn files_folder(path: &Path) -> PathBuf {
@@ -59,9 +61,47 @@ struct Folder {
     descriptor: Descriptor,
 }
 
+impl Folder {
+    /// Takes the extension in capitals or not, as the first tile of level 0 has it: on some systems a descriptor need not care.
+    fn find_case(&mut self) -> Result<(), Error> {
+        let (first, said) = (self.path(0, 0, 0), self.descriptor.format.clone());
+        for known in EXTENSIONS.into_iter().filter(|known| known.eq_ignore_ascii_case(&said)) {
+            if !is_there(&first)? && is_there(&first.with_extension(known))? {
+                self.descriptor.format = known.to_owned();
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Names for Folder {
     fn path(&self, level: u8, column: u32, row: u32) -> PathBuf {
         let number = self.descriptor.number_of(level);
         self.folder.join(format!("{number}/{column}_{row}.{}", self.descriptor.format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tile_files::samples::{assert_offers, put, pyramid, write};
+
+    #[test]
+    fn tiles_are_found_whether_their_extension_is_in_capitals_or_not() {
+        for (said, is) in [("jpg", "jpg"), ("JPG", "JPG"), ("jpg", "JPG"), ("JPG", "jpg"), ("JPEG", "jpeg")] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("a.dzi");
+            let descriptor =
+                Descriptor { width: 90, height: 40, tile_size: 32, overlap: 0, format: said.to_owned() };
+            put(&path, descriptor.to_xml().as_bytes());
+            let grids = pyramid(Grid { width: 90, height: 40, tile_size: 32, overlap: 0 }, |n| n.div_ceil(2));
+            let levels = write(&grids, |level, column, row| {
+                let number = descriptor.number_of(level as u8);
+                folder.path().join(format!("a_files/{number}/{column}_{row}.{is}"))
+            });
+            let source = open(&path).expect("opens");
+            assert_offers(&source, &levels, &[0, 1, 2]);
+            assert_eq!(source.properties, [(FORMAT_PROPERTY.to_owned(), is.to_owned())]);
+        }
     }
 }

@@ -22,8 +22,13 @@ use crate::source::{Content, Pixels, Source, TileLevel, Tiles, decoded, image};
 const MAX_DESCRIPTOR: u64 = 64 << 10;
 /// A tile file beyond this is no tile.
 const MAX_TILE_FILE: u64 = 64 << 20;
-/// Extensions of tile files where the descriptor does not say which.
-pub(super) const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Extensions of tile files where the descriptor does not say which. Some writers have them in capitals.
+pub(super) const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "JPG", "JPEG", "PNG"];
+
+/// Whether tiles with this extension are PNG.
+pub(super) fn is_png(extension: &str) -> bool {
+    extension.eq_ignore_ascii_case("png")
+}
 
 /// Where tiles are.
 pub(super) trait Names: Send + Sync {
@@ -52,11 +57,11 @@ impl<N: Names + 'static> TileFiles<N> {
         extension: &str,
     ) -> Result<Source, Error> {
         let (width, height) = (self.levels[0].width, self.levels[0].height);
-        let content = match extension {
+        let content = match extension.to_ascii_lowercase().as_str() {
             "jpg" | "jpeg" => Content::Tiles(Box::new(self)),
             "png" => Content::Pixels(Box::new(PngTiles(self))),
-            other => {
-                let what = format!("tile format {other:?} (jpg, jpeg and png are read)");
+            _ => {
+                let what = format!("tile format {extension:?} (jpg, jpeg and png are read)");
                 return Err(unsupported(descriptor, what));
             }
         };

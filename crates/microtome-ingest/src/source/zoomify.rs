@@ -15,7 +15,7 @@ use microtome_container::geometry::Grid;
 
 use crate::Error;
 use crate::source::tile_files::{
-    self, EXTENSIONS, Names, TileFiles, halved, is_there, malformed, missing, unsupported,
+    self, EXTENSIONS, Names, TileFiles, halved, is_png, is_there, malformed, missing, unsupported,
 };
 use crate::source::{Source, TileLevel};
 
@@ -56,7 +56,7 @@ fn with_names(path: &Path, full: Grid, names: Groups) -> Result<Source, Error> {
     let mut levels = vec![tile_files::level(0, full.width, full.height)];
     let mut notices = vec![];
     // Of PNG tiles nothing but level 0 is read.
-    let offered = if names.extension == "png" { 1 } else { names.tiers.len() };
+    let offered = if is_png(names.extension) { 1 } else { names.tiers.len() };
     for level in 1..offered as u8 {
         match names.level(full, level)? {
             Ok(level) => levels.push(level),

@@ -17,7 +17,7 @@ use microtome_container::geometry::coarsest_level;
 use self::info::{Info, Refusal};
 use self::names::{Regions, Spelling};
 use crate::Error;
-use crate::source::tile_files::{self, EXTENSIONS, TileFiles, malformed, missing, unsupported};
+use crate::source::tile_files::{self, EXTENSIONS, TileFiles, is_png, malformed, missing, unsupported};
 use crate::source::{MPP_PROPERTIES, Source, TileLevel};
 
 pub(super) use self::names::is_tile_folder;
@@ -46,7 +46,7 @@ pub fn open(path: &Path) -> Result<Source, Error> {
     let mut notices = info.notices.clone();
     let mut names = level_0(path, &info)?;
     // Of PNG tiles nothing but level 0 is read.
-    let coarsest = if names.extension == "png" { 0 } else { coarsest_level(full.width, full.height) };
+    let coarsest = if is_png(names.extension) { 0 } else { coarsest_level(full.width, full.height) };
     for level in 1..=coarsest {
         match coarser(&names, &info, level)? {
             Found::Level(level, spelling) => {

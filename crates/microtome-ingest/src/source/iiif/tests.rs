@@ -82,6 +82,13 @@ impl Sample {
 }
 
 #[test]
+fn extensions_may_be_in_capitals() {
+    let mut sample = Sample::usual();
+    sample.levels.iter_mut().for_each(|level| level.rename("JPG"));
+    assert_offers(&sample.open(), &sample.levels, &[0, 1, 2, 3]);
+}
+
+#[test]
 fn every_spelling_of_either_version_is_read() {
     let spellings: [Spell; 5] = [
         CANONICAL[0],

@@ -16,6 +16,17 @@ pub(in crate::source) struct Written {
     pub(in crate::source) files: Vec<PathBuf>,
 }
 
+impl Written {
+    /// Gives all files of tiles another extension.
+    pub(in crate::source) fn rename(&mut self, extension: &str) {
+        for file in &mut self.files {
+            let renamed = file.with_extension(extension);
+            fs::rename(&*file, &renamed).expect("renamed");
+            *file = renamed;
+        }
+    }
+}
+
 /// The levels of a slide down to the first of one tile, halved one after the other.
 pub(in crate::source) fn pyramid(full: Grid, halve: fn(u32) -> u32) -> Vec<Grid> {
     let mut grids = vec![full];

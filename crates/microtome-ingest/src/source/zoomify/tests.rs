@@ -85,6 +85,18 @@ fn tiers_are_found_whether_they_are_rounded_up_or_down() {
 }
 
 #[test]
+fn extensions_may_be_in_capitals() {
+    for extension in ["JPG", "JPEG"] {
+        let mut sample = Sample::new((300, 200), 128, UP);
+        sample.levels.iter_mut().for_each(|level| level.rename(extension));
+        assert_offers(&sample.open(), &sample.levels, &[0, 1, 2]);
+    }
+    let mut sample = Sample::new((300, 200), 128, UP);
+    sample.levels.iter_mut().for_each(|level| level.rename("PNG"));
+    assert!(matches!(sample.open().content, Content::Pixels(_)), "read as PNG, which these are not");
+}
+
+#[test]
 fn tiers_that_do_not_fit_are_left_out_and_said_so() {
     let sample = Sample::new((1100, 900), 256, UP);
     fs::write(sample.tile(1, 2, 1), jpeg(37, 194, 0)).expect("a file");
