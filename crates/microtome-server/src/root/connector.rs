@@ -4,7 +4,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, Limited};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,6 +21,10 @@ const CONNECTING: Duration = Duration::from_secs(3);
 const ANSWERING: Duration = Duration::from_secs(3);
 /// How long a connection without a question is kept. Servers end theirs after some seconds more.
 const IDLE: Duration = Duration::from_secs(15);
+
+/// Most bytes of an answer that is a list, of a thousand names of 1 KiB each at most, and of one that says what is wrong.
+const MOST_OF_LIST: usize = 8 << 20;
+const MOST_OF_ERROR: usize = 64 << 10;
 
 /// Makes clients.
 #[derive(Debug)]
@@ -67,8 +72,15 @@ impl HttpService for Service {
             let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
             HttpError::new(kind, error)
         })?;
+        // Bytes of objects are counted by who asks for them; lists and errors are read whole by the library.
+        let most = match answer.status() {
+            StatusCode::PARTIAL_CONTENT => usize::MAX,
+            status if status.is_success() => MOST_OF_LIST,
+            _ => MOST_OF_ERROR,
+        };
         Ok(answer.map(|body| {
-            HttpResponseBody::new(body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error)))
+            let failed = |error| HttpError::new_boxed(HttpErrorKind::Interrupted, error);
+            HttpResponseBody::new(Limited::new(body, most).map_err(failed))
         }))
     }
 }
