@@ -9,10 +9,13 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use s3::{Fault, Storage};
-use support::{Server, contain, fail, folder};
+use s3::{Fault, OddList, Storage};
+use support::{Server, command, contain, fail, folder};
 
 const ROOT: &str = "s3://slides/lab";
+/// Of several blocks.
+const LONG: &str = "synthetic:3000x3000,seed=4";
+const LONGER: &str = "synthetic:3000x3100,seed=5";
 /// So that no answer names the port.
 const BASE: [&str; 2] = ["--base-url", "http://slides.example.org"];
 
@@ -138,7 +141,7 @@ fn storage_that_goes_on_failing_is_an_error_in_time_and_says_when_to_come_back()
 
 #[test]
 fn wrong_bytes_are_no_picture() {
-    let (folder, storage) = slides(&[("a", "synthetic:3000x3000,seed=4")]);
+    let (folder, storage) = slides(&[("a", LONG)]);
     let (server, local) = (serve(&storage, &["--cache-mb", "0"]), Server::start(folder.path(), &[]));
     storage.fail(&[Fault::OtherBytes], true);
     let tiles: Vec<_> = (0..12)
@@ -152,12 +155,106 @@ fn wrong_bytes_are_no_picture() {
 }
 
 #[test]
-fn an_object_that_is_replaced_is_opened_anew() {
-    let (folder, storage) = slides(&[("a", "synthetic:3000x3000,seed=4")]);
-    let other = contain(folder.path(), "other.mtm", "synthetic:3000x3000,seed=5");
+fn wrong_bytes_that_came_once_are_not_kept() {
+    let (folder, storage) = slides(&[("a", LONG)]);
+    let (server, local) = (serve(&storage, &["--cache-mb", "0"]), Server::start(folder.path(), &[]));
+    // From the end of the slide: the first block is there when it is open.
+    let tile = |n: usize| format!("/tiles/a/12/{}_11.jpg", 11 - n);
+    let right = |n: usize| local.get(&tile(n)).body;
+    assert_eq!(server.get("/tiles/a/8/0_0.jpg").status, 200);
+    storage.fail(&[Fault::OtherBytes], false);
+    assert!(server.get(&tile(0)).body == right(0), "asked for again");
+    let (_other, storage) = slides(&[("a", LONG)]);
+    let server = serve(&storage, &["--cache-mb", "0"]);
+    assert_eq!(server.get("/tiles/a/8/0_0.jpg").status, 200);
+    storage.fail(&[Fault::OtherBytes; 2], false);
+    assert_eq!(server.get(&tile(0)).status, 500, "wrong twice");
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(server.get(&tile(0)).body == right(0));
+}
+
+#[test]
+fn what_may_not_be_read_or_is_gone_is_not_called_damaged() {
+    let (_folder, storage) = slides(&[("a", LONG), ("b", LONG)]);
+    let server = serve(&storage, &["--cache-mb", "0"]);
+    for slide in ["a", "b"] {
+        assert_eq!(server.get(&format!("/tiles/{slide}/8/0_0.jpg")).status, 200);
+    }
+    storage.fail(&[Fault::Says("403 Forbidden")], true);
+    let answer = server.get("/tiles/a/12/11_11.jpg");
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("cannot be read"), "{}", answer.text());
+    storage.fail(&[], false);
+    assert_eq!(server.get("/tiles/a/12/11_11.jpg").status, 200);
+    storage.remove("lab/b.mtm");
+    // One that was opened less than a second ago is not opened anew.
+    std::thread::sleep(Duration::from_millis(1100));
+    let tile = || server.get("/tiles/b/12/11_11.jpg");
+    assert_eq!((tile().status, tile().status), (503, 404));
+}
+
+#[test]
+fn names_that_are_no_slides_do_not_spoil_the_list() {
+    let (folder, storage) = slides(&[("a", "synthetic:300x200"), ("b/c", "synthetic:300x200")]);
+    let odd = ["a//b.mtm", "./x.mtm", "../y.mtm", "b/../z.mtm", "a.mtm/", "tab\t.mtm", "/a.mtm", "", "b/"];
+    for key in odd {
+        storage.put(&format!("lab/{key}"), b"odd".to_vec());
+    }
+    storage.put("lab/empty.mtm", Vec::new());
+    let (server, local) = (serve(&storage, &BASE), Server::start(folder.path(), &BASE));
+    assert_eq!(server.get("/slides").text(), local.get("/slides").text());
+    assert_eq!(server.get("/tiles/empty/8/0_0.jpg").status, 500, "there, and no container");
+    assert_eq!(server.get("/tiles/a%2F/8/0_0.jpg").status, 400);
+}
+
+#[test]
+fn a_list_that_does_not_come_is_the_last_one_and_one_that_is_refused_is_none() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200")]);
+    let server = serve(&storage, &[]);
+    let list = server.get("/slides").text().to_owned();
+    assert!(list.contains("\"a\""));
+    storage.list_as(Some(OddList::Says("503 Slow Down", "<Error/>")));
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(server.get("/slides").text(), list);
+    assert_eq!(server.get("/readyz").status, 200);
+    assert!(server.log.try_iter().any(|line| line.contains("last list")));
+    for (status, body, expected) in [
+        ("403 Forbidden", "<Error/>", 500),
+        ("200 OK", "<html>Sign in, please</html>", 500),
+        ("404 Not Found", "<Error/>", 503),
+    ] {
+        storage.list_as(Some(OddList::Says(status, body)));
+        assert_eq!(server.get("/readyz").status, expected, "{status}");
+    }
+}
+
+#[test]
+fn a_list_without_an_end_ends() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200")]);
+    for odd in [OddList::Endless, OddList::EmptyPages] {
+        let server = serve(&storage, &[]);
+        storage.list_as(Some(odd));
+        storage.asked();
+        assert!(server.get("/slides").status >= 500, "{odd:?}");
+        let asked = storage.asked().len();
+        assert!(asked <= 2000, "{odd:?}: {asked}");
+        let memory = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+        let most = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+        assert!(most.is_none_or(|most| most.trim().parse::<u64>().unwrap() < 300_000), "{odd:?}: {most:?}");
+    }
+}
+
+/// The first tile of a slide, and then all of them in turn until another slide that was put in its place is served.
+fn replace(is_weak: bool) {
+    let (folder, storage) = slides(&[("a", LONG)]);
+    if is_weak {
+        storage.tag_weakly();
+    }
+    let other = contain(folder.path(), "other.mtm", LONGER);
     let (server, local) = (serve(&storage, &["--cache-mb", "0"]), Server::start(folder.path(), &[]));
     let at = |name: &str, n: usize| format!("/tiles/{name}/12/{}_{}.jpg", n % 12, n / 12);
     assert!(server.get(&at("a", 0)).body == local.get(&at("a", 0)).body);
+    assert!(server.get(&at("a", 143)).body == local.get(&at("a", 143)).body);
     storage.put("lab/a.mtm", std::fs::read(other).unwrap());
     let (begun, mut fresh) = (Instant::now(), 0);
     for n in (0..144).cycle().take_while(|_| begun.elapsed() < Duration::from_secs(30)) {
@@ -170,6 +267,16 @@ fn an_object_that_is_replaced_is_opened_anew() {
         }
     }
     panic!("the old slide is still served");
+}
+
+#[test]
+fn an_object_that_is_replaced_is_opened_anew() {
+    replace(false);
+}
+
+#[test]
+fn a_weak_tag_names_no_version_and_still_tells_one_from_another() {
+    replace(true);
 }
 
 #[test]
@@ -198,5 +305,25 @@ fn an_address_that_is_none_is_refused() {
     ] {
         let line = fail(1, ["serve", "--port", "0", "--slides-root", address]);
         assert!(line.contains(what), "{line}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_told_at_the_start() {
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", "minio:9000"),
+        ("AWS_ENDPOINT_URL", "http://minio.example.org:9000"),
+        ("AWS_ENDPOINT_URL", "https://me:secret@minio.example.org"),
+        ("AWS_REGION", "eu west"),
+        ("AWS_ALLOW_HTTP", "perhaps"),
+    ] {
+        let mut server = command();
+        server.args(["--port", "0", "--slides-root", "S3://slides/lab"]);
+        let output = server.env(name, value).output().unwrap();
+        let line = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}={value}: {line}");
+        let told = name
+            .replace("ENDPOINT_URL", if value.starts_with("http:") { "ALLOW_HTTP" } else { "ENDPOINT_URL" });
+        assert!(line.lines().count() == 1 && line.contains(&told) && !line.contains("secret"), "{line}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,18 @@ pub(crate) enum Fault {
     BreaksOff,
     /// The bytes before those that were asked for, as many of them, said to be the right ones.
     OtherBytes,
+    /// This status and no more.
+    Says(&'static str),
+}
+
+/// What is given in place of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OddList {
+    Says(&'static str, &'static str),
+    /// Bytes without end.
+    Endless,
+    /// Empty pages, each of which leads to another one.
+    EmptyPages,
 }
 
 #[derive(Default)]
@@ -27,6 +39,8 @@ struct State {
     log: Mutex<Vec<String>>,
     /// Those of the next answers for objects; the last one is for all that come later if `goes_on`.
     faults: Mutex<(VecDeque<Fault>, bool)>,
+    odd_list: Mutex<Option<OddList>>,
+    is_weak: AtomicBool,
     versions: AtomicU64,
 }
 
@@ -71,6 +85,19 @@ impl Storage {
 
     pub(crate) fn fail(&self, faults: &[Fault], goes_on: bool) {
         *self.state.faults.lock().unwrap() = (faults.iter().copied().collect(), goes_on);
+    }
+
+    pub(crate) fn list_as(&self, odd: Option<OddList>) {
+        *self.state.odd_list.lock().unwrap() = odd;
+    }
+
+    /// From now on it has weak tags, which name nothing.
+    pub(crate) fn tag_weakly(&self) {
+        self.state.is_weak.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        self.state.objects.lock().unwrap().remove(key);
     }
 
     /// What was asked since this was asked last.
@@ -121,19 +148,32 @@ impl State {
         let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
         let Some(key) = path.strip_prefix("/slides") else { return refuse("404 Not Found") };
         if query.contains("list-type=2") {
-            let list = self.list(query);
+            let odd = *self.odd_list.lock().unwrap();
+            match odd {
+                Some(OddList::Says(status, body)) => return send(status, "", body.as_bytes(), body.len()),
+                Some(OddList::Endless) => {
+                    stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListBucketResult>")
+                        .ok()?;
+                    while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+                    return None;
+                }
+                _ => {}
+            }
+            let list = if odd.is_some() { self.empty_page() } else { self.list(query) };
             return send("200 OK", "Content-Type: application/xml\r\n", list.as_bytes(), list.len());
         }
         let Some((bytes, version)) = self.objects.lock().unwrap().get(key.strip_prefix('/')?).cloned() else {
             return refuse("404 Not Found");
         };
-        let e_tag = format!("\"{version}\"");
-        if header("if-match").is_some_and(|wanted| wanted != e_tag) {
+        let e_tag = self.e_tag(version);
+        if header("if-match").is_some_and(|wanted| wanted != e_tag || wanted.starts_with("W/")) {
             return refuse("412 Precondition Failed");
         }
         let fault = self.fault();
         match fault {
             Some(Fault::Refuses) => return refuse("503 Slow Down"),
+            Some(Fault::Says(status)) => return refuse(status),
             Some(Fault::Stalls) => std::thread::sleep(Duration::from_secs(30)),
             _ => {}
         }
@@ -141,6 +181,9 @@ impl State {
         let Some(range) = header("range") else { return send("200 OK", &said, &bytes, bytes.len()) };
         let (start, last) = range.strip_prefix("bytes=")?.split_once('-')?;
         let (start, last): (usize, usize) = (start.parse().ok()?, last.parse().ok()?);
+        if start >= bytes.len() {
+            return refuse("416 Range Not Satisfiable");
+        }
         let end = bytes.len().min(last + 1);
         let said = format!("{said}Content-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
         let shift = if fault == Some(Fault::OtherBytes) { start.min(1000) } else { 0 };
@@ -152,6 +195,15 @@ impl State {
     fn fault(&self) -> Option<Fault> {
         let (faults, goes_on) = &mut *self.faults.lock().unwrap();
         if *goes_on && faults.len() == 1 { faults.front().copied() } else { faults.pop_front() }
+    }
+
+    fn e_tag(&self, version: u64) -> String {
+        format!("{}\"{version}\"", if self.is_weak.load(Ordering::Relaxed) { "W/" } else { "" })
+    }
+
+    fn empty_page(&self) -> String {
+        let page = self.log.lock().unwrap().len();
+        format!("<ListBucketResult><NextContinuationToken>{page}</NextContinuationToken></ListBucketResult>")
     }
 
     /// Two names at a time.
@@ -170,7 +222,8 @@ impl State {
             let plain = key.replace('&', "&amp;");
             list += &format!(
                 "<Contents><Key>{plain}</Key><LastModified>2026-12-01T00:00:{version:02}.000Z</LastModified>\
-                 <ETag>\"{version}\"</ETag><Size>{}</Size></Contents>",
+                 <ETag>{}</ETag><Size>{}</Size></Contents>",
+                self.e_tag(*version),
                 bytes.len()
             );
             last = plain;

@@ -15,7 +15,7 @@ use crate::error::{self, Error, RESTORE};
 use crate::geometry::TileId;
 use crate::header::{Header, MAX_HEADER_LENGTH, Refusal, Section, SectionKind, u64_at};
 use crate::index::{ENTRY_LENGTH, Entry, Layout, PAGE_ENTRIES, PAGE_LENGTH};
-use crate::source::{OpenFile, Source, is_out_of_reach};
+use crate::source::{OpenFile, Source, is_of_bytes};
 
 /// Longest section that [`Container::read_section`] loads into memory: metadata, profiles, associated images.
 pub const MAX_LOADED_SECTION: u64 = 256 << 20;
@@ -149,15 +149,20 @@ impl Container {
         let entries = self.layout.page_entries(page) as usize * ENTRY_LENGTH;
         let mut bytes = vec![0; entries + 8];
         let offset = self.index.offset + page * PAGE_LENGTH;
-        if !self.read_as(reading, &mut bytes, offset).map_err(error::io(&self.path, "read the index of"))? {
-            return Err(Error::NotInMemory);
-        }
-        if u64_at(&bytes, entries) != checksum::index_page(&self.header.slide_id, page, &bytes[..entries]) {
-            return Err(Error::Damaged {
-                path: self.path.clone(),
-                place: format!("index page {page}"),
-                what: format!("the checksum does not match; {RESTORE}"),
-            });
+        let is_right = |bytes: &[u8]| {
+            u64_at(bytes, entries) == checksum::index_page(&self.header.slide_id, page, &bytes[..entries])
+        };
+        let read = self.read_checked(reading, &mut bytes, offset, is_right);
+        match read.map_err(error::io(&self.path, "read the index of"))? {
+            Read::Right => {}
+            Read::NotInMemory => return Err(Error::NotInMemory),
+            Read::Wrong => {
+                return Err(Error::Damaged {
+                    path: self.path.clone(),
+                    place: format!("index page {page}"),
+                    what: format!("the checksum does not match; {RESTORE}"),
+                });
+            }
         }
         // Where the same slide was ingested anew over this file, pages of both are right, and say where records of both are.
         if !self.source.is_unchanged() {
@@ -179,7 +184,7 @@ impl Container {
     }
 
     /// As [`Self::read_record`], into what `buffer` gives for the record's length of at most [`MAX_RECORD`]. `is_read` is
-    /// called when the bytes are there, before they are checked.
+    /// called when bytes are there, before they are checked.
     ///
     /// # Errors
     /// As [`Self::read_record`].
@@ -192,7 +197,7 @@ impl Container {
         entry: Entry,
         reading: Reading,
         buffer: impl FnOnce(usize) -> B,
-        is_read: impl FnOnce(),
+        mut is_read: impl FnMut(),
     ) -> Result<B, Error> {
         let damaged = |what: String| Error::DamagedTile { path: self.path.clone(), tile, what };
         let section = self.header.sections.get(usize::from(entry.section));
@@ -204,19 +209,19 @@ impl Container {
         }
         let mut bytes = buffer(entry.length as usize);
         assert_eq!(bytes.len(), entry.length as usize, "the buffer is as long as the record");
-        if !self.read_as(reading, &mut bytes, section.offset + entry.offset).map_err(|cause| {
-            match is_out_of_reach(&cause) {
-                true => error::io(&self.path, "read a record of")(cause),
-                false => damaged(format!("cannot be read: {cause}")),
-            }
+        let is_right = |bytes: &[u8]| {
+            is_read();
+            checksum::record(&self.header.slide_id, tile, checksum::payload_hash(bytes)) == entry.checksum
+        };
+        let read = self.read_checked(reading, &mut bytes, section.offset + entry.offset, is_right);
+        match read.map_err(|cause| match is_of_bytes(&cause) {
+            true => damaged(format!("cannot be read: {cause}")),
+            false => error::io(&self.path, "read a record of")(cause),
         })? {
-            return Err(Error::NotInMemory);
+            Read::Right => Ok(bytes),
+            Read::NotInMemory => Err(Error::NotInMemory),
+            Read::Wrong => Err(damaged("the record does not match its checksum".to_owned())),
         }
-        is_read();
-        if checksum::record(&self.header.slide_id, tile, checksum::payload_hash(&bytes)) != entry.checksum {
-            return Err(damaged("the record does not match its checksum".to_owned()));
-        }
-        Ok(bytes)
     }
 
     /// Loads a section whole and checks its BLAKE3.
@@ -233,11 +238,12 @@ impl Container {
             return Err(damaged("longer than 256 MiB"));
         }
         let mut bytes = vec![0; section.length as usize];
-        self.read_raw(&mut bytes, section.offset)?;
-        if *blake3::hash(&bytes).as_bytes() != section.hash {
-            return Err(damaged(&format!("the BLAKE3 hash does not match; {RESTORE}")));
+        let is_right = |bytes: &[u8]| *blake3::hash(bytes).as_bytes() == section.hash;
+        let read = self.read_checked(Reading::Waits, &mut bytes, section.offset, is_right);
+        match read.map_err(error::io(&self.path, "read"))? {
+            Read::Right => Ok(bytes),
+            _ => Err(damaged(&format!("the BLAKE3 hash does not match; {RESTORE}"))),
         }
-        Ok(bytes)
     }
 
     /// Reads bytes at a position, unchecked.
@@ -245,11 +251,36 @@ impl Container {
         self.source.read_exact_at(buffer, offset).map_err(error::io(&self.path, "read"))
     }
 
-    /// Fills the buffer, or says that it would have to wait.
-    fn read_as(&self, reading: Reading, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+    /// Fills the buffer with what is right; what is not is read once more where it may be other bytes then.
+    fn read_checked(
+        &self,
+        reading: Reading,
+        buffer: &mut [u8],
+        offset: u64,
+        mut is_right: impl FnMut(&[u8]) -> bool,
+    ) -> io::Result<Read> {
         match reading {
-            Reading::Waits => self.source.read_exact_at(buffer, offset).map(|()| true),
-            Reading::AtOnce => Ok(self.source.read_at_once(buffer, offset)),
+            Reading::AtOnce if !self.source.read_at_once(buffer, offset) => return Ok(Read::NotInMemory),
+            Reading::AtOnce => {}
+            Reading::Waits => self.source.read_exact_at(buffer, offset)?,
         }
+        if is_right(buffer) {
+            return Ok(Read::Right);
+        }
+        if !self.source.forget(offset, buffer.len() as u64) {
+            return Ok(Read::Wrong);
+        }
+        if reading == Reading::AtOnce {
+            return Ok(Read::NotInMemory);
+        }
+        self.source.read_exact_at(buffer, offset)?;
+        Ok(if is_right(buffer) { Read::Right } else { Read::Wrong })
     }
+}
+
+/// What came of a read.
+enum Read {
+    Right,
+    Wrong,
+    NotInMemory,
 }

@@ -22,6 +22,9 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     /// Whether the buffer could be filled from memory. Any error is the business of the read that waits.
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool;
 
+    /// Lets go of what is kept of some bytes, which turned out wrong. Whether they may be others when they are read again.
+    fn forget(&self, offset: u64, length: u64) -> bool;
+
     /// Whether what was just read is of what was there in the beginning, as far as can be told without waiting.
     fn is_unchanged(&self) -> bool;
 }
@@ -40,6 +43,13 @@ pub fn is_out_of_reach(error: &io::Error) -> bool {
             | Kind::NetworkUnreachable
             | Kind::NetworkDown
     )
+}
+
+/// Whether an error says something of the bytes, and not of who should give them, or of the name that they were under.
+pub(crate) fn is_of_bytes(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    !is_out_of_reach(error)
+        && !matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound | Kind::StaleNetworkFileHandle)
 }
 
 /// A file, which may be written over while it is open.
@@ -75,6 +85,10 @@ impl Source for OpenFile {
 
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool {
         read_at_once(&self.file, buffer, offset)
+    }
+
+    fn forget(&self, _offset: u64, _length: u64) -> bool {
+        false
     }
 
     fn is_unchanged(&self) -> bool {

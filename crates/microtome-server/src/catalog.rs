@@ -202,10 +202,10 @@ impl OpenSlide {
         u128::from(now_ms.saturating_sub(self.opened_ms)) < age.as_millis()
     }
 
-    /// What is to be said of a failure: if it is damage, and the file is no longer the one that was opened, then that one is
-    /// not at fault, and whoever asks again gets the other.
+    /// What is to be said of a failure: if it may be the file's, and that is no longer the one that was opened, then that one is
+    /// not at fault, and whoever asks again gets the other, or hears that there is none.
     pub(crate) async fn unless_replaced(self: &Arc<Self>, failure: Failure) -> Failure {
-        if failure.is_damage() && self.was_replaced(&failure).await {
+        if failure.is_of_file() && self.was_replaced(&failure).await {
             Error::Replaced.into()
         } else {
             failure
@@ -223,9 +223,14 @@ impl OpenSlide {
         if is_known() {
             return true;
         }
-        let is_other = matches!(look_at(self, look).await, Ok(Seen::Other));
+        let is_other = match look_at(self, look).await {
+            Ok(Seen::Other) => true,
+            // Of a file that was deleted, what is open can be read as before: damage there is damage.
+            Ok(Seen::Nothing) => failure.is_for_want_of_file(),
+            Ok(Seen::Same) | Err(_) => false,
+        };
         if is_other {
-            tracing::warn!(slide = %self.id, %failure, "its file is another one now: it will be opened anew");
+            tracing::warn!(slide = %self.id, %failure, "its file is another one now, or gone: it will be opened anew");
             self.is_replaced.store(true, Ordering::Relaxed);
         }
         is_other

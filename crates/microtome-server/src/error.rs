@@ -2,6 +2,7 @@
 //!
 //! The log gets everything (slide, tile, file, cause), the client one line without file names.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
@@ -126,7 +127,7 @@ impl Error {
     }
 
     /// Whether storage did not answer, or not as it should.
-    fn is_out_of_reach(&self) -> bool {
+    pub(crate) fn is_out_of_reach(&self) -> bool {
         self.of_system().is_some_and(source::is_out_of_reach)
     }
 
@@ -139,6 +140,9 @@ impl Error {
             }
             Self::NoDicom { .. } => {
                 "the slide cannot be given as DICOM; the server's log says why".to_owned()
+            }
+            Self::BadRecord { .. } | Self::BadPicture { .. } if self.of_system().is_some() => {
+                "the slide's file cannot be read; the server's log says why".to_owned()
             }
             Self::BadRecord { .. } => "the tile is damaged; the server's log says where".to_owned(),
             Self::BadPicture { .. } => "the slide is damaged; the server's log says where".to_owned(),
@@ -200,9 +204,15 @@ impl Failure {
         self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || is_passing
     }
 
-    /// Whether a slide is damaged, as far as can be seen.
-    pub(crate) fn is_damage(&self) -> bool {
+    /// Whether it is the slide's file that is damaged or cannot be read, as far as can be seen.
+    pub(crate) fn is_of_file(&self) -> bool {
         matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. }) && !self.0.is_out_of_reach()
+    }
+
+    /// Whether who has the file says that it is none, or another one.
+    pub(crate) fn is_for_want_of_file(&self) -> bool {
+        let said = self.0.of_system().map(std::io::Error::kind);
+        matches!(said, Some(ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle))
     }
 
     /// Whether there is no such slide, or none that may be seen.

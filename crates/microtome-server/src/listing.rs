@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::access::Grant;
-use crate::error::Error;
+use crate::error::{Chain, Error};
 use crate::query::Query;
 use crate::root::Root;
 use crate::slide_id::SlideId;
@@ -157,10 +157,14 @@ impl Listing {
             }
             // Somebody has waited that long already.
             Some(older) if self.is_overdue() => Ok(older),
-            Some(older) => {
-                let walked = tokio::time::timeout(WAIT_FOR_NEWER, self.walk()).await;
-                walked.unwrap_or(Ok(older))
-            }
+            Some(older) => match tokio::time::timeout(WAIT_FOR_NEWER, self.walk()).await {
+                Ok(Err(error)) if error.is_out_of_reach() => {
+                    tracing::warn!(error = %Chain(&error), "the last list of slides is given once more");
+                    Ok(older)
+                }
+                Ok(walked) => walked,
+                Err(_elapsed) => Ok(older),
+            },
         }
     }
 

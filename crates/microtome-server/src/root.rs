@@ -14,11 +14,14 @@ use crate::slide_id::SlideId;
 mod bucket;
 mod connector;
 mod folder;
+mod list;
 mod object;
+mod settings;
+mod store;
 
 use bucket::Bucket;
-pub(crate) use bucket::BucketError;
 use folder::Folder;
+pub(crate) use settings::BucketError;
 
 /// What a bucket's address begins with.
 const BUCKET: &str = "s3://";
@@ -59,7 +62,7 @@ pub(crate) struct Listed {
 impl Root {
     /// The slides below a folder or, at `s3://BUCKET/PREFIX`, below a prefix.
     pub(crate) fn new(place: &Path) -> Result<Self, BucketError> {
-        match place.to_str().and_then(|place| place.strip_prefix(BUCKET)) {
+        match bucket_address(place) {
             Some(address) => Bucket::new(address).map(Self::Bucket),
             None => Ok(Self::Folder(Folder::new(place))),
         }
@@ -67,7 +70,7 @@ impl Root {
 
     /// Whether an address is that of a bucket.
     pub(crate) fn is_bucket(place: &Path) -> bool {
-        place.to_str().is_some_and(|place| place.starts_with(BUCKET))
+        bucket_address(place).is_some()
     }
 
     /// How long what was seen of names and identities is good: looking at a file costs nothing, at an object money.
@@ -87,6 +90,8 @@ impl Root {
         .map_err(|source| Error::Unlistable { source })?;
         if let Some(found) = &mut found {
             found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+            // A list that changes while it is read may have a name twice.
+            found.dedup_by(|a, b| a.id == b.id);
         }
         Ok(found)
     }
@@ -114,6 +119,12 @@ impl Root {
             Self::Bucket(bucket) => bucket.container(id),
         }
     }
+}
+
+/// What follows `s3://`, in any case.
+fn bucket_address(place: &Path) -> Option<&str> {
+    let (scheme, address) = place.to_str()?.split_at_checked(BUCKET.len())?;
+    scheme.eq_ignore_ascii_case(BUCKET).then_some(address)
 }
 
 /// A slide that a list has under a path below the root, or `None` if that is no container's or none that is served.

@@ -157,5 +157,5 @@ async fn damage_of_a_slide_whose_file_is_gone_stays_damage() {
     std::fs::remove_file(folder.path().join("a.mtm")).expect("gone");
     let source = open.slide.tile(TileId { level: 0, column: 99, row: 0 }).expect_err("no such tile");
     let damage = Failure::from(Error::BadPicture { slide: open.id.clone(), source });
-    assert!(open.unless_replaced(damage).await.is_damage(), "nobody knows what would be there");
+    assert!(open.unless_replaced(damage).await.is_of_file(), "nobody knows what would be there");
 }

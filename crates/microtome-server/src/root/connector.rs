@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,6 +17,8 @@ use object_store::client::{
 };
 use tokio_rustls::rustls::{self, ClientConfig};
 
+use super::list::Slot;
+
 /// Longest wait for a connection, and for the head of an answer: then it is asked for again.
 const CONNECTING: Duration = Duration::from_secs(3);
 const ANSWERING: Duration = Duration::from_secs(3);
@@ -29,6 +32,16 @@ const MOST_OF_ERROR: usize = 64 << 10;
 /// Makes clients.
 #[derive(Debug)]
 pub(super) struct Connector;
+
+/// Goes with a question, and tells the status of the last answer to it, which the library keeps for itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastStatus(Arc<AtomicU16>);
+
+impl LastStatus {
+    pub(super) fn get(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).ok()
+    }
+}
 
 /// A client.
 #[derive(Debug)]
@@ -66,6 +79,8 @@ impl object_store::client::HttpConnector for Connector {
 #[async_trait::async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let slot = request.extensions().get::<Slot>().cloned();
+        let last = request.extensions().get::<LastStatus>().cloned();
         let answer = tokio::time::timeout(ANSWERING, self.inner.request(request)).await;
         let answer = answer.map_err(|elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed))?;
         let answer = answer.map_err(|error| {
@@ -78,9 +93,23 @@ impl HttpService for Service {
             status if status.is_success() => MOST_OF_LIST,
             _ => MOST_OF_ERROR,
         };
-        Ok(answer.map(|body| {
-            let failed = |error| HttpError::new_boxed(HttpErrorKind::Interrupted, error);
-            HttpResponseBody::new(Limited::new(body, most).map_err(failed))
-        }))
+        let (head, body) = answer.into_parts();
+        if let Some(LastStatus(last)) = last {
+            last.store(head.status.as_u16(), Ordering::Relaxed);
+        }
+        let body = Limited::new(body, most);
+        let body = match slot.filter(|_| head.status.is_success()) {
+            Some(slot) => {
+                let list = body.collect().await.map_err(interrupted)?.to_bytes();
+                let rest = slot.fill(&list).map_err(|error| HttpError::new(HttpErrorKind::Decode, error))?;
+                HttpResponseBody::from(rest)
+            }
+            None => HttpResponseBody::new(body.map_err(interrupted)),
+        };
+        Ok(HttpResponse::from_parts(head, body))
     }
+}
+
+fn interrupted(error: Box<dyn Error + Send + Sync>) -> HttpError {
+    HttpError::new_boxed(HttpErrorKind::Interrupted, error)
 }

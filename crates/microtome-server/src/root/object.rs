@@ -5,8 +5,9 @@
 
 use std::io::{Error as IoError, ErrorKind, Result};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use microtome_container::Source;
@@ -14,7 +15,8 @@ use moka::sync::Cache;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta};
 
-use super::bucket::Store;
+use super::list::Found;
+use super::store::Store;
 
 /// Bytes of a block: a family of dense tiles, and 5 ms of an object storage's time beyond the first byte.
 const BLOCK: u64 = 256 << 10;
@@ -22,6 +24,8 @@ const BLOCK: u64 = 256 << 10;
 const MOST_BLOCKS: u64 = 4;
 /// Bytes of blocks that are kept, of all objects together.
 const KEPT: u64 = 64 << 20;
+/// Blocks of an object are forgotten no oftener: one that is damaged where it is would be asked for with each request.
+const FORGETTING: Duration = Duration::from_secs(1);
 
 /// Number of the next object opened by this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -39,8 +43,13 @@ impl ObjectIdentity {
         Self { length: object.size, modified: object.last_modified.timestamp(), e_tag: object.e_tag.clone() }
     }
 
-    pub(super) fn e_tag(&self) -> Option<&str> {
-        self.e_tag.as_deref()
+    pub(super) fn listed(found: &Found) -> Self {
+        Self { length: found.size, modified: found.last_modified.timestamp(), e_tag: found.e_tag.clone() }
+    }
+
+    /// What may be asked for by name: a weak one matches nothing (RFC 9110, section 13.1.1).
+    pub(super) fn strong_e_tag(&self) -> Option<&str> {
+        self.e_tag.as_deref().filter(|e_tag| !e_tag.starts_with("W/"))
     }
 }
 
@@ -64,6 +73,8 @@ pub(super) struct Object {
     /// Different for each opening: no block of one is taken for another's.
     number: u64,
     blocks: Blocks,
+    /// When blocks were last taken for wrong.
+    forgotten: Mutex<Option<Instant>>,
 }
 
 impl Object {
@@ -73,7 +84,7 @@ impl Object {
         let (found, first) = store.get(&key, options)?;
         let identity = ObjectIdentity::of(&found);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let object = Self { store, key, identity, number, blocks };
+        let object = Self { store, key, identity, number, blocks, forgotten: Mutex::default() };
         if first.len() as u64 == object.range(0).end {
             object.blocks.0.insert((number, 0), first);
         }
@@ -133,6 +144,17 @@ impl Source for Object {
         let kept =
             |block| self.blocks.0.get(&(self.number, block)).ok_or(IoError::from(ErrorKind::WouldBlock));
         self.fill(buffer, offset, kept).is_ok()
+    }
+
+    fn forget(&self, offset: u64, length: u64) -> bool {
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        if forgotten.is_none_or(|last| last.elapsed() > FORGETTING) {
+            let last = offset.saturating_add(length.saturating_sub(1)) / BLOCK;
+            (offset / BLOCK..=last.min(offset / BLOCK + MOST_BLOCKS))
+                .for_each(|block| self.blocks.0.invalidate(&(self.number, block)));
+            *forgotten = Some(Instant::now());
+        }
+        true
     }
 
     fn is_unchanged(&self) -> bool {

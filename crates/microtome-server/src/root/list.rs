@@ -1,0 +1,152 @@
+//! The list of a bucket, a page of a thousand names at a time.
+//!
+//! The library takes a list with one odd name (`a//b`) for a failure, and slashes away at the ends of others: so the connector
+//! gives what was said to who asks. Not here: which names are those of slides (`super::listed_id`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use object_store::aws::AmazonS3;
+use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+use serde::Deserialize;
+
+use super::connector::LastStatus;
+
+/// Pages that are asked for, at most: two million objects.
+const MOST_PAGES: usize = 2000;
+
+/// An object in a list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Found {
+    pub(super) key: String,
+    pub(super) size: u64,
+    pub(super) last_modified: DateTime<Utc>,
+    #[serde(rename = "ETag")]
+    pub(super) e_tag: Option<String>,
+}
+
+/// An answer to `ListObjectsV2`: any other document is none.
+#[derive(Debug, Deserialize)]
+enum Answer {
+    ListBucketResult(Page),
+}
+
+/// What is of interest of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    contents: Vec<Found>,
+    is_truncated: Option<bool>,
+    next_continuation_token: Option<String>,
+}
+
+impl Page {
+    /// What the next one is asked for with, if there is one.
+    fn next(&mut self) -> Option<String> {
+        let token = self.next_continuation_token.take().filter(|token| !token.is_empty());
+        token.filter(|_| self.is_truncated != Some(false))
+    }
+}
+
+/// Goes with a question for a page, and gets the answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Page>>);
+
+impl Slot {
+    /// Takes an answer, and gives one that the library finds nothing in.
+    pub(super) fn fill(&self, answer: &[u8]) -> Result<Bytes, quick_xml::DeError> {
+        let Answer::ListBucketResult(page) = quick_xml::de::from_reader(answer)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = page;
+        Ok(Bytes::from_static(b"<ListBucketResult/>"))
+    }
+
+    fn take(&self) -> Page {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What `choose` takes of the objects whose keys begin with a prefix, but no more than `most`.
+pub(super) async fn list<T>(
+    store: &AmazonS3,
+    prefix: &str,
+    most: usize,
+    status: &LastStatus,
+    mut choose: impl FnMut(Found) -> Option<T>,
+) -> object_store::Result<Vec<T>> {
+    let (mut chosen, mut token) = (Vec::new(), None);
+    for _ in 0..MOST_PAGES {
+        let slot = Slot::default();
+        let mut options = PaginatedListOptions { page_token: token.clone(), ..Default::default() };
+        options.extensions.insert(slot.clone());
+        options.extensions.insert(status.clone());
+        store.list_paginated(Some(prefix).filter(|prefix| !prefix.is_empty()), options).await?;
+        let mut page = slot.take();
+        let next = page.next();
+        chosen.extend(page.contents.into_iter().filter_map(&mut choose).take(most - chosen.len()));
+        if next.is_none() || chosen.len() == most {
+            return Ok(chosen);
+        }
+        if next == token {
+            return Err(failed("the list does not go on: a page leads to itself".into()));
+        }
+        token = next;
+    }
+    Err(failed(format!("the list has no end after {MOST_PAGES} pages; keep a prefix for slides")))
+}
+
+fn failed(what: String) -> object_store::Error {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    object_store::Error::Generic { store: "S3", source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(answer: &str) -> Result<Page, quick_xml::DeError> {
+        let slot = Slot::default();
+        slot.fill(answer.as_bytes()).map(|_| slot.take())
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are() {
+        let keys = ["a//b.mtm", "/a.mtm", "a.mtm/", "lab/./x.mtm", " a .mtm", "ä &amp; b&#9;.mtm"];
+        let contents = keys.map(|key| {
+            format!(
+                "<Contents><ETag>\"1\"</ETag><Key>{key}</Key><Owner><ID>x</ID></Owner><Size>7</Size>\
+                 <LastModified>2026-12-01T00:00:01.000Z</LastModified></Contents><More/>"
+            )
+        });
+        let answer =
+            format!("<?xml version=\"1.0\"?><ListBucketResult>{}</ListBucketResult>", contents.concat());
+        let page = page(&answer).expect("a list");
+        let read: Vec<_> = page.contents.iter().map(|found| found.key.as_str()).collect();
+        assert_eq!(read, ["a//b.mtm", "/a.mtm", "a.mtm/", "lab/./x.mtm", " a .mtm", "ä & b\t.mtm"]);
+        assert_eq!((page.contents[0].size, page.contents[0].last_modified.timestamp()), (7, 1_796_083_201));
+    }
+
+    #[test]
+    fn a_list_goes_on_where_it_says_so() {
+        let next = |inner: &str| {
+            page(&format!("<ListBucketResult>{inner}</ListBucketResult>")).expect("a list").next()
+        };
+        let token = "<NextContinuationToken>t</NextContinuationToken>";
+        assert_eq!(next(token).as_deref(), Some("t"));
+        assert_eq!(next(&format!("<IsTruncated>true</IsTruncated>{token}")).as_deref(), Some("t"));
+        assert_eq!(next(&format!("<IsTruncated>false</IsTruncated>{token}")), None);
+        assert_eq!(next("<NextContinuationToken/>"), None);
+        assert_eq!(next(""), None);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        let cut = "<ListBucketResult><Contents><Key>a</Key>";
+        let empty = "<ListBucketResult><Contents/></ListBucketResult>";
+        for answer in ["", cut, empty, "{}", "<html><body>Sign in</body></html>"] {
+            assert!(page(answer).is_err(), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Asking an object storage, from threads that wait for the answer.
+//!
+//! Every question has an end; a failed one is asked again a few times, by the library. Not here: what is kept of answers
+//! (`object`), and who asks (`settings`).
+
+use std::error::Error as StdError;
+use std::io::{Error as IoError, ErrorKind};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use http::StatusCode;
+use object_store::aws::AmazonS3;
+use object_store::client::{HttpError, HttpErrorKind};
+use object_store::path::Path as Key;
+use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
+use tokio::runtime::Handle;
+
+use super::connector::LastStatus;
+use super::list::{self, Found};
+use super::object::ObjectIdentity;
+
+/// Longest wait for one answer, however often it is asked for.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Longest wait for a list: it comes a thousand names at a time.
+const PATIENCE_FOR_LIST: Duration = Duration::from_secs(120);
+
+/// Characters of what a storage said that are told.
+const MOST_TOLD: usize = 600;
+
+/// Where objects are asked for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Store(Arc<AmazonS3>);
+
+impl Store {
+    pub(super) fn new(client: AmazonS3) -> Self {
+        Self(Arc::new(client))
+    }
+
+    /// What `choose` takes of the objects whose keys begin with a prefix, but no more than `most`. Blocks.
+    pub(super) fn list<T: Send + 'static>(
+        &self,
+        prefix: &str,
+        most: usize,
+        choose: impl FnMut(Found) -> Option<T> + Send + 'static,
+    ) -> std::io::Result<Vec<T>> {
+        let (store, prefix) = (Arc::clone(&self.0), prefix.to_owned());
+        let status = LastStatus::default();
+        let asked = status.clone();
+        wait(
+            PATIENCE_FOR_LIST,
+            &status,
+            async move { list::list(&store, &prefix, most, &asked, choose).await },
+        )
+    }
+
+    /// What is said of an object, and the bytes that are asked for. Blocks.
+    pub(super) fn get(&self, key: &Key, mut options: GetOptions) -> std::io::Result<(ObjectMeta, Bytes)> {
+        let (store, key, status) = (Arc::clone(&self.0), key.clone(), LastStatus::default());
+        options.extensions.insert(status.clone());
+        wait(PATIENCE, &status, async move {
+            let is_head = options.head;
+            let answer: GetResult = store.get_opts(&key, options).await?;
+            let found = answer.meta.clone();
+            let length = if is_head { 0 } else { answer.range.end - answer.range.start };
+            let bytes = if is_head { Bytes::new() } else { collected(answer, length).await? };
+            Ok((found, bytes))
+        })
+    }
+
+    /// Some bytes of the object with an identity. Blocks.
+    pub(super) fn get_range(
+        &self,
+        key: &Key,
+        identity: &ObjectIdentity,
+        range: std::ops::Range<u64>,
+    ) -> std::io::Result<Bytes> {
+        let length = range.end - range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: identity.strong_e_tag().map(str::to_owned),
+            ..GetOptions::default()
+        };
+        let (found, bytes) = self.get(key, options)?;
+        if ObjectIdentity::of(&found) != *identity {
+            return Err(IoError::new(ErrorKind::StaleNetworkFileHandle, "the object was replaced"));
+        }
+        if bytes.len() as u64 != length {
+            return Err(IoError::new(
+                ErrorKind::ConnectionAborted,
+                "the answer has another length than was asked for",
+            ));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The bytes of an answer, which are to be so many: one that goes on for ever is not kept.
+async fn collected(answer: GetResult, length: u64) -> object_store::Result<Bytes> {
+    let mut stream = answer.into_stream();
+    let mut bytes = Vec::new();
+    while let Some(more) = stream.try_next().await? {
+        bytes.extend_from_slice(&more);
+        if bytes.len() as u64 > length {
+            let source = IoError::new(ErrorKind::ConnectionAborted, "the answer is longer than it says");
+            return Err(object_store::Error::Generic { store: "S3", source: source.into() });
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// Has the server's other threads ask, and waits for the answer.
+fn wait<T: Send + 'static>(
+    patience: Duration,
+    status: &LastStatus,
+    question: impl Future<Output = object_store::Result<T>> + Send + 'static,
+) -> std::io::Result<T> {
+    let handle = Handle::try_current().map_err(IoError::other)?;
+    let (answer, answered) = mpsc::sync_channel(1);
+    let asking = handle.spawn(async move {
+        let outcome = AssertUnwindSafe(tokio::time::timeout(patience, question)).catch_unwind().await;
+        // Whoever asked may have gone with the server.
+        drop(answer.send(outcome));
+    });
+    match answered.recv_timeout(patience + Duration::from_secs(1)) {
+        Ok(Ok(Ok(answer))) => answer.map_err(|error| io_error(&error, status.get())),
+        Ok(Ok(Err(_))) | Err(mpsc::RecvTimeoutError::Timeout) => {
+            asking.abort();
+            Err(IoError::new(ErrorKind::TimedOut, "the object storage does not answer in time"))
+        }
+        Ok(Err(_panic)) => Err(IoError::new(
+            ErrorKind::InvalidData,
+            "the library that reads the storage's answer failed on it",
+        )),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(IoError::new(ErrorKind::ConnectionAborted, "the server is ending"))
+        }
+    }
+}
+
+/// What the library says, as systems say it; `status` is that of the last answer.
+fn io_error(error: &object_store::Error, status: Option<StatusCode>) -> IoError {
+    use object_store::Error;
+    let kind = match error {
+        Error::NotFound { .. } => ErrorKind::NotFound,
+        Error::Precondition { .. } => ErrorKind::StaleNetworkFileHandle,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
+        Error::Generic { source, .. } => kind_of_generic(source.as_ref(), status),
+        _ => ErrorKind::Other,
+    };
+    // It names its sources itself, with what the storage said.
+    IoError::new(kind, printable(&error.to_string()))
+}
+
+/// The kind where the library has none for it.
+fn kind_of_generic(error: &(dyn StdError + 'static), status: Option<StatusCode>) -> ErrorKind {
+    let mut next = Some(error);
+    while let Some(source) = next {
+        if let Some(known) = source.downcast_ref::<IoError>() {
+            return known.kind();
+        }
+        match source.downcast_ref::<HttpError>().map(HttpError::kind) {
+            Some(HttpErrorKind::Decode) => return ErrorKind::InvalidData,
+            Some(_) => return ErrorKind::ConnectionAborted,
+            None => next = source.source(),
+        }
+    }
+    match status {
+        Some(StatusCode::NOT_FOUND) => ErrorKind::NotFound,
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => ErrorKind::PermissionDenied,
+        Some(StatusCode::RANGE_NOT_SATISFIABLE) => ErrorKind::UnexpectedEof,
+        // Asked for again by then, and nothing said of what is there.
+        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => ErrorKind::ConnectionAborted,
+        Some(status) if status.is_server_error() => ErrorKind::ConnectionAborted,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// A line for the log of what somebody else wrote.
+fn printable(text: &str) -> String {
+    let (start, is_cut) = match text.char_indices().nth(MOST_TOLD) {
+        Some((end, _)) => (&text[..end], " …"),
+        None => (text, ""),
+    };
+    let line: String = start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{}{is_cut}", line.trim_end())
+}
