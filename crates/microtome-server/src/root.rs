@@ -81,6 +81,14 @@ impl Root {
         }
     }
 
+    /// Containers that are well read at a time where many are to be: a disk gains nothing, an object storage is mostly waited for.
+    pub(crate) fn readers(&self) -> usize {
+        match self {
+            Self::Folder(_) => 1,
+            Self::Bucket(_) => 16,
+        }
+    }
+
     /// All slides, sorted by identifier; `None` if there is no such folder or bucket.
     pub(crate) fn list(&self) -> Result<Option<Vec<Listed>>, Error> {
         let mut found = match self {

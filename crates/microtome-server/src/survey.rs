@@ -1,12 +1,15 @@
 //! What is known of every container below the root by something that lies in it: looked up in all of them once, and again in
 //! those that are new or changed.
 //!
-//! That is done on a blocking thread when the first request comes that needs it, one container after the other, and what was
-//! found is kept for as long as the file stays the same. Not here: who may see what.
+//! That is done on a blocking thread when the first request comes that needs it, one container after the other (of a bucket several
+//! at a time), and what was found is kept for as long as the file stays the same. Not here: who may see what.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::root::{Identity, Listed, Root};
@@ -113,11 +116,15 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
     }
 }
 
+/// What came of looking something up.
+type Outcome<T> = Result<Option<T>, microtome_slide::Error>;
+
 /// What is known now, and how long reading took.
-fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(Known<T>, Duration), Error> {
-    let mut reading = Duration::ZERO;
-    let mut files = HashMap::new();
-    let (mut refused, mut failed) = (0, None);
+fn make<T: Ord + Send>(
+    root: &Root,
+    read: &Read<T>,
+    old: Option<&Known<T>>,
+) -> Result<(Known<T>, Duration), Error> {
     let slides = root.list()?.unwrap_or_default();
     if slides.len() > MOST_SLIDES {
         tracing::warn!(
@@ -126,32 +133,35 @@ fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
             "not all slides are found by what is in them"
         );
     }
+    let mut files = HashMap::new();
+    let mut news = Vec::new();
     for Listed { id, identity, .. } in slides.into_iter().take(MOST_SLIDES) {
         let identity = identity.map_or_else(|| root.identity(&id), |known| Ok(Some(known)));
         let Ok(Some(identity)) = identity else { continue };
-        let entry = match old.and_then(|old| old.files.get(&id)) {
-            Some((same, entry)) if *same == identity => entry.clone(),
-            _ => {
-                let begun = Instant::now();
-                let entry = read(root, &id);
-                reading += begun.elapsed();
-                match entry {
-                    Ok(Some(entry)) => Some(Arc::new(entry)),
-                    Ok(None) => continue,
-                    Err(error) => {
-                        let is_of_system = error.is_of_system();
-                        failed.get_or_insert((id.clone(), error));
-                        // What the system refused it may grant the next time. What is no container stays none.
-                        if is_of_system {
-                            refused += 1;
-                            continue;
-                        }
-                        None
-                    }
+        match old.and_then(|old| old.files.get(&id)) {
+            Some((same, entry)) if *same == identity => drop(files.insert(id, (identity, entry.clone()))),
+            _ => news.push((id, identity)),
+        }
+    }
+    let begun = Instant::now();
+    let outcomes = read_all(root, read, &news);
+    let reading = begun.elapsed();
+    let (mut refused, mut failed) = (0, None);
+    for ((id, identity), outcome) in news.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(Some(entry)) => drop(files.insert(id, (identity, Some(Arc::new(entry))))),
+            Ok(None) => {}
+            Err(error) => {
+                let is_of_system = error.is_of_system();
+                failed.get_or_insert((id.clone(), error));
+                // What the system refused it may grant the next time. What is no container stays none.
+                if is_of_system {
+                    refused += 1;
+                } else {
+                    files.insert(id, (identity, None));
                 }
             }
-        };
-        files.insert(id, (identity, entry));
+        }
     }
     let mut entries: Vec<_> = files.values().filter_map(|(_, entry)| entry.clone()).collect();
     entries.sort();
@@ -162,6 +172,26 @@ fn make<T: Ord>(root: &Root, read: &Read<T>, old: Option<&Known<T>>) -> Result<(
         tracing::warn!(%slide, %error, refused, "slides cannot be found by what is in them, this one at least");
     }
     Ok((Known { entries, files, refused }, reading))
+}
+
+/// Looks something up in all of these slides, as many at a time as the root is for; what came of it, in their order.
+fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]) -> Vec<Outcome<T>> {
+    let readers = root.readers().min(slides.len());
+    if readers <= 1 {
+        return slides.iter().map(|(id, _)| read(root, id)).collect();
+    }
+    let runtime = Handle::try_current();
+    let read_some = |slides: &[(SlideId, Identity)]| {
+        // A bucket is asked by the server's other threads.
+        let _runtime = runtime.as_ref().map(Handle::enter);
+        slides.iter().map(|(id, _)| read(root, id)).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let parts = slides.chunks(slides.len().div_ceil(readers));
+        let reading: Vec<_> = parts.map(|part| scope.spawn(|| read_some(part))).collect();
+        let read = reading.into_iter().map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        read.flatten().collect()
+    })
 }
 
 #[cfg(test)]
