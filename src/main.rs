@@ -4,6 +4,7 @@
 //! 4 verification failed.
 
 mod commands;
+mod containers;
 mod failure;
 mod output;
 mod progress;

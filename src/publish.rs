@@ -92,8 +92,20 @@ pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::Failed(format!("{path}: cannot be written: {error}{remedy}"))
 }
 
-/// Refuses a target that exists, before any work is done for it.
+/// Refuses a target in a bucket, which would become a folder of that name.
+pub(crate) fn refuse_bucket(path: &Path) -> Result<(), Failure> {
+    match microtome_object::in_bucket(path) {
+        Some(_) => Err(Failure::Usage(format!(
+            "{}: nothing is written to buckets; name a file or folder, and copy it there",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a target that exists, or is in a bucket, before any work is done for it.
 pub(crate) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    refuse_bucket(path)?;
     match path.symlink_metadata() {
         Ok(_) => Err(unwritable(path, &io::ErrorKind::AlreadyExists.into())),
         Err(_) => Ok(()),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::commands::ingest::sources::{self, Job};
 use crate::failure::Failure;
+use crate::publish;
 
 /// The container of each source, and the folder that is to be there first.
 pub(crate) struct Targets {
@@ -14,6 +15,7 @@ pub(crate) struct Targets {
 impl Targets {
     /// OUT itself, or a file in OUT named after the source. Nothing is made yet. With `more` to come, OUT is a folder.
     pub(crate) fn new(jobs: &[Job], output: &Path, more: bool) -> Result<Self, Failure> {
+        publish::refuse_bucket(output)?;
         let many = more || jobs.len() != 1;
         if !means_file(many, output)? {
             return Ok(Self {

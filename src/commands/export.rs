@@ -12,6 +12,7 @@ use microtome_export::{Report, deepzoom, dicom};
 use microtome_slide::deepzoom::Descriptor;
 use microtome_slide::{Rect, Slide};
 
+use crate::containers;
 use crate::failure::{Failure, complain};
 use crate::output::print;
 use crate::progress::stop_on_signals;
@@ -23,7 +24,7 @@ use staging::Staging;
 /// Write a container out in another format.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The container.
+    /// The container, or `s3://BUCKET/KEY`.
     file: PathBuf,
     /// NAME.dzi (the tiles go to NAME_files beside it), NAME.tif, NAME.svs, NAME.dcm (a folder of DICOM files), or with --level or --associated NAME.jpg or
     /// NAME.png. Nothing that exists is replaced.
@@ -62,7 +63,7 @@ enum Target {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let target = target(arguments)?;
-    let slide = Slide::open(&arguments.file)?;
+    let slide = containers::open(&arguments.file)?;
     let output = &arguments.output;
     let files = matches!(target, Target::DeepZoom).then(|| files_of(output));
     staging::remove_stale(output, files.as_deref());

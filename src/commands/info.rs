@@ -8,10 +8,12 @@ use std::path::Path;
 
 use microtome_container::SectionKind;
 use microtome_container::header::MAGIC;
+use microtome_object::in_bucket;
 use microtome_slide::{LevelUsage, Slide};
 use serde_json::json;
 
 use crate::commands::openslide;
+use crate::containers;
 use crate::failure::Failure;
 use crate::output::{print, print_document};
 use crate::table;
@@ -19,7 +21,7 @@ use crate::table;
 /// Say what is in a container: sizes, levels, properties, losses. Of a slide that is in none, what `ingest` would find.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The container; or one slide or image: a file, a folder that is one slide, `synthetic:WxH`.
+    /// The container, also `s3://BUCKET/KEY`; or one slide or image: a file, a folder that is one slide, `synthetic:WxH`.
     file: String,
     /// Print one JSON document.
     #[arg(long)]
@@ -33,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         arguments.openslide.apply();
         return source::run(&arguments.file, arguments.json);
     }
-    let slide = Slide::open(Path::new(&arguments.file))?;
+    let slide = containers::open(Path::new(&arguments.file))?;
     if arguments.json {
         return print_document(
             &serde_json::to_string_pretty(&document(&slide)?).map_err(std::io::Error::other)?,
@@ -88,6 +90,9 @@ fn is_source(spec: &str) -> bool {
     let path = Path::new(spec);
     if spec.starts_with("synthetic:") || path.is_dir() {
         return true;
+    }
+    if in_bucket(path).is_some() {
+        return false;
     }
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mtm")) {
         return false;

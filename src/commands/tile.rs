@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use microtome_slide::{Slide, TileId};
 
+use crate::containers;
 use crate::failure::Failure;
 use crate::output;
 use crate::publish;
@@ -12,7 +13,7 @@ use crate::publish;
 /// Write one tile's JPEG.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The container.
+    /// The container, or `s3://BUCKET/KEY`.
     file: PathBuf,
     /// Level; 0 is full resolution.
     level: u8,
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let path = arguments.output.display();
         return Err(Failure::Usage(format!("{path}: tiles are JPEG: OUT is to end in .jpg")));
     }
-    let slide = Slide::open(&arguments.file)?;
+    let slide = containers::open(&arguments.file)?;
     let tile = TileId { level: arguments.level, column: arguments.column, row: arguments.row };
     let name = arguments.file.display();
     let Some(grid) = slide.levels().get(usize::from(tile.level)) else {

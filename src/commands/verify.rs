@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use microtome_ingest::verify::{self, Comparison};
-use microtome_slide::Slide;
+use microtome_object::in_bucket;
 
 use crate::commands::ingest::sources;
 use crate::commands::openslide;
+use crate::containers::{Containers, OpenError};
 use crate::failure::{Failure, complain};
 use crate::output::print;
 use crate::progress::stop_on_signals;
@@ -20,7 +21,8 @@ const MAX_LINES: usize = 20;
 /// Check every checksum and decode every tile; with --source, compare with what it was made from.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The containers, or folders of them: then all .mtm files in a folder and those in it.
+    /// The containers, or folders of them: then all .mtm files in a folder and those in it. Also `s3://BUCKET/KEY.mtm`, and
+    /// `s3://BUCKET/PREFIX` for all .mtm objects below a prefix.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The source: each of its JPEG tiles must be in the container byte for byte (of an NDPI:
@@ -34,6 +36,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.openslide.apply();
+    let mut containers = Containers::default();
     let checks = match (&arguments.source, arguments.files.as_slice()) {
         (Some(source), [folder]) if folder.is_dir() => archive(folder, source)?,
         (Some(source), [file]) => vec![Check { file: file.clone(), source: Of::This(source.clone()) }],
@@ -41,7 +44,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         (None, files) => {
             let mut checks = vec![];
             for file in files {
-                let files = if file.is_dir() { containers_in(file)? } else { vec![file.clone()] };
+                let files = match in_bucket(file) {
+                    Some(place) => containers.below(place)?,
+                    None if file.is_dir() => containers_in(file)?,
+                    None => vec![file.clone()],
+                };
                 checks.extend(files.into_iter().map(|file| Check { file, source: Of::Any }));
             }
             checks
@@ -50,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let all = checks.len();
     let (mut failed, mut unread) = (0, 0);
     for check in &checks {
-        match check.run() {
+        match check.run(&mut containers) {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(Failure::Failed(what)) if all > 1 && !stop_on_signals().load(Ordering::Relaxed) => {
@@ -89,10 +96,10 @@ enum Of {
 
 impl Check {
     /// Whether it is as it should be; says what is not.
-    fn run(&self) -> Result<bool, Failure> {
+    fn run(&self, containers: &mut Containers) -> Result<bool, Failure> {
         let file = self.file.display();
         match &self.source {
-            Of::This(source) if !self.file.exists() => {
+            Of::This(source) if in_bucket(&self.file).is_none() && !self.file.exists() => {
                 let remedy = match unreadable(Path::new(source)).filter(|_| !source.starts_with("synthetic:"))
                 {
                     Some(error) => {
@@ -103,10 +110,10 @@ impl Check {
                 complain(&format!("{file}: missing; it would be made from {source}: {remedy}"));
                 Ok(false)
             }
-            Of::This(source) => one(&self.file, Some(source)),
-            Of::Any => one(&self.file, None),
+            Of::This(source) => one(containers, &self.file, Some(source)),
+            Of::Any => one(containers, &self.file, None),
             Of::Missing(folder) => {
-                one(&self.file, None)?;
+                one(containers, &self.file, None)?;
                 complain(&format!(
                     "{file}: no slide in {folder} goes there: what it was made from is missing"
                 ));
@@ -165,19 +172,19 @@ fn containers_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Whether the file is as it should be; says what is not. A file that cannot be read is a failure, not a finding.
-fn one(file: &Path, source: Option<&str>) -> Result<bool, Failure> {
+fn one(containers: &mut Containers, file: &Path, source: Option<&str>) -> Result<bool, Failure> {
     if let Some(error) = unreadable(file).filter(|_| file.is_dir()) {
         let what = "check who may read it";
         return Err(Failure::Failed(format!("{}: cannot be read: {error}; {what}", file.display())));
     }
-    let slide = match Slide::open(file) {
+    let slide = match containers.open(file) {
         Ok(slide) => slide,
-        // Which says nothing about the file.
-        Err(error) if error.is_of_system() => return Err(error.into()),
-        Err(error) => {
+        Err(OpenError::Container(error)) if !error.is_of_system() => {
             complain(&error.to_string());
             return Ok(false);
         }
+        // Which says nothing about the file.
+        Err(error) => return Err(error.into()),
     };
     let verification = verify::verify(&slide, stop_on_signals())?;
     complain_all(&verification.findings);

@@ -1,5 +1,7 @@
 //! An object storage that speaks as much of S3 as is asked for, keeps everything in memory, counts, and fails when told to.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,6 +20,8 @@ pub(crate) enum Fault {
     BreaksOff,
     /// The bytes before those that were asked for, as many of them, said to be the right ones.
     OtherBytes,
+    /// None.
+    None,
     /// This status and no more.
     Says(&'static str),
 }

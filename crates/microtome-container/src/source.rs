@@ -46,7 +46,8 @@ pub fn is_out_of_reach(error: &io::Error) -> bool {
 }
 
 /// Whether an error says something of the bytes, and not of who should give them, or of the name that they were under.
-pub(crate) fn is_of_bytes(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_of_bytes(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     !is_out_of_reach(error)
         && !matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound | Kind::StaleNetworkFileHandle)

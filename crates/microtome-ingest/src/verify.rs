@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use microtome_codec::payload::VerbatimParams;
 use microtome_container::geometry::{Grid, TileId};
-use microtome_slide::Slide;
+use microtome_container::source::is_of_bytes;
+use microtome_slide::{Error as SlideError, Slide};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -33,24 +34,35 @@ pub struct Verification {
 pub fn verify(slide: &Slide, cancelled: &AtomicBool) -> Result<Verification, Error> {
     let mut findings = vec![];
     let stop = || cancelled.load(Ordering::Relaxed);
+    let mut unread = None;
     let summary = microtome_container::verify::verify(slide.container(), |checked| {
-        findings.extend(checked.err().map(|e| e.to_string()));
-        if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        match checked.err() {
+            // Nothing is known of the file then.
+            Some(microtome_container::Error::Io { cause, path, action }) if !is_of_bytes(&cause) => {
+                unread = Some(microtome_container::Error::Io { cause, path, action });
+            }
+            finding => findings.extend(finding.map(|e| e.to_string())),
+        }
+        if stop() || unread.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let summary = match summary {
-        Err(microtome_container::Error::Interrupted) => return Err(Error::Interrupted),
-        other => other?,
+    let summary = match (unread, summary) {
+        (Some(error), _) => return Err(error.into()),
+        (None, Err(microtome_container::Error::Interrupted)) => return Err(Error::Interrupted),
+        (None, other) => other?,
     };
     for (level, grid) in slide.levels().iter().enumerate().filter(|(k, _)| !slide.is_derived(*k as u8)) {
-        let undecodable: Vec<String> = tiles(level as u8, *grid)
+        let undecodable: Vec<_> = tiles(level as u8, *grid)
             .filter(|_| !stop())
-            .filter_map(|tile| match slide.fetch(tile).and_then(|fetched| fetched.decode_pixels()) {
-                // Damaged records have been found above.
-                Err(error @ microtome_slide::Error::Undecodable { .. }) => Some(error.to_string()),
-                _ => None,
-            })
+            .filter_map(|tile| slide.fetch(tile).and_then(|fetched| fetched.decode_pixels()).err())
+            // Damaged records have been found above.
+            .filter(|error| matches!(error, SlideError::Undecodable { .. }) || error.is_of_system())
             .collect();
-        findings.extend(undecodable);
+        for error in undecodable {
+            match error {
+                SlideError::Container(error) => return Err(error.into()),
+                error => findings.push(error.to_string()),
+            }
+        }
     }
     if stop() {
         Err(Error::Interrupted)

@@ -7,24 +7,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use microtome_container::{Container, Error as ContainerError};
+use microtome_object::{BucketError, ObjectIdentity, in_bucket};
 
 use crate::error::Error;
 use crate::slide_id::SlideId;
 
 mod bucket;
-mod connector;
 mod folder;
-mod list;
-mod object;
-mod settings;
-mod store;
 
 use bucket::Bucket;
 use folder::Folder;
-pub(crate) use settings::BucketError;
-
-/// What a bucket's address begins with.
-const BUCKET: &str = "s3://";
 
 /// Where the slides are.
 #[derive(Debug)]
@@ -37,7 +29,7 @@ pub(crate) enum Root {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Identity {
     File(folder::FileIdentity),
-    Object(object::ObjectIdentity),
+    Object(ObjectIdentity),
 }
 
 impl Identity {
@@ -62,7 +54,7 @@ pub(crate) struct Listed {
 impl Root {
     /// The slides below a folder or, at `s3://BUCKET/PREFIX`, below a prefix.
     pub(crate) fn new(place: &Path) -> Result<Self, BucketError> {
-        match bucket_address(place) {
+        match in_bucket(place) {
             Some(address) => Bucket::new(address).map(Self::Bucket),
             None => Ok(Self::Folder(Folder::new(place))),
         }
@@ -70,7 +62,7 @@ impl Root {
 
     /// Whether an address is that of a bucket.
     pub(crate) fn is_bucket(place: &Path) -> bool {
-        bucket_address(place).is_some()
+        in_bucket(place).is_some()
     }
 
     /// How long what was seen of names and identities is good: looking at a file costs nothing, at an object money.
@@ -127,12 +119,6 @@ impl Root {
             Self::Bucket(bucket) => bucket.container(id),
         }
     }
-}
-
-/// What follows `s3://`, in any case.
-fn bucket_address(place: &Path) -> Option<&str> {
-    let (scheme, address) = place.to_str()?.split_at_checked(BUCKET.len())?;
-    scheme.eq_ignore_ascii_case(BUCKET).then_some(address)
 }
 
 /// A slide that a list has under a path below the root, or `None` if that is no container's or none that is served.

@@ -20,7 +20,7 @@ use crate::machine;
 use crate::queue::REST;
 use crate::readers::OTHER_THREADS;
 use crate::request_body::RequestBody;
-use crate::root::{BucketError, Root};
+use crate::root::Root;
 use crate::routes;
 use crate::scheduling;
 use crate::tls::{self, TlsError};
@@ -63,7 +63,7 @@ pub enum ServerError {
     Access(#[from] AccessError),
     /// The slides root is said to be a bucket, and can't be used.
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Bucket(#[from] microtome_object::BucketError),
 }
 
 /// Serves the slides below `config.slides_root` until the process gets SIGTERM or SIGINT, then finishes the requests

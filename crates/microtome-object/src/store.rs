@@ -17,11 +17,11 @@ use object_store::aws::AmazonS3;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
-use super::connector::LastStatus;
-use super::list::{self, Found};
-use super::object::ObjectIdentity;
+use crate::connector::LastStatus;
+use crate::list::{self, Found};
+use crate::object::ObjectIdentity;
 
 /// Longest wait for one answer, however often it is asked for.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -33,35 +33,52 @@ const MOST_TOLD: usize = 600;
 
 /// Where objects are asked for. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Store(Arc<AmazonS3>);
+pub(crate) struct Store {
+    client: Arc<AmazonS3>,
+    asking: Asking,
+}
+
+/// Whose threads ask.
+#[derive(Debug, Clone)]
+pub(crate) enum Asking {
+    By(Handle),
+    Alone(Arc<Runtime>),
+}
+
+impl Asking {
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::By(handle) => handle,
+            Self::Alone(runtime) => runtime.handle(),
+        }
+    }
+}
 
 impl Store {
-    pub(super) fn new(client: AmazonS3) -> Self {
-        Self(Arc::new(client))
+    pub(crate) fn new(client: AmazonS3, asking: Asking) -> Self {
+        Self { client: Arc::new(client), asking }
     }
 
     /// What `choose` takes of the objects whose keys begin with a prefix, but no more than `most`. Blocks.
-    pub(super) fn list<T: Send + 'static>(
+    pub(crate) fn list<T: Send + 'static>(
         &self,
         prefix: &str,
         most: usize,
         choose: impl FnMut(Found) -> Option<T> + Send + 'static,
     ) -> std::io::Result<Vec<T>> {
-        let (store, prefix) = (Arc::clone(&self.0), prefix.to_owned());
+        let (store, prefix) = (Arc::clone(&self.client), prefix.to_owned());
         let status = LastStatus::default();
         let asked = status.clone();
-        wait(
-            PATIENCE_FOR_LIST,
-            &status,
-            async move { list::list(&store, &prefix, most, &asked, choose).await },
-        )
+        self.wait(PATIENCE_FOR_LIST, &status, async move {
+            list::list(&store, &prefix, most, &asked, choose).await
+        })
     }
 
     /// What is said of an object, and the bytes that are asked for. Blocks.
-    pub(super) fn get(&self, key: &Key, mut options: GetOptions) -> std::io::Result<(ObjectMeta, Bytes)> {
-        let (store, key, status) = (Arc::clone(&self.0), key.clone(), LastStatus::default());
+    pub(crate) fn get(&self, key: &Key, mut options: GetOptions) -> std::io::Result<(ObjectMeta, Bytes)> {
+        let (store, key, status) = (Arc::clone(&self.client), key.clone(), LastStatus::default());
         options.extensions.insert(status.clone());
-        wait(PATIENCE, &status, async move {
+        self.wait(PATIENCE, &status, async move {
             let is_head = options.head;
             let answer: GetResult = store.get_opts(&key, options).await?;
             let found = answer.meta.clone();
@@ -72,7 +89,7 @@ impl Store {
     }
 
     /// Some bytes of the object with an identity. Blocks.
-    pub(super) fn get_range(
+    pub(crate) fn get_range(
         &self,
         key: &Key,
         identity: &ObjectIdentity,
@@ -96,6 +113,35 @@ impl Store {
         }
         Ok(bytes)
     }
+
+    /// Has other threads ask, and waits for the answer.
+    fn wait<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        status: &LastStatus,
+        question: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let asking = self.asking.handle().spawn(async move {
+            let outcome = AssertUnwindSafe(tokio::time::timeout(patience, question)).catch_unwind().await;
+            // Whoever asked may have gone with the server.
+            drop(answer.send(outcome));
+        });
+        match answered.recv_timeout(patience + Duration::from_secs(1)) {
+            Ok(Ok(Ok(answer))) => answer.map_err(|error| io_error(&error, status.get())),
+            Ok(Ok(Err(_))) | Err(mpsc::RecvTimeoutError::Timeout) => {
+                asking.abort();
+                Err(IoError::new(ErrorKind::TimedOut, "the object storage does not answer in time"))
+            }
+            Ok(Err(_panic)) => Err(IoError::new(
+                ErrorKind::InvalidData,
+                "the library that reads the storage's answer failed on it",
+            )),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(IoError::new(ErrorKind::ConnectionAborted, "the server is ending"))
+            }
+        }
+    }
 }
 
 /// The bytes of an answer, which are to be so many: one that goes on for ever is not kept.
@@ -110,35 +156,6 @@ async fn collected(answer: GetResult, length: u64) -> object_store::Result<Bytes
         }
     }
     Ok(bytes.into())
-}
-
-/// Has the server's other threads ask, and waits for the answer.
-fn wait<T: Send + 'static>(
-    patience: Duration,
-    status: &LastStatus,
-    question: impl Future<Output = object_store::Result<T>> + Send + 'static,
-) -> std::io::Result<T> {
-    let handle = Handle::try_current().map_err(IoError::other)?;
-    let (answer, answered) = mpsc::sync_channel(1);
-    let asking = handle.spawn(async move {
-        let outcome = AssertUnwindSafe(tokio::time::timeout(patience, question)).catch_unwind().await;
-        // Whoever asked may have gone with the server.
-        drop(answer.send(outcome));
-    });
-    match answered.recv_timeout(patience + Duration::from_secs(1)) {
-        Ok(Ok(Ok(answer))) => answer.map_err(|error| io_error(&error, status.get())),
-        Ok(Ok(Err(_))) | Err(mpsc::RecvTimeoutError::Timeout) => {
-            asking.abort();
-            Err(IoError::new(ErrorKind::TimedOut, "the object storage does not answer in time"))
-        }
-        Ok(Err(_panic)) => Err(IoError::new(
-            ErrorKind::InvalidData,
-            "the library that reads the storage's answer failed on it",
-        )),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(IoError::new(ErrorKind::ConnectionAborted, "the server is ending"))
-        }
-    }
 }
 
 /// What the library says, as systems say it; `status` is that of the last answer.

@@ -15,11 +15,13 @@ use moka::sync::Cache;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta};
 
-use super::list::Found;
-use super::store::Store;
+use crate::list::Found;
+use crate::store::Store;
 
-/// Bytes of a block: a family of dense tiles, and 5 ms of an object storage's time beyond the first byte.
-const BLOCK: u64 = 256 << 10;
+/// Bytes of a block for a server: a family of dense tiles, and 5 ms of an object storage's time beyond the first byte.
+const SERVED: u64 = 256 << 10;
+/// Those for who reads all of an object: most of the time goes into bytes, and not into waiting for the first.
+const READ: u64 = 4 << 20;
 /// What lies in more blocks is asked for as it is, and not kept.
 const MOST_BLOCKS: u64 = 4;
 /// Bytes of blocks that are kept, of all objects together.
@@ -32,41 +34,55 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What tells an object from the one that was under the same key before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ObjectIdentity {
+pub struct ObjectIdentity {
     length: u64,
     modified: i64,
     e_tag: Option<String>,
 }
 
 impl ObjectIdentity {
-    pub(super) fn of(object: &ObjectMeta) -> Self {
+    pub(crate) fn of(object: &ObjectMeta) -> Self {
         Self { length: object.size, modified: object.last_modified.timestamp(), e_tag: object.e_tag.clone() }
     }
 
-    pub(super) fn listed(found: &Found) -> Self {
+    /// That of an object in a list.
+    #[must_use]
+    pub fn listed(found: &Found) -> Self {
         Self { length: found.size, modified: found.last_modified.timestamp(), e_tag: found.e_tag.clone() }
     }
 
     /// What may be asked for by name: a weak one matches nothing (RFC 9110, section 13.1.1).
-    pub(super) fn strong_e_tag(&self) -> Option<&str> {
+    pub(crate) fn strong_e_tag(&self) -> Option<&str> {
         self.e_tag.as_deref().filter(|e_tag| !e_tag.starts_with("W/"))
     }
 }
 
 /// The blocks that are kept, by object and number. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Blocks(Cache<(u64, u64), Bytes>);
+pub(crate) struct Blocks {
+    kept: Cache<(u64, u64), Bytes>,
+    /// Bytes of each but the last of an object.
+    size: u64,
+}
 
-impl Default for Blocks {
-    fn default() -> Self {
+impl Blocks {
+    pub(crate) fn for_server() -> Self {
+        Self::of(SERVED)
+    }
+
+    pub(crate) fn for_reading() -> Self {
+        Self::of(READ)
+    }
+
+    fn of(size: u64) -> Self {
         let weigh = |_key: &(u64, u64), block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX);
-        Self(Cache::builder().weigher(weigh).max_capacity(KEPT).build())
+        Self { kept: Cache::builder().weigher(weigh).max_capacity(KEPT).build(), size }
     }
 }
 
 /// An open object.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(crate) struct Object {
     store: Store,
     key: Key,
     identity: ObjectIdentity,
@@ -79,32 +95,32 @@ pub(super) struct Object {
 
 impl Object {
     /// Asks for the first block, which says all else. Blocks.
-    pub(super) fn open(store: Store, key: Key, blocks: Blocks) -> Result<Self> {
-        let options = GetOptions { range: Some(GetRange::Bounded(0..BLOCK)), ..GetOptions::default() };
+    pub(crate) fn open(store: Store, key: Key, blocks: Blocks) -> Result<Self> {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..blocks.size)), ..GetOptions::default() };
         let (found, first) = store.get(&key, options)?;
         let identity = ObjectIdentity::of(&found);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let object = Self { store, key, identity, number, blocks, forgotten: Mutex::default() };
         if first.len() as u64 == object.range(0).end {
-            object.blocks.0.insert((number, 0), first);
+            object.blocks.kept.insert((number, 0), first);
         }
         Ok(object)
     }
 
-    pub(super) fn identity(&self) -> &ObjectIdentity {
+    pub(crate) fn identity(&self) -> &ObjectIdentity {
         &self.identity
     }
 
     /// Where a block is.
     fn range(&self, block: u64) -> Range<u64> {
-        let start = block.saturating_mul(BLOCK);
-        start..start.saturating_add(BLOCK).min(self.identity.length)
+        let start = block.saturating_mul(self.blocks.size);
+        start..start.saturating_add(self.blocks.size).min(self.identity.length)
     }
 
     /// A block; who asks for it while somebody else does waits for that.
     fn block(&self, block: u64) -> Result<Bytes> {
         let get = || self.store.get_range(&self.key, &self.identity, self.range(block));
-        let got = self.blocks.0.try_get_with((self.number, block), get);
+        let got = self.blocks.kept.try_get_with((self.number, block), get);
         got.map_err(|error: Arc<IoError>| IoError::new(error.kind(), error))
     }
 
@@ -113,8 +129,8 @@ impl Object {
         let mut rest = buffer;
         let mut at = offset;
         while !rest.is_empty() {
-            let bytes = block(at / BLOCK)?;
-            let from = bytes.get((at % BLOCK) as usize..).filter(|from| !from.is_empty());
+            let bytes = block(at / self.blocks.size)?;
+            let from = bytes.get((at % self.blocks.size) as usize..).filter(|from| !from.is_empty());
             let from = from.ok_or_else(|| IoError::from(ErrorKind::UnexpectedEof))?;
             let length = from.len().min(rest.len());
             let (filled, left) = rest.split_at_mut(length);
@@ -133,7 +149,7 @@ impl Source for Object {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.identity.length);
         let end = end.ok_or_else(|| IoError::from(ErrorKind::UnexpectedEof))?;
-        if buffer.len() as u64 > MOST_BLOCKS * BLOCK {
+        if buffer.len() as u64 > MOST_BLOCKS * self.blocks.size {
             buffer.copy_from_slice(&self.store.get_range(&self.key, &self.identity, offset..end)?);
             return Ok(());
         }
@@ -142,16 +158,17 @@ impl Source for Object {
 
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> bool {
         let kept =
-            |block| self.blocks.0.get(&(self.number, block)).ok_or(IoError::from(ErrorKind::WouldBlock));
+            |block| self.blocks.kept.get(&(self.number, block)).ok_or(IoError::from(ErrorKind::WouldBlock));
         self.fill(buffer, offset, kept).is_ok()
     }
 
     fn forget(&self, offset: u64, length: u64) -> bool {
         let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
         if forgotten.is_none_or(|last| last.elapsed() > FORGETTING) {
-            let last = offset.saturating_add(length.saturating_sub(1)) / BLOCK;
-            (offset / BLOCK..=last.min(offset / BLOCK + MOST_BLOCKS))
-                .for_each(|block| self.blocks.0.invalidate(&(self.number, block)));
+            let first = offset / self.blocks.size;
+            let last = offset.saturating_add(length.saturating_sub(1)) / self.blocks.size;
+            (first..=last.min(first + MOST_BLOCKS))
+                .for_each(|block| self.blocks.kept.invalidate(&(self.number, block)));
             *forgotten = Some(Instant::now());
         }
         true

@@ -1,7 +1,7 @@
 //! The list of a bucket, a page of a thousand names at a time.
 //!
 //! The library takes a list with one odd name (`a//b`) for a failure, and slashes away at the ends of others: so the connector
-//! gives what was said to who asks. Not here: which names are those of slides (`super::listed_id`).
+//! gives what was said to who asks. Not here: which names are those of slides.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use serde::Deserialize;
 
-use super::connector::LastStatus;
+use crate::connector::LastStatus;
 
 /// Pages that are asked for, at most: two million objects.
 const MOST_PAGES: usize = 2000;
@@ -19,12 +19,14 @@ const MOST_PAGES: usize = 2000;
 /// An object in a list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Found {
-    pub(super) key: String,
-    pub(super) size: u64,
-    pub(super) last_modified: DateTime<Utc>,
+pub struct Found {
+    /// Its key, whatever that is.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+    pub(crate) last_modified: DateTime<Utc>,
     #[serde(rename = "ETag")]
-    pub(super) e_tag: Option<String>,
+    pub(crate) e_tag: Option<String>,
 }
 
 /// An answer to `ListObjectsV2`: any other document is none.
@@ -53,11 +55,11 @@ impl Page {
 
 /// Goes with a question for a page, and gets the answer.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Slot(Arc<Mutex<Page>>);
+pub(crate) struct Slot(Arc<Mutex<Page>>);
 
 impl Slot {
     /// Takes an answer, and gives one that the library finds nothing in.
-    pub(super) fn fill(&self, answer: &[u8]) -> Result<Bytes, quick_xml::DeError> {
+    pub(crate) fn fill(&self, answer: &[u8]) -> Result<Bytes, quick_xml::DeError> {
         let Answer::ListBucketResult(page) = quick_xml::de::from_reader(answer)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = page;
         Ok(Bytes::from_static(b"<ListBucketResult/>"))
@@ -69,7 +71,7 @@ impl Slot {
 }
 
 /// What `choose` takes of the objects whose keys begin with a prefix, but no more than `most`.
-pub(super) async fn list<T>(
+pub(crate) async fn list<T>(
     store: &AmazonS3,
     prefix: &str,
     most: usize,

@@ -17,7 +17,7 @@ use object_store::client::{
 };
 use tokio_rustls::rustls::{self, ClientConfig};
 
-use super::list::Slot;
+use crate::list::Slot;
 
 /// Longest wait for a connection, and for the head of an answer: then it is asked for again.
 const CONNECTING: Duration = Duration::from_secs(3);
@@ -31,14 +31,14 @@ const MOST_OF_ERROR: usize = 64 << 10;
 
 /// Makes clients.
 #[derive(Debug)]
-pub(super) struct Connector;
+pub(crate) struct Connector;
 
 /// Goes with a question, and tells the status of the last answer to it, which the library keeps for itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastStatus(Arc<AtomicU16>);
+pub(crate) struct LastStatus(Arc<AtomicU16>);
 
 impl LastStatus {
-    pub(super) fn get(&self) -> Option<StatusCode> {
+    pub(crate) fn get(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.0.load(Ordering::Relaxed)).ok()
     }
 }

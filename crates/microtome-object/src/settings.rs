@@ -9,7 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Setting}
 use object_store::path::Path as Key;
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 
-use super::connector::Connector;
+use crate::connector::Connector;
 
 /// How often what failed is asked for again, and for how long after the first time.
 const RETRIES: usize = 3;
@@ -34,22 +34,48 @@ pub enum BucketError {
     },
 }
 
-/// A bucket's name and the prefix in it, without slashes around.
-pub(super) fn parts(address: &str) -> Result<(&str, &str), BucketError> {
-    let no_address = || BucketError::NoAddress(address.to_owned());
-    let (name, prefix) = address.split_once('/').unwrap_or((address, ""));
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-    if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(no_address());
+impl BucketError {
+    pub(crate) fn settings(address: &Address, what: String) -> Self {
+        Self::Settings { address: address.to_string(), what }
     }
-    let prefix = prefix.trim_matches('/');
-    Key::parse(prefix).map_err(|_odd| no_address())?;
-    Ok((name, prefix))
+}
+
+/// Where something is: a bucket, and a key or a prefix in it, without slashes around.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The bucket's name: letters, figures, `.`, `-` and `_`.
+    pub bucket: String,
+    /// The key or the prefix; nothing for all of the bucket.
+    pub key: String,
+}
+
+impl Address {
+    /// The address without `s3://`.
+    ///
+    /// # Errors
+    /// If it names no bucket, or its key has empty parts, `.` or `..` among them, or control characters.
+    pub fn parse(address: &str) -> Result<Self, BucketError> {
+        let no_address = || BucketError::NoAddress(address.to_owned());
+        let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if bucket.is_empty() || !bucket.chars().all(is_plain) {
+            return Err(no_address());
+        }
+        let key = key.trim_matches('/');
+        Key::parse(key).map_err(|_odd| no_address())?;
+        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.bucket, self.key)
+    }
 }
 
 /// The client of a bucket, as the variables of this process describe it.
-pub(super) fn client(name: &str, address: &str) -> Result<AmazonS3, BucketError> {
-    let settings = |what: String| BucketError::Settings { address: address.to_owned(), what };
+pub(crate) fn client(address: &Address) -> Result<AmazonS3, BucketError> {
+    let settings = |what: String| BucketError::settings(address, what);
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(50),
@@ -59,9 +85,11 @@ pub(super) fn client(name: &str, address: &str) -> Result<AmazonS3, BucketError>
         max_retries: RETRIES,
         retry_timeout: RETRYING,
     };
-    let builder =
-        AmazonS3Builder::from_env().with_bucket_name(name).with_retry(retry).with_http_connector(Connector);
-    let builder = checked(builder, name).map_err(settings)?;
+    let builder = AmazonS3Builder::from_env()
+        .with_bucket_name(&address.bucket)
+        .with_retry(retry)
+        .with_http_connector(Connector);
+    let builder = checked(builder, &address.bucket).map_err(settings)?;
     builder.build().map_err(|error| settings(error.to_string()))
 }
 
@@ -131,10 +159,12 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_apart() {
-        assert_eq!(parts("slides").expect("an address"), ("slides", ""));
-        assert_eq!(parts("slides/lab/2026/").expect("an address"), ("slides", "lab/2026"));
+        let parts = |address| Address::parse(address).map(|address| (address.bucket, address.key)).ok();
+        let parts_of = |bucket: &str, key: &str| Some((bucket.to_owned(), key.to_owned()));
+        assert_eq!(parts("slides"), parts_of("slides", ""));
+        assert_eq!(parts("slides/lab/2026/"), parts_of("slides", "lab/2026"));
         for none in ["", "/lab", "a b/c", "a/../b", "a/b//c"] {
-            assert!(parts(none).is_err(), "{none}");
+            assert_eq!(parts(none), None, "{none}");
         }
     }
 
