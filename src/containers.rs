@@ -44,6 +44,11 @@ impl Containers {
     pub(crate) fn open(&mut self, place: &Path) -> Result<Slide, OpenError> {
         let Some(address) = in_bucket(place) else { return Slide::open(place).map_err(OpenError::Container) };
         let address = Address::parse(address).map_err(|error| OpenError::Other(failed(error)))?;
+        if address.key.is_empty() {
+            let what =
+                format!("{SCHEME}{address}: this is a bucket; name an object in it, {SCHEME}BUCKET/KEY");
+            return Err(OpenError::Other(Failure::Usage(what)));
+        }
         let bucket = self.bucket(&address).map_err(OpenError::Other)?;
         match bucket.container(&address.key).map_err(microtome_slide::Error::from) {
             Ok(Some((container, _identity))) => {

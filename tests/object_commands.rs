@@ -98,6 +98,7 @@ fn what_cannot_be_had_is_a_failure_and_no_finding() {
         let (code, said, complaint) = verify(place);
         assert!([1, 2].contains(&code) && said.is_empty() && complaint.contains(what), "{code} {complaint}");
     }
+    assert!(run(&storage, &["info", "s3://slides"]).2.contains("this is a bucket"));
     storage.list_as(Some(OddList::Says("403 Forbidden", "<Error/>")));
     let (code, _, complaint) = verify("s3://slides/lab");
     assert!(code == 1 && complaint.contains("cannot be listed"), "{complaint}");
