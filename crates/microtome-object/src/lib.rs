@@ -20,7 +20,6 @@ use std::sync::Arc;
 use microtome_container::{Container, Error as ContainerError};
 use object_store::GetOptions;
 use object_store::path::Path as Key;
-use tokio::runtime::Handle;
 
 pub use list::Found;
 pub use object::ObjectIdentity;
@@ -48,14 +47,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// For a server, whose threads ask: where a tile is wanted here, another there.
+    /// For a server, where a tile is wanted here and another there. All that waits is to be called by threads of a tokio runtime that
+    /// may wait; others of them ask.
     ///
     /// # Errors
-    /// If the variables make no sense, or this is called by no thread of a tokio runtime.
+    /// If the variables make no sense.
     pub fn for_server(address: &Address) -> Result<Self, BucketError> {
-        let runtime = Handle::try_current();
-        let runtime = runtime.map_err(|error| BucketError::settings(address, error.to_string()))?;
-        Self::new(address, Asking::By(runtime), Blocks::for_server())
+        Self::new(address, Asking::Around, Blocks::for_server())
     }
 
     /// For who reads objects from front to back.

@@ -41,15 +41,17 @@ pub(crate) struct Store {
 /// Whose threads ask.
 #[derive(Debug, Clone)]
 pub(crate) enum Asking {
-    By(Handle),
+    /// Those of the runtime that the asking thread belongs to.
+    Around,
+    /// One of its own.
     Alone(Arc<Runtime>),
 }
 
 impl Asking {
-    fn handle(&self) -> &Handle {
+    fn handle(&self) -> std::io::Result<Handle> {
         match self {
-            Self::By(handle) => handle,
-            Self::Alone(runtime) => runtime.handle(),
+            Self::Around => Handle::try_current().map_err(IoError::other),
+            Self::Alone(runtime) => Ok(runtime.handle().clone()),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Store {
         question: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> std::io::Result<T> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let asking = self.asking.handle().spawn(async move {
+        let asking = self.asking.handle()?.spawn(async move {
             let outcome = AssertUnwindSafe(tokio::time::timeout(patience, question)).catch_unwind().await;
             // Whoever asked may have gone with the server.
             drop(answer.send(outcome));

@@ -9,6 +9,8 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::error::Error;
 use crate::root::{Identity, Listed, Root};
 use crate::slide_id::SlideId;
@@ -178,8 +180,12 @@ fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]
     if readers <= 1 {
         return slides.iter().map(|(id, _)| read(root, id)).collect();
     }
-    let read_some =
-        |slides: &[(SlideId, Identity)]| slides.iter().map(|(id, _)| read(root, id)).collect::<Vec<_>>();
+    let runtime = Handle::try_current();
+    let read_some = |slides: &[(SlideId, Identity)]| {
+        // A bucket is asked by the server's other threads.
+        let _runtime = runtime.as_ref().map(Handle::enter);
+        slides.iter().map(|(id, _)| read(root, id)).collect::<Vec<_>>()
+    };
     std::thread::scope(|scope| {
         let parts = slides.chunks(slides.len().div_ceil(readers));
         let reading: Vec<_> = parts.map(|part| scope.spawn(|| read_some(part))).collect();
