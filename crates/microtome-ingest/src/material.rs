@@ -207,7 +207,7 @@ impl Family<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicBool;
 
     use microtome_slide::Slide;
@@ -216,7 +216,7 @@ mod tests {
     use crate::ingest::{Progress, Unit, ingest};
     use crate::options::Options;
 
-    struct Silent;
+    pub(crate) struct Silent;
 
     impl Progress for Silent {
         fn stage(&self, _name: &'static str, _total: u64, _unit: Unit) {}

@@ -221,3 +221,79 @@ impl<'a> SourceLevel<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use microtome_slide::Caches;
+
+    use super::*;
+    use crate::material::tests::Silent;
+    use crate::{Options, ingest};
+
+    /// Bytes that are there for so many reads.
+    #[derive(Debug)]
+    struct Failing {
+        bytes: Arc<[u8]>,
+        reads: Arc<AtomicUsize>,
+    }
+
+    impl microtome_container::Source for Failing {
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.bytes.len() as u64)
+        }
+
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            let left =
+                self.reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            left.map_err(|_none| io::Error::from(io::ErrorKind::TimedOut))?;
+            buffer.copy_from_slice(&self.bytes[offset as usize..][..buffer.len()]);
+            Ok(())
+        }
+
+        fn read_at_once(&self, _buffer: &mut [u8], _offset: u64) -> bool {
+            false
+        }
+
+        fn forget(&self, _offset: u64, _length: u64) -> bool {
+            false
+        }
+
+        fn is_unchanged(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn storage_that_fails_on_the_way_proves_nothing_and_finds_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("a.mtm");
+        let never = AtomicBool::new(false);
+        ingest("synthetic:1100x700", &target, Options::default(), &Silent, &never).expect("ingests");
+        let bytes: Arc<[u8]> = std::fs::read(&target).expect("a container").into();
+        let reads = Arc::new(AtomicUsize::new(usize::MAX));
+        // As many reads each time.
+        let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        let verified = |most: usize| {
+            reads.store(usize::MAX, Ordering::Relaxed);
+            let source = Failing { bytes: Arc::clone(&bytes), reads: Arc::clone(&reads) };
+            let container = microtome_container::Container::read_from(Box::new(source), &target);
+            let slide = Slide::of_container(container.expect("opens"), &Caches::default()).expect("opens");
+            reads.store(most, Ordering::Relaxed);
+            one_thread.install(|| verify(&slide, &never))
+        };
+        assert_eq!(verified(usize::MAX).expect("is read").findings, [""; 0]);
+        let all = usize::MAX - reads.load(Ordering::Relaxed);
+        assert!(all > 40, "{all}");
+        for most in 0..all {
+            let error = verified(most).expect_err("it fails on the way");
+            assert!(
+                matches!(error, Error::Container(microtome_container::Error::Io { .. })),
+                "{most} of {all}: {error}"
+            );
+        }
+    }
+}
