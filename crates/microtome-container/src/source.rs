@@ -49,8 +49,10 @@ pub fn is_out_of_reach(error: &io::Error) -> bool {
 #[must_use]
 pub fn is_of_bytes(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    !is_out_of_reach(error)
-        && !matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound | Kind::StaleNetworkFileHandle)
+    let is_of_name = matches!(error.kind(), Kind::NotFound | Kind::StaleNetworkFileHandle);
+    // What a storage says that is no answer to the question.
+    let is_beside = matches!(error.kind(), Kind::PermissionDenied | Kind::Unsupported | Kind::InvalidData);
+    !is_out_of_reach(error) && !is_of_name && !is_beside
 }
 
 /// A file, which may be written over while it is open.

@@ -168,7 +168,7 @@ fn io_error(error: &object_store::Error, status: Option<StatusCode>) -> IoError 
         Error::Precondition { .. } => ErrorKind::StaleNetworkFileHandle,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
         Error::Generic { source, .. } => kind_of_generic(source.as_ref(), status),
-        _ => ErrorKind::Other,
+        _ => ErrorKind::Unsupported,
     };
     // It names its sources itself, with what the storage said.
     IoError::new(kind, printable(&error.to_string()))
@@ -193,8 +193,9 @@ fn kind_of_generic(error: &(dyn StdError + 'static), status: Option<StatusCode>)
         Some(StatusCode::RANGE_NOT_SATISFIABLE) => ErrorKind::UnexpectedEof,
         // Asked for again by then, and nothing said of what is there.
         Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => ErrorKind::ConnectionAborted,
+        Some(StatusCode::NOT_IMPLEMENTED) => ErrorKind::Unsupported,
         Some(status) if status.is_server_error() => ErrorKind::ConnectionAborted,
-        _ => ErrorKind::Other,
+        _ => ErrorKind::Unsupported,
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Error {
     Overloaded,
     #[error("the slide's file was replaced just now; try again")]
     Replaced,
-    #[error("not ready: the slides root is no folder yet")]
+    #[error("not ready: the slides root is not there yet")]
     NoRoot,
     #[error("too much of earlier answers is not read yet; read it, and try again")]
     Unread,
