@@ -221,7 +221,8 @@ fn a_list_that_does_not_come_is_the_last_one_and_one_that_is_refused_is_none() {
     for (status, body, expected) in [
         ("403 Forbidden", "<Error/>", 500),
         ("200 OK", "<html>Sign in, please</html>", 500),
-        ("404 Not Found", "<Error/>", 503),
+        ("404 Not Found", "<Error/>", 500),
+        ("404 Not Found", "<Error><Code>NoSuchBucket</Code></Error>", 503),
     ] {
         storage.list_as(Some(OddList::Says(status, body)));
         assert_eq!(server.get("/readyz").status, expected, "{status}");
@@ -327,4 +328,31 @@ fn settings_that_make_no_sense_are_told_at_the_start() {
             .replace("ENDPOINT_URL", if value.starts_with("http:") { "ALLOW_HTTP" } else { "ENDPOINT_URL" });
         assert!(line.lines().count() == 1 && line.contains(&told) && !line.contains("secret"), "{line}");
     }
+}
+
+#[test]
+fn a_study_that_cannot_be_had_is_not_left_out_of_those_that_there_are() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200"), ("b", "synthetic:300x200,seed=2")]);
+    let server = serve(&storage, &[]);
+    storage.fail(&[Fault::Refuses], true);
+    assert_eq!(server.get("/dicomweb/studies").status, 503);
+    assert_eq!(server.get("/dzi/@0123456789abcdef.dzi").status, 503, "perhaps there is one");
+    storage.fail(&[], false);
+    let studies = server.get("/dicomweb/studies").text().to_owned();
+    assert_eq!(studies.matches("0020000D").count(), 2, "{studies}");
+    assert_eq!(server.get("/dzi/@0123456789abcdef.dzi").status, 404);
+}
+
+#[test]
+fn a_slide_that_is_damaged_where_it_is_does_not_cost_a_look_each_time() {
+    let (_folder, storage) = slides(&[("a", LONG)]);
+    let server = serve(&storage, &["--cache-mb", "0"]);
+    assert_eq!(server.get("/tiles/a/8/0_0.jpg").status, 200);
+    storage.fail(&[Fault::OtherBytes], true);
+    storage.asked();
+    for _ in 0..20 {
+        assert_eq!(server.get("/tiles/a/12/11_11.jpg").status, 500);
+    }
+    let asked = storage.asked();
+    assert!(asked.len() < 10, "{asked:?}");
 }

@@ -150,7 +150,10 @@ impl State {
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
-        let Some(key) = path.strip_prefix("/slides") else { return refuse("404 Not Found") };
+        let Some(key) = path.strip_prefix("/slides") else {
+            let body = b"<Error><Code>NoSuchBucket</Code></Error>";
+            return send("404 Not Found", "", body, body.len());
+        };
         if query.contains("list-type=2") {
             let odd = *self.odd_list.lock().unwrap();
             match odd {

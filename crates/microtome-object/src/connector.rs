@@ -85,7 +85,7 @@ impl HttpService for Service {
         let answer = answer.map_err(|elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed))?;
         let answer = answer.map_err(|error| {
             let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
-            HttpError::new(kind, error)
+            HttpError::new(kind, std::io::Error::other(told(&error)))
         })?;
         // Bytes of objects are counted by who asks for them; lists and errors are read whole by the library.
         let most = match answer.status() {
@@ -108,6 +108,16 @@ impl HttpService for Service {
         };
         Ok(HttpResponse::from_parts(head, body))
     }
+}
+
+/// An error with what it is for: a port where nobody listens and a host that there is not are the same without.
+fn told(error: &dyn Error) -> String {
+    let (mut told, mut next) = (error.to_string(), error.source());
+    while let Some(source) = next {
+        told += &format!(": {source}");
+        next = source.source();
+    }
+    told
 }
 
 fn interrupted(error: Box<dyn Error + Send + Sync>) -> HttpError {

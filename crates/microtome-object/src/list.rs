@@ -17,16 +17,34 @@ use crate::connector::LastStatus;
 const MOST_PAGES: usize = 2000;
 
 /// An object in a list.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug)]
 pub struct Found {
     /// Its key, whatever that is.
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
     pub(crate) last_modified: DateTime<Utc>,
-    #[serde(rename = "ETag")]
     pub(crate) e_tag: Option<String>,
+}
+
+/// What a list says of an object.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Contents {
+    key: Option<String>,
+    size: Option<String>,
+    last_modified: Option<String>,
+    #[serde(rename = "ETag")]
+    e_tag: Option<String>,
+}
+
+impl Contents {
+    /// The object, if it is one: one that is described in an odd way does not spoil the list of the others.
+    fn found(self) -> Option<Found> {
+        let last_modified = DateTime::parse_from_rfc3339(self.last_modified?.trim()).ok()?.to_utc();
+        let size = self.size?.trim().parse().ok()?;
+        Some(Found { key: self.key?, size, last_modified, e_tag: self.e_tag })
+    }
 }
 
 /// An answer to `ListObjectsV2`: any other document is none.
@@ -40,16 +58,22 @@ enum Answer {
 #[serde(rename_all = "PascalCase")]
 struct Page {
     #[serde(default)]
-    contents: Vec<Found>,
+    contents: Vec<Contents>,
     is_truncated: Option<bool>,
     next_continuation_token: Option<String>,
 }
 
 impl Page {
     /// What the next one is asked for with, if there is one.
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Result<Option<String>, object_store::Error> {
         let token = self.next_continuation_token.take().filter(|token| !token.is_empty());
-        token.filter(|_| self.is_truncated != Some(false))
+        match (self.is_truncated, token) {
+            (Some(true), None) => Err(failed(
+                "a page of the list says that it goes on, and not where (ListObjectsV2 is asked for)".into(),
+            )),
+            (Some(false), _) => Ok(None),
+            (_, token) => Ok(token),
+        }
     }
 }
 
@@ -86,8 +110,14 @@ pub(crate) async fn list<T>(
         options.extensions.insert(status.clone());
         store.list_paginated(Some(prefix).filter(|prefix| !prefix.is_empty()), options).await?;
         let mut page = slot.take();
-        let next = page.next();
-        chosen.extend(page.contents.into_iter().filter_map(&mut choose).take(most - chosen.len()));
+        let next = page.next()?;
+        chosen.extend(
+            page.contents
+                .into_iter()
+                .filter_map(Contents::found)
+                .filter_map(&mut choose)
+                .take(most - chosen.len()),
+        );
         if next.is_none() || chosen.len() == most {
             return Ok(chosen);
         }
@@ -125,15 +155,32 @@ mod tests {
         let answer =
             format!("<?xml version=\"1.0\"?><ListBucketResult>{}</ListBucketResult>", contents.concat());
         let page = page(&answer).expect("a list");
-        let read: Vec<_> = page.contents.iter().map(|found| found.key.as_str()).collect();
+        let found: Vec<_> = page.contents.into_iter().filter_map(Contents::found).collect();
+        let read: Vec<_> = found.iter().map(|found| found.key.as_str()).collect();
         assert_eq!(read, ["a//b.mtm", "/a.mtm", "a.mtm/", "lab/./x.mtm", " a .mtm", "ä & b\t.mtm"]);
-        assert_eq!((page.contents[0].size, page.contents[0].last_modified.timestamp()), (7, 1_796_083_201));
+        assert_eq!((found[0].size, found[0].last_modified.timestamp()), (7, 1_796_083_201));
+    }
+
+    #[test]
+    fn what_is_described_oddly_is_left_out() {
+        let of = |inner: &str| format!("<Contents><Key>a</Key>{inner}</Contents>");
+        let date = "<LastModified>2026-12-01T00:00:01Z</LastModified>";
+        let odd =
+            ["", "<Size>1</Size>", date, &format!("{date}<Size>-1</Size>"), "<Size>1</Size><LastModified/>"];
+        let right = of(&format!("{date}<Size>3</Size>"));
+        let answer = format!("<ListBucketResult>{}{right}</ListBucketResult>", odd.map(of).concat());
+        let page = page(&answer).expect("a list");
+        let sizes = page.contents.into_iter().filter_map(Contents::found).map(|found| found.size);
+        assert_eq!(sizes.collect::<Vec<_>>(), [3]);
     }
 
     #[test]
     fn a_list_goes_on_where_it_says_so() {
         let next = |inner: &str| {
-            page(&format!("<ListBucketResult>{inner}</ListBucketResult>")).expect("a list").next()
+            page(&format!("<ListBucketResult>{inner}</ListBucketResult>"))
+                .expect("a list")
+                .next()
+                .expect("an end")
         };
         let token = "<NextContinuationToken>t</NextContinuationToken>";
         assert_eq!(next(token).as_deref(), Some("t"));
@@ -141,13 +188,14 @@ mod tests {
         assert_eq!(next(&format!("<IsTruncated>false</IsTruncated>{token}")), None);
         assert_eq!(next("<NextContinuationToken/>"), None);
         assert_eq!(next(""), None);
+        let cut = page("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>");
+        assert!(cut.expect("a list").next().is_err(), "the rest would be lost without a word");
     }
 
     #[test]
     fn what_is_no_list_is_refused() {
         let cut = "<ListBucketResult><Contents><Key>a</Key>";
-        let empty = "<ListBucketResult><Contents/></ListBucketResult>";
-        for answer in ["", cut, empty, "{}", "<html><body>Sign in</body></html>"] {
+        for answer in ["", cut, "{}", "<html><body>Sign in</body></html>"] {
             assert!(page(answer).is_err(), "{answer}");
         }
     }

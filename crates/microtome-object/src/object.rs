@@ -3,6 +3,7 @@
 //! A question takes tens of milliseconds however few bytes are asked for, and what is asked for together lies together: header,
 //! index and metadata at the beginning, the tiles of a family beside each other.
 
+use std::collections::HashMap;
 use std::io::{Error as IoError, ErrorKind, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,19 +27,32 @@ const READ: u64 = 4 << 20;
 const MOST_BLOCKS: u64 = 4;
 /// Bytes of blocks that are kept, of all objects together.
 const KEPT: u64 = 64 << 20;
-/// Blocks of an object are forgotten no oftener: one that is damaged where it is would be asked for with each request.
+/// A block is forgotten no oftener: one that is damaged where it is would be asked for with each request.
 const FORGETTING: Duration = Duration::from_secs(1);
+/// Blocks of an object of which that is known, at most.
+const MOST_FORGOTTEN: usize = 4096;
 
 /// Number of the next object opened by this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What tells an object from the one that was under the same key before.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ObjectIdentity {
     length: u64,
     modified: i64,
     e_tag: Option<String>,
 }
+
+impl PartialEq for ObjectIdentity {
+    /// Where there are strong tags they alone tell: the parts of a storage may disagree about the time.
+    fn eq(&self, other: &Self) -> bool {
+        let is_named = self.strong_e_tag().is_some() && other.strong_e_tag().is_some();
+        let is_of_time = is_named || self.modified == other.modified;
+        self.length == other.length && self.e_tag == other.e_tag && is_of_time
+    }
+}
+
+impl Eq for ObjectIdentity {}
 
 impl ObjectIdentity {
     pub(crate) fn of(object: &ObjectMeta) -> Self {
@@ -89,8 +103,8 @@ pub(crate) struct Object {
     /// Different for each opening: no block of one is taken for another's.
     number: u64,
     blocks: Blocks,
-    /// When blocks were last taken for wrong.
-    forgotten: Mutex<Option<Instant>>,
+    /// When each block was last taken for wrong.
+    forgotten: Mutex<HashMap<u64, Instant>>,
 }
 
 impl Object {
@@ -164,12 +178,16 @@ impl Source for Object {
 
     fn forget(&self, offset: u64, length: u64) -> bool {
         let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        if forgotten.is_none_or(|last| last.elapsed() > FORGETTING) {
-            let first = offset / self.blocks.size;
-            let last = offset.saturating_add(length.saturating_sub(1)) / self.blocks.size;
-            (first..=last.min(first + MOST_BLOCKS))
-                .for_each(|block| self.blocks.kept.invalidate(&(self.number, block)));
-            *forgotten = Some(Instant::now());
+        let first = offset / self.blocks.size;
+        let last = offset.saturating_add(length.saturating_sub(1)) / self.blocks.size;
+        for block in first..=last.min(first + MOST_BLOCKS) {
+            if forgotten.get(&block).is_none_or(|last| last.elapsed() > FORGETTING) {
+                self.blocks.kept.invalidate(&(self.number, block));
+                if forgotten.len() >= MOST_FORGOTTEN {
+                    forgotten.clear();
+                }
+                forgotten.insert(block, Instant::now());
+            }
         }
         true
     }

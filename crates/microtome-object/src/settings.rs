@@ -58,7 +58,7 @@ impl Address {
         let no_address = || BucketError::NoAddress(address.to_owned());
         let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-        if bucket.is_empty() || !bucket.chars().all(is_plain) {
+        if !bucket.starts_with(|c: char| c.is_ascii_alphanumeric()) || !bucket.chars().all(is_plain) {
             return Err(no_address());
         }
         let key = key.trim_matches('/');
@@ -105,10 +105,27 @@ fn checked(builder: AmazonS3Builder, name: &str) -> Result<AmazonS3Builder, Stri
     };
     let allows_plain = switch(Setting::Client(ClientConfigKey::AllowHttp), "AWS_ALLOW_HTTP")?;
     let by_host = switch(Setting::VirtualHostedStyleRequest, "AWS_VIRTUAL_HOSTED_STYLE_REQUEST")?;
-    let endpoint = builder.get_config_value(&Setting::Endpoint);
-    let builder = builder.with_allow_http(allows_plain);
-    let Some(endpoint) = endpoint else { return Ok(builder) };
-    Ok(builder.with_endpoint(checked_endpoint(&endpoint, allows_plain, by_host.then_some(name))?))
+    for (setting, variable) in [
+        (Setting::AccessKeyId, "AWS_ACCESS_KEY_ID"),
+        (Setting::SecretAccessKey, "AWS_SECRET_ACCESS_KEY"),
+        (Setting::Token, "AWS_SESSION_TOKEN"),
+    ] {
+        let value = builder.get_config_value(&setting).unwrap_or_default();
+        if !value.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(format!(
+                "{variable} has a space, the end of a line, or another character that no key has"
+            ));
+        }
+    }
+    let mut builder = builder.with_allow_http(allows_plain);
+    // The library takes the second, where it is there, before the first.
+    for setting in [Setting::Endpoint, Setting::S3Endpoint] {
+        if let Some(endpoint) = builder.get_config_value(&setting) {
+            let endpoint = checked_endpoint(&endpoint, allows_plain, by_host.then_some(name))?;
+            builder = builder.with_config(setting, endpoint);
+        }
+    }
+    Ok(builder)
 }
 
 /// What the library takes for yes and no.
@@ -143,6 +160,14 @@ fn checked_endpoint(endpoint: &str, allows_plain: bool, bucket: Option<&str>) ->
         "http" => return Err(format!("{endpoint} is not encrypted; AWS_ALLOW_HTTP=true allows that")),
         _ => return Err(format!("AWS_ENDPOINT_URL begins with {scheme}://; {WANTED}")),
     }
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    if !port.is_empty() && authority.port_u16().is_none() {
+        return Err(format!("AWS_ENDPOINT_URL has {port} for a port; {WANTED}"));
+    }
+    let host = authority.host();
+    if bucket.is_some() && (host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok()) {
+        return Err("AWS_VIRTUAL_HOSTED_STYLE_REQUEST puts the bucket before a host's name, and AWS_ENDPOINT_URL has a number in place of one".to_owned());
+    }
     let path = uri.path().trim_end_matches('/');
     let host = match bucket {
         Some(bucket) if !authority.host().starts_with(&format!("{bucket}.")) => {
@@ -163,7 +188,7 @@ mod tests {
         let parts_of = |bucket: &str, key: &str| Some((bucket.to_owned(), key.to_owned()));
         assert_eq!(parts("slides"), parts_of("slides", ""));
         assert_eq!(parts("slides/lab/2026/"), parts_of("slides", "lab/2026"));
-        for none in ["", "/lab", "a b/c", "a/../b", "a/b//c"] {
+        for none in ["", "..", ".", "/lab", "a b/c", "a/../b", "a/b//c"] {
             assert_eq!(parts(none), None, "{none}");
         }
     }
@@ -190,6 +215,7 @@ mod tests {
             ("http://minio", "AWS_ALLOW_HTTP"),
             ("https://minio/?a=b", "query"),
             ("https://me:secret@minio", "password"),
+            ("https://minio:99999", "port"),
         ] {
             let refusal = checked_endpoint(endpoint, false, None).expect_err(endpoint);
             assert!(refusal.contains(why), "{endpoint}: {refusal}");
@@ -200,12 +226,16 @@ mod tests {
     #[test]
     fn what_the_library_would_fail_on_later_is_told() {
         let with = |setting, value: &str| {
-            let builder = AmazonS3Builder::new().with_endpoint("http://a").with_config(setting, value);
+            let builder = AmazonS3Builder::new().with_endpoint("https://a").with_config(setting, value);
             checked(builder, "slides").map(|_| ())
         };
         let allow = Setting::Client(ClientConfigKey::AllowHttp);
         assert_eq!(with(allow, "YES"), Ok(()));
         assert!(with(allow, "maybe").expect_err("no switch").contains("AWS_ALLOW_HTTP"));
+        assert!(with(Setting::Token, "a\n").expect_err("no token").contains("AWS_SESSION_TOKEN"));
+        assert!(with(Setting::S3Endpoint, "minio").expect_err("no address").contains("scheme"));
+        let by_number = checked_endpoint("https://[::1]:9000", false, Some("slides"));
+        assert!(by_number.expect_err("no name").contains("VIRTUAL_HOSTED"));
         assert!(with(Setting::Region, "eu west").expect_err("no region").contains("AWS_REGION"));
     }
 }

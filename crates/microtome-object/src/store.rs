@@ -25,6 +25,9 @@ use crate::object::ObjectIdentity;
 
 /// Longest wait for one answer, however often it is asked for.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// What is longer has a second more for so many bytes of it: a slow line is not silent.
+const SHORT: u64 = 1 << 20;
+const SLOWEST: u64 = 256 << 10;
 /// Longest wait for a list: it comes a thousand names at a time.
 const PATIENCE_FOR_LIST: Duration = Duration::from_secs(120);
 
@@ -80,7 +83,13 @@ impl Store {
     pub(crate) fn get(&self, key: &Key, mut options: GetOptions) -> std::io::Result<(ObjectMeta, Bytes)> {
         let (store, key, status) = (Arc::clone(&self.client), key.clone(), LastStatus::default());
         options.extensions.insert(status.clone());
-        self.wait(PATIENCE, &status, async move {
+        let patience = match &options.range {
+            Some(GetRange::Bounded(range)) if range.end - range.start > SHORT => {
+                PATIENCE + Duration::from_secs((range.end - range.start) / SLOWEST)
+            }
+            _ => PATIENCE,
+        };
+        self.wait(patience, &status, async move {
             let is_head = options.head;
             let answer: GetResult = store.get_opts(&key, options).await?;
             let found = answer.meta.clone();
@@ -167,7 +176,7 @@ fn io_error(error: &object_store::Error, status: Option<StatusCode>) -> IoError 
         Error::NotFound { .. } => ErrorKind::NotFound,
         Error::Precondition { .. } => ErrorKind::StaleNetworkFileHandle,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
-        Error::Generic { source, .. } => kind_of_generic(source.as_ref(), status),
+        Error::Generic { source, .. } => kind_of_generic(source.as_ref(), &error.to_string(), status),
         _ => ErrorKind::Unsupported,
     };
     // It names its sources itself, with what the storage said.
@@ -175,7 +184,20 @@ fn io_error(error: &object_store::Error, status: Option<StatusCode>) -> IoError 
 }
 
 /// The kind where the library has none for it.
-fn kind_of_generic(error: &(dyn StdError + 'static), status: Option<StatusCode>) -> ErrorKind {
+fn kind_of_generic(error: &(dyn StdError + 'static), text: &str, status: Option<StatusCode>) -> ErrorKind {
+    // Whatever became of the body.
+    match status {
+        // Whoever stands before the storage has its own 404.
+        Some(StatusCode::NOT_FOUND) if text.contains("NoSuchBucket") => return ErrorKind::NotFound,
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => return ErrorKind::PermissionDenied,
+        Some(StatusCode::RANGE_NOT_SATISFIABLE) => return ErrorKind::UnexpectedEof,
+        // Asked for again by then, and nothing said of what is there.
+        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+            return ErrorKind::ConnectionAborted;
+        }
+        Some(status) if status.is_client_error() => return ErrorKind::Unsupported,
+        _ => {}
+    }
     let mut next = Some(error);
     while let Some(source) = next {
         if let Some(known) = source.downcast_ref::<IoError>() {
@@ -188,22 +210,25 @@ fn kind_of_generic(error: &(dyn StdError + 'static), status: Option<StatusCode>)
         }
     }
     match status {
-        Some(StatusCode::NOT_FOUND) => ErrorKind::NotFound,
-        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => ErrorKind::PermissionDenied,
-        Some(StatusCode::RANGE_NOT_SATISFIABLE) => ErrorKind::UnexpectedEof,
-        // Asked for again by then, and nothing said of what is there.
-        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => ErrorKind::ConnectionAborted,
         Some(StatusCode::NOT_IMPLEMENTED) => ErrorKind::Unsupported,
         Some(status) if status.is_server_error() => ErrorKind::ConnectionAborted,
         _ => ErrorKind::Unsupported,
     }
 }
 
-/// A line for the log of what somebody else wrote.
+/// A line for the log of what somebody else wrote: of a document the code and the message, since others of its parts repeat what was
+/// asked, tokens among it.
 fn printable(text: &str) -> String {
+    let (before, document) = text.split_at(text.find('<').unwrap_or(text.len()));
+    let part = |name: &str| {
+        let (_, rest) = document.split_once(&format!("<{name}>"))?;
+        Some(format!("{name} {}", rest.split('<').next()?))
+    };
+    let parts: Vec<_> = ["Code", "Message"].into_iter().filter_map(part).collect();
+    let text = format!("{before}{}", parts.join(", "));
     let (start, is_cut) = match text.char_indices().nth(MOST_TOLD) {
         Some((end, _)) => (&text[..end], " …"),
-        None => (text, ""),
+        None => (text.as_str(), ""),
     };
     let line: String = start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{}{is_cut}", line.trim_end())

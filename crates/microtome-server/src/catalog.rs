@@ -4,8 +4,8 @@
 //! they are told to; slides that are open are served as they were opened. Not here: tiles, and the list of all slides, which opens none.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use microtome_container::source::is_out_of_reach;
@@ -62,6 +62,8 @@ pub(crate) struct OpenSlide {
     opened_ms: u64,
     /// Whether the file was found to be another one: then this is asked for nothing more.
     is_replaced: AtomicBool,
+    /// When it was looked at for a failure.
+    last_look: StdMutex<Option<Instant>>,
     /// The file system that it is on.
     pub(crate) storage: Arc<Storage>,
     /// The permit to look at the file.
@@ -220,11 +222,13 @@ impl OpenSlide {
         }
         let look = Arc::clone(&self.look).acquire_owned();
         let Ok(Ok(look)) = tokio::time::timeout(LONGEST_LOOK, look).await else { return is_known() };
-        if is_known() {
-            return true;
+        if is_known() || self.was_just_looked_at() {
+            return is_known();
         }
         let is_other = match look_at(self, look).await {
             Ok(Seen::Other) => true,
+            // Who has it says so, whatever is seen.
+            _ if failure.is_of_another_file() => true,
             // Of a file that was deleted, what is open can be read as before: damage there is damage.
             Ok(Seen::Nothing) => failure.is_for_want_of_file(),
             Ok(Seen::Same) | Err(_) => false,
@@ -234,6 +238,18 @@ impl OpenSlide {
             self.is_replaced.store(true, Ordering::Relaxed);
         }
         is_other
+    }
+}
+
+impl OpenSlide {
+    /// Whether it was looked at for a failure so lately that its storage, which has its price, is not asked again.
+    fn was_just_looked_at(&self) -> bool {
+        let mut last = self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lately = last.is_some_and(|last| last.elapsed() < self.root.failures_good_for());
+        if !is_lately {
+            *last = Some(Instant::now());
+        }
+        is_lately
     }
 }
 
@@ -256,7 +272,12 @@ async fn look_at(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<Se
     let looked_at = Arc::clone(open);
     let check = tokio::task::spawn_blocking(move || {
         let _held = (look, of_storage);
-        match looked_at.root.identity_again(&looked_at.id) {
+        let seen = looked_at.root.identity_again(&looked_at.id);
+        // Also where nobody waits for it any more. (A refusal may pass.)
+        if seen.as_ref().is_ok_and(|seen| seen.as_ref() != Some(&looked_at.identity)) {
+            looked_at.is_replaced.store(true, Ordering::Relaxed);
+        }
+        match seen {
             Ok(Some(now)) if now == looked_at.identity => Seen::Same,
             Ok(Some(_other)) => Seen::Other,
             Err(error) if is_out_of_reach(&error) => Seen::Same,
@@ -298,6 +319,7 @@ fn open(
                 checked_ms: AtomicU64::new(now_ms),
                 opened_ms: now_ms,
                 is_replaced: AtomicBool::new(false),
+                last_look: StdMutex::default(),
                 look: Arc::new(Semaphore::new(1)),
                 reading: storages.of_slide(),
                 pictures: Shares::of_one_slide(),

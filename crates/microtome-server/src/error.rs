@@ -209,6 +209,11 @@ impl Failure {
         matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. }) && !self.0.is_out_of_reach()
     }
 
+    /// Whether who has the file says that it is another one.
+    pub(crate) fn is_of_another_file(&self) -> bool {
+        self.0.of_system().is_some_and(|said| said.kind() == ErrorKind::StaleNetworkFileHandle)
+    }
+
     /// Whether who has the file says that it is none, or another one.
     pub(crate) fn is_for_want_of_file(&self) -> bool {
         let said = self.0.of_system().map(std::io::Error::kind);

@@ -73,6 +73,14 @@ impl Root {
         }
     }
 
+    /// How long what was seen of a slide that fails is good.
+    pub(crate) fn failures_good_for(&self) -> Duration {
+        match self {
+            Self::Folder(_) => Duration::ZERO,
+            Self::Bucket(_) => Duration::from_secs(1),
+        }
+    }
+
     /// Containers that are well read at a time where many are to be: a disk gains nothing, an object storage is mostly waited for.
     pub(crate) fn readers(&self) -> usize {
         match self {

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use microtome_container::source::is_out_of_reach;
 use tokio::runtime::Handle;
 
 use crate::error::Error;
@@ -17,6 +19,8 @@ use crate::slide_id::SlideId;
 
 /// Slides that are found, at most. Further ones are served, but not found by what is in them.
 const MOST_SLIDES: usize = 50_000;
+/// Slides of a bucket that are asked for in vain before no more are.
+const MOST_UNREACHED: usize = 20;
 /// How long a survey is good, at least; and in multiples of the time that it took, but for reading what was new: the next one
 /// will not have to.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -153,10 +157,20 @@ fn make<T: Ord + Send>(
             Ok(None) => {}
             Err(error) => {
                 let is_of_system = error.is_of_system();
+                let is_unreached = error.of_system().is_some_and(is_out_of_reach);
+                if let (true, None, Some(cause)) = (is_unreached, old, error.of_system()) {
+                    // Who asks would take what is missing for what is not there.
+                    let source = std::io::Error::new(cause.kind(), cause.to_string());
+                    return Err(Error::Unreachable { slide: id, source });
+                }
                 failed.get_or_insert((id.clone(), error));
                 // What the system refused it may grant the next time. What is no container stays none.
                 if is_of_system {
                     refused += 1;
+                    // Until it can be read, what was known of it is: its identity is not the one of now.
+                    if let Some(known) = old.and_then(|old| old.files.get(&id)).filter(|_| is_unreached) {
+                        files.insert(id, known.clone());
+                    }
                 } else {
                     files.insert(id, (identity, None));
                 }
@@ -181,10 +195,21 @@ fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]
         return slides.iter().map(|(id, _)| read(root, id)).collect();
     }
     let runtime = Handle::try_current();
+    let unreached = AtomicUsize::new(0);
     let read_some = |slides: &[(SlideId, Identity)]| {
         // A bucket is asked by the server's other threads.
         let _runtime = runtime.as_ref().map(Handle::enter);
-        slides.iter().map(|(id, _)| read(root, id)).collect::<Vec<_>>()
+        let read_one = |(id, _): &(SlideId, Identity)| {
+            if unreached.load(Ordering::Relaxed) >= MOST_UNREACHED {
+                return Err(not_asked(id));
+            }
+            let outcome = read(root, id);
+            if outcome.as_ref().is_err_and(|error| error.of_system().is_some_and(is_out_of_reach)) {
+                unreached.fetch_add(1, Ordering::Relaxed);
+            }
+            outcome
+        };
+        slides.iter().map(read_one).collect::<Vec<_>>()
     };
     std::thread::scope(|scope| {
         let parts = slides.chunks(slides.len().div_ceil(readers));
@@ -194,9 +219,15 @@ fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]
     })
 }
 
+/// What stands for reading a slide of a storage that answers to nobody.
+fn not_asked(id: &SlideId) -> microtome_slide::Error {
+    let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "not asked: others were not answered");
+    microtome_container::Error::Io { path: id.as_str().into(), action: "open", cause }.into()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
