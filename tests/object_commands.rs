@@ -86,6 +86,20 @@ fn all_of_a_long_object_is_verified_and_a_bit_that_fell_is_found() {
 }
 
 #[test]
+fn wrong_bytes_that_came_once_are_no_finding() {
+    let (_folder, storage) = slides(&[("a", LONG)]);
+    for before in [1, 2] {
+        let mut faults = vec![Fault::None; before];
+        faults.push(Fault::OtherBytes);
+        storage.fail(&faults, false);
+        let (code, said, complaint) = run(&storage, &["verify", "s3://slides/lab/a.mtm"]);
+        assert!(code == 0 && said.contains(": ok,"), "{complaint}");
+    }
+    storage.fail(&[Fault::None, Fault::OtherBytes], true);
+    assert_eq!(run(&storage, &["verify", "s3://slides/lab/a.mtm"]).0, 4);
+}
+
+#[test]
 fn what_cannot_be_had_is_a_failure_and_no_finding() {
     let (_folder, storage) = slides(&[("a", LONG), ("b", "synthetic:300x200")]);
     let verify = |place: &str| run(&storage, &["verify", place]);

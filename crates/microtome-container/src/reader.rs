@@ -251,6 +251,13 @@ impl Container {
         self.source.read_exact_at(buffer, offset).map_err(error::io(&self.path, "read"))
     }
 
+    /// Has the source let go of what it keeps of a section that turned out wrong. Whether it may be another one when it is read again.
+    pub(crate) fn forget(&self, section: &Section) -> bool {
+        const PIECE: u64 = 1 << 20;
+        let pieces = (section.offset..section.end()).step_by(PIECE as usize);
+        pieces.fold(false, |_, at| self.source.forget(at, PIECE.min(section.end() - at)))
+    }
+
     /// Fills the buffer with what is right; what is not is read once more where it may be other bytes then.
     fn read_checked(
         &self,
