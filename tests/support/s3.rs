@@ -34,6 +34,8 @@ pub(crate) enum OddList {
     Endless,
     /// Empty pages, each of which leads to another one.
     EmptyPages,
+    /// Two pages, each of which leads to the other.
+    Circle,
 }
 
 #[derive(Default)]
@@ -167,7 +169,14 @@ impl State {
                 }
                 _ => {}
             }
-            let list = if odd.is_some() { self.empty_page() } else { self.list(query) };
+            let list = match odd {
+                Some(OddList::Circle) => {
+                    let next = if query.contains("continuation-token=1") { 2 } else { 1 };
+                    Self::empty_page(next)
+                }
+                Some(_) => Self::empty_page(self.log.lock().unwrap().len()),
+                None => self.list(query),
+            };
             return send("200 OK", "Content-Type: application/xml\r\n", list.as_bytes(), list.len());
         }
         let Some((bytes, version)) = self.objects.lock().unwrap().get(key.strip_prefix('/')?).cloned() else {
@@ -208,8 +217,7 @@ impl State {
         format!("{}\"{version}\"", if self.is_weak.load(Ordering::Relaxed) { "W/" } else { "" })
     }
 
-    fn empty_page(&self) -> String {
-        let page = self.log.lock().unwrap().len();
+    fn empty_page(page: usize) -> String {
         format!("<ListBucketResult><NextContinuationToken>{page}</NextContinuationToken></ListBucketResult>")
     }
 

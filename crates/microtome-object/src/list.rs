@@ -3,6 +3,7 @@
 //! The library takes a list with one odd name (`a//b`) for a failure, and slashes away at the ends of others: so the connector
 //! gives what was said to who asks. Not here: which names are those of slides.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -102,7 +103,7 @@ pub(crate) async fn list<T>(
     status: &LastStatus,
     mut choose: impl FnMut(Found) -> Option<T>,
 ) -> object_store::Result<Vec<T>> {
-    let (mut chosen, mut token) = (Vec::new(), None);
+    let (mut chosen, mut token, mut tokens) = (Vec::new(), None, HashSet::new());
     for _ in 0..MOST_PAGES {
         let slot = Slot::default();
         let mut options = PaginatedListOptions { page_token: token.clone(), ..Default::default() };
@@ -121,8 +122,8 @@ pub(crate) async fn list<T>(
         if next.is_none() || chosen.len() == most {
             return Ok(chosen);
         }
-        if next == token {
-            return Err(failed("the list does not go on: a page leads to itself".into()));
+        if !tokens.insert(next.clone()) {
+            return Err(failed("the list does not go on: a page leads to one that was there before".into()));
         }
         token = next;
     }
