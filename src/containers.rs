@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// What containers end in.
 const END: &str = ".mtm";
-/// Objects that are looked for below one prefix, at most.
+/// Containers below one prefix, at least, that are too many to be checked at once.
 const MOST: usize = 1_000_000;
 
 /// Opens one.
@@ -79,6 +79,12 @@ impl Containers {
         let mut found = found.ok_or_else(|| cannot("there is no such bucket".to_owned()))?;
         if found.is_empty() {
             return Err(Failure::Usage(format!("{SCHEME}{address}: no {END} object is below this prefix")));
+        }
+        if found.len() == MOST {
+            let what = format!(
+                "more than {MOST} containers are below this prefix; name a longer one, and check part by part"
+            );
+            return Err(Failure::Usage(format!("{SCHEME}{address}: {what}")));
         }
         found.sort();
         Ok(found.into_iter().map(|key| format!("{SCHEME}{}/{key}", address.bucket).into()).collect())

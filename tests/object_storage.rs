@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use s3::{Fault, OddList, Storage};
-use support::{Server, command, contain, fail, folder};
+use support::{Server, command, contain, fail, folder, http};
 
 const ROOT: &str = "s3://slides/lab";
 /// Of several blocks.
@@ -18,6 +18,11 @@ const LONG: &str = "synthetic:3000x3000,seed=4";
 const LONGER: &str = "synthetic:3000x3100,seed=5";
 /// So that no answer names the port.
 const BASE: [&str; 2] = ["--base-url", "http://slides.example.org"];
+
+/// Time until what failed is asked for again.
+fn let_failures_pass() {
+    std::thread::sleep(Duration::from_millis(1100));
+}
 
 /// Containers in a folder and, under `lab/`, in a storage.
 fn slides(sources: &[(&str, &str)]) -> (tempfile::TempDir, Storage) {
@@ -136,6 +141,7 @@ fn storage_that_goes_on_failing_is_an_error_in_time_and_says_when_to_come_back()
         assert!(server.get("/tiles/b/9/0_0.jpg").body == kept);
     }
     storage.fail(&[], false);
+    let_failures_pass();
     assert_eq!(server.get(&tiles("a")[0]).status, 200);
 }
 
@@ -169,7 +175,7 @@ fn wrong_bytes_that_came_once_are_not_kept() {
     assert_eq!(server.get("/tiles/a/8/0_0.jpg").status, 200);
     storage.fail(&[Fault::OtherBytes; 2], false);
     assert_eq!(server.get(&tile(0)).status, 500, "wrong twice");
-    std::thread::sleep(Duration::from_millis(1100));
+    let_failures_pass();
     assert!(server.get(&tile(0)).body == right(0));
 }
 
@@ -188,7 +194,7 @@ fn what_may_not_be_read_or_is_gone_is_not_called_damaged() {
     assert_eq!(server.get("/tiles/a/12/11_11.jpg").status, 200);
     storage.remove("lab/b.mtm");
     // One that was opened less than a second ago is not opened anew.
-    std::thread::sleep(Duration::from_millis(1100));
+    let_failures_pass();
     let tile = || server.get("/tiles/b/12/11_11.jpg");
     assert_eq!((tile().status, tile().status), (503, 404));
 }
@@ -213,6 +219,7 @@ fn a_list_that_does_not_come_is_the_last_one_and_one_that_is_refused_is_none() {
     let server = serve(&storage, &[]);
     let list = server.get("/slides").text().to_owned();
     assert!(list.contains("\"a\""));
+    assert_eq!(server.get("/readyz").status, 200);
     storage.list_as(Some(OddList::Says("503 Slow Down", "<Error/>")));
     std::thread::sleep(Duration::from_secs(11));
     assert_eq!(server.get("/slides").text(), list);
@@ -225,6 +232,7 @@ fn a_list_that_does_not_come_is_the_last_one_and_one_that_is_refused_is_none() {
         ("404 Not Found", "<Error><Code>NoSuchBucket</Code></Error>", 503),
     ] {
         storage.list_as(Some(OddList::Says(status, body)));
+        let_failures_pass();
         assert_eq!(server.get("/readyz").status, expected, "{status}");
     }
 }
@@ -338,6 +346,7 @@ fn a_study_that_cannot_be_had_is_not_left_out_of_those_that_there_are() {
     assert_eq!(server.get("/dicomweb/studies").status, 503);
     assert_eq!(server.get("/dzi/@0123456789abcdef.dzi").status, 503, "perhaps there is one");
     storage.fail(&[], false);
+    let_failures_pass();
     let studies = server.get("/dicomweb/studies").text().to_owned();
     assert_eq!(studies.matches("0020000D").count(), 2, "{studies}");
     assert_eq!(server.get("/dzi/@0123456789abcdef.dzi").status, 404);
@@ -355,4 +364,57 @@ fn a_slide_that_is_damaged_where_it_is_does_not_cost_a_look_each_time() {
     }
     let asked = storage.asked();
     assert!(asked.len() < 10, "{asked:?}");
+}
+
+#[test]
+fn what_fails_or_is_not_there_is_asked_for_once_a_second() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200"), ("b", "synthetic:300x200,seed=2")]);
+    let server = serve(&storage, &[]);
+    assert_eq!((server.get("/readyz").status, server.get("/readyz").status), (200, 200));
+    let asked = storage.asked();
+    assert!(asked.len() == 1 && asked[0].contains("max-keys=1"), "whether there is a bucket: {asked:?}");
+    storage.list_as(Some(OddList::Says("403 Forbidden", "<Error/>")));
+    for (address, expected) in [
+        ("/tiles/none/8/0_0.jpg", 404),
+        ("/slides", 500),
+        ("/dicomweb/studies", 500),
+        ("/dzi/@0123456789abcdef.dzi", 500),
+    ] {
+        let begun = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(server.get(address).status, expected, "{address}");
+        }
+        let (asked, seconds) = (storage.asked(), begun.elapsed().as_secs() as usize);
+        assert!((1..=2 + seconds).contains(&asked.len()), "{address}: {asked:?}");
+    }
+    storage.fail(&[Fault::Says("403 Forbidden")], true);
+    for _ in 0..20 {
+        assert_eq!(server.get("/tiles/b/9/0_0.jpg").status, 500);
+    }
+    assert!(storage.asked().len() < 3);
+}
+
+#[test]
+fn a_deleted_slide_is_noticed_where_looks_at_others_hang() {
+    let names = ["a", "b", "c", "d", "e"];
+    let (_folder, storage) = slides(&names.map(|name| (name, "synthetic:300x200")));
+    let server = serve(&storage, &[]);
+    let port = server.port;
+    let tile = |name: &str| http(port, "GET", &format!("/tiles/{name}/9/0_0.jpg"), &[], b"").status;
+    assert!(names.iter().all(|name| tile(name) == 200));
+    std::thread::sleep(Duration::from_secs(11));
+    storage.remove("lab/e.mtm");
+    storage.fail(&[Fault::Stalls; 4], false);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = names[..4].iter().map(|name| scope.spawn(|| tile(name))).collect();
+        // Until all four of them look.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(tile("e"), 200, "nobody can look");
+        let begun = Instant::now();
+        while tile("e") == 200 {
+            assert!(begun.elapsed() < Duration::from_secs(8), "a look that was not had counts as one");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(others.into_iter().all(|other| other.join().unwrap() == 200));
+    });
 }

@@ -221,19 +221,20 @@ impl State {
         format!("<ListBucketResult><NextContinuationToken>{page}</NextContinuationToken></ListBucketResult>")
     }
 
-    /// Two names at a time.
+    /// Two names at a time where no other number is asked for.
     fn list(&self, query: &str) -> String {
         let value = |name: &str| {
             let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             percent_encoding::percent_decode_str(value.unwrap_or("")).decode_utf8().unwrap().into_owned()
         };
         let (prefix, after) = (value("prefix"), value("continuation-token"));
+        let most = value("max-keys").parse().unwrap_or(2);
         let objects = self.objects.lock().unwrap();
         let mut below =
             objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after).peekable();
         let mut list = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
         let mut last = String::new();
-        for (key, (bytes, version)) in below.by_ref().take(2) {
+        for (key, (bytes, version)) in below.by_ref().take(most) {
             let plain = key.replace('&', "&amp;");
             list += &format!(
                 "<Contents><Key>{plain}</Key><LastModified>2026-12-01T00:00:{version:02}.000Z</LastModified>\

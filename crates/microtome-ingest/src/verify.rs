@@ -139,17 +139,21 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
             let of_level = slide.metadata().absent.iter().filter(|absent| absent.level == level);
             of_level.filter(|absent| absent.undecodable == undecodable).any(|absent| absent.contains(number))
         };
-        let findings: Vec<Result<Found, String>> = tiles(level, grid)
+        let findings: Vec<Result<Found, Amiss>> = tiles(level, grid)
             .map(|tile| match said(tile, true) {
                 true => theirs.is_bad(tile, &grid),
                 false => theirs.compare(slide, tile, &grid, said(tile, false)),
             })
             .collect();
-        let count = |what| findings.iter().filter(|found| **found == Ok(what)).count() as u64;
-        comparison.identical += count(Found::Identical);
-        comparison.absent += count(Found::Absent);
-        comparison.undecodable += count(Found::Undecodable);
-        comparison.differences.extend(findings.into_iter().filter_map(Result::err));
+        for found in findings {
+            match found {
+                Ok(Found::Identical) => comparison.identical += 1,
+                Ok(Found::Absent) => comparison.absent += 1,
+                Ok(Found::Undecodable) => comparison.undecodable += 1,
+                Err(Amiss::Different(what)) => comparison.differences.push(what),
+                Err(Amiss::Unread(error)) => return Err(error),
+            }
+        }
     }
     Ok(comparison)
 }
@@ -160,6 +164,40 @@ enum Found {
     Identical,
     Absent,
     Undecodable,
+}
+
+/// Why nothing of that can be said of a tile.
+enum Amiss {
+    /// It is not as it should be, in words.
+    Different(String),
+    /// It could not be had, from either side, which says nothing about it.
+    Unread(Error),
+}
+
+impl From<String> for Amiss {
+    fn from(what: String) -> Self {
+        Self::Different(what)
+    }
+}
+
+impl From<Error> for Amiss {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Read { .. } => Self::Unread(error),
+            error => Self::Different(error.to_string()),
+        }
+    }
+}
+
+impl From<SlideError> for Amiss {
+    fn from(error: SlideError) -> Self {
+        match error {
+            SlideError::Container(error @ microtome_container::Error::Io { .. }) => {
+                Self::Unread(error.into())
+            }
+            error => Self::Different(error.to_string()),
+        }
+    }
 }
 
 /// A level of JPEG tiles of a source, with what completes them.
@@ -178,46 +216,47 @@ impl<'a> SourceLevel<'a> {
     }
 
     /// Sees whether a tile cannot be decoded, as the container says.
-    fn is_bad(&self, tile: TileId, grid: &Grid) -> Result<Found, String> {
+    fn is_bad(&self, tile: TileId, grid: &Grid) -> Result<Found, Amiss> {
         let rect =
             grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
         let is_sound = match self.tiles.tile(self.index, tile.column, tile.row) {
             Ok(record) => sound(&self.params, tile.level, rect, &record.into()).is_ok(),
             Err(Error::Malformed { .. }) => false,
-            Err(other) => return Err(other.to_string()),
+            Err(other) => return Err(other.into()),
         };
         match is_sound {
             false => Ok(Found::Undecodable),
-            true => Err(format!("{tile}: the slide says that it cannot be decoded, but it can")),
+            true => Err(format!("{tile}: the slide says that it cannot be decoded, but it can").into()),
         }
     }
 
     /// Compares a tile, of which the container says whether the source lacks it.
-    fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid, is_absent: bool) -> Result<Found, String> {
+    fn compare(&self, slide: &Slide, tile: TileId, grid: &Grid, is_absent: bool) -> Result<Found, Amiss> {
         match (self.tiles.is_absent(self.index, tile.column, tile.row), is_absent) {
             (true, false) => {
-                return Err(format!("{tile}: absent in the source, and the slide does not say so"));
+                return Err(format!("{tile}: absent in the source, and the slide does not say so").into());
             }
             (false, true) => {
-                return Err(format!("{tile}: absent in the source, as the slide says, but it is there"));
+                return Err(
+                    format!("{tile}: absent in the source, as the slide says, but it is there").into()
+                );
             }
             _ => {}
         }
-        let theirs: Bytes =
-            self.tiles.tile(self.index, tile.column, tile.row).map_err(|e| e.to_string())?.into();
-        let fetched = slide.fetch(tile).map_err(|e| e.to_string())?;
-        let ours = fetched.record().map_err(|e| e.to_string())?;
+        let theirs: Bytes = self.tiles.tile(self.index, tile.column, tile.row)?.into();
+        let fetched = slide.fetch(tile)?;
+        let ours = fetched.record()?;
         let ours = ours.filter(|ours| *ours == theirs);
         let ours = ours.ok_or_else(|| format!("{tile}: differs from the source's tile"))?;
         let size =
             grid.tile_rect(tile.column, tile.row).ok_or_else(|| format!("{tile}: outside the grid"))?;
         let their_stream = self.params.to_jpeg(tile.level, size.width, size.height, &theirs);
-        let our_stream = fetched.complete(&ours).map_err(|e| e.to_string())?;
+        let our_stream = fetched.complete(&ours)?;
         match their_stream {
             Ok(stream) if stream == our_stream => {
                 Ok(if is_absent { Found::Absent } else { Found::Identical })
             }
-            _ => Err(format!("{tile}: the same bytes, but other tables or colours than the source's")),
+            _ => Err(format!("{tile}: the same bytes, but other tables or colours than the source's").into()),
         }
     }
 }
@@ -228,7 +267,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
-    use microtome_slide::Caches;
+    use microtome_slide::{Caches, deepzoom};
 
     use super::*;
     use crate::material::tests::Silent;
@@ -267,33 +306,82 @@ mod tests {
         }
     }
 
+    /// A container, and what became of reading it with something where its storage fails after so many reads.
+    struct Trial {
+        target: std::path::PathBuf,
+        bytes: Arc<[u8]>,
+        reads: Arc<AtomicUsize>,
+    }
+
+    impl Trial {
+        fn of(target: std::path::PathBuf) -> Self {
+            let bytes = std::fs::read(&target).expect("a container").into();
+            Self { target, bytes, reads: Arc::default() }
+        }
+
+        fn run<T>(&self, most: usize, with: impl Fn(&Slide) -> T + Send + Sync) -> T
+        where
+            T: Send,
+        {
+            self.reads.store(usize::MAX, Ordering::Relaxed);
+            let source = Failing { bytes: Arc::clone(&self.bytes), reads: Arc::clone(&self.reads) };
+            let container = microtome_container::Container::read_from(Box::new(source), &self.target);
+            let slide = Slide::of_container(container.expect("opens"), &Caches::default()).expect("opens");
+            self.reads.store(most, Ordering::Relaxed);
+            // As many reads each time.
+            let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+            one_thread.install(|| with(&slide))
+        }
+
+        /// Whatever the read that fails is, that is all that is said.
+        fn fails_at_each_read<T: Send>(&self, with: impl Fn(&Slide) -> Result<T, Error> + Send + Sync) {
+            assert!(self.run(usize::MAX, &with).is_ok());
+            let all = usize::MAX - self.reads.load(Ordering::Relaxed);
+            assert!(all > 20, "{all}");
+            for most in 0..all {
+                let error = self.run(most, &with).err().expect("it fails on the way");
+                assert!(
+                    matches!(error, Error::Container(microtome_container::Error::Io { .. })),
+                    "{most} of {all}: {error}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn storage_that_fails_on_the_way_proves_nothing_and_finds_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("a.mtm");
         let never = AtomicBool::new(false);
-        ingest("synthetic:1100x700", &target, Options::default(), &Silent, &never).expect("ingests");
-        let bytes: Arc<[u8]> = std::fs::read(&target).expect("a container").into();
-        let reads = Arc::new(AtomicUsize::new(usize::MAX));
-        // As many reads each time.
-        let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-        let verified = |most: usize| {
-            reads.store(usize::MAX, Ordering::Relaxed);
-            let source = Failing { bytes: Arc::clone(&bytes), reads: Arc::clone(&reads) };
-            let container = microtome_container::Container::read_from(Box::new(source), &target);
-            let slide = Slide::of_container(container.expect("opens"), &Caches::default()).expect("opens");
-            reads.store(most, Ordering::Relaxed);
-            one_thread.install(|| verify(&slide, &never))
+        let make = |spec: &str, name: &str| {
+            let target = folder.path().join(name);
+            ingest(spec, &target, Options::default(), &Silent, &never).expect("ingests");
+            target
         };
-        assert_eq!(verified(usize::MAX).expect("is read").findings, [""; 0]);
-        let all = usize::MAX - reads.load(Ordering::Relaxed);
-        assert!(all > 40, "{all}");
-        for most in 0..all {
-            let error = verified(most).expect_err("it fails on the way");
-            assert!(
-                matches!(error, Error::Container(microtome_container::Error::Io { .. })),
-                "{most} of {all}: {error}"
-            );
+        let trial = Trial::of(make("synthetic:1100x700", "a.mtm"));
+        let verified = trial.run(usize::MAX, |slide| verify(slide, &never)).expect("is read");
+        assert_eq!(verified.findings, [""; 0]);
+        trial.fails_at_each_read(|slide| verify(slide, &never));
+
+        let source = folder.path().join("b.dzi");
+        export(&Slide::open(&trial.target).expect("opens"), &source);
+        let source = source.to_str().expect("a path");
+        let trial = Trial::of(make(source, "b.mtm"));
+        let compared = trial.run(usize::MAX, |slide| compare(slide, source)).expect("is compared");
+        assert!(compared.differences.is_empty() && compared.identical > 15, "{compared:?}");
+        trial.fails_at_each_read(|slide| compare(slide, source));
+    }
+
+    /// Writes a slide's tiles as Deep Zoom.
+    fn export(slide: &Slide, descriptor: &std::path::Path) {
+        std::fs::write(descriptor, deepzoom::descriptor(slide)).expect("a file");
+        for level in 0..=deepzoom::level_number(slide, 0) {
+            let folder = descriptor.with_extension("").with_file_name(format!("b_files/{level}"));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            for (column, row) in (0..5).flat_map(|column| (0..5).map(move |row| (column, row))) {
+                let Some(tile) = deepzoom::tile(slide, level, column, row) else { continue };
+                let Ok(jpeg) = slide.tile(tile) else { continue };
+                std::fs::write(folder.join(format!("{column}_{row}.jpg")), jpeg).expect("a file");
+            }
         }
     }
 }

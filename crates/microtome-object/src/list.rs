@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use crate::connector::LastStatus;
 
+/// Objects on a page.
+const PAGE: usize = 1000;
 /// Pages that are asked for, at most: two million objects.
 const MOST_PAGES: usize = 2000;
 
@@ -106,7 +108,8 @@ pub(crate) async fn list<T>(
     let (mut chosen, mut token, mut tokens) = (Vec::new(), None, HashSet::new());
     for _ in 0..MOST_PAGES {
         let slot = Slot::default();
-        let mut options = PaginatedListOptions { page_token: token.clone(), ..Default::default() };
+        let (page_token, max_keys) = (token.clone(), Some(most).filter(|most| *most < PAGE));
+        let mut options = PaginatedListOptions { page_token, max_keys, ..Default::default() };
         options.extensions.insert(slot.clone());
         options.extensions.insert(status.clone());
         store.list_paginated(Some(prefix).filter(|prefix| !prefix.is_empty()), options).await?;

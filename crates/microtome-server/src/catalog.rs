@@ -31,12 +31,15 @@ const REOPENING: Duration = Duration::from_secs(1);
 
 /// Longest wait for a look at that file: then it is trusted until there is an answer.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
-/// Longest wait until others of the same file system have looked at theirs.
+/// Longest wait until others of the same file system have looked at theirs, and how soon who waited in vain tries again.
 const LONGEST_WAIT_TO_LOOK: Duration = Duration::from_millis(100);
+const LOOKING_AGAIN: Duration = Duration::from_secs(1);
 /// Longest wait for a slide to be opened.
 const LONGEST_OPENING: Duration = Duration::from_secs(20);
 /// Groups of slides of which one is opened at a time; which of them wait for each other is by chance.
 const TURNS: usize = 64;
+/// Slides that are known to have failed to open, at most.
+const MOST_FAILED: u64 = 4096;
 /// Slides that are opened at the same time, at most, and those of one folder, which hang together: it is not known yet which file
 /// system they are on.
 const OPENINGS: usize = readers::OTHER_THREADS / 2;
@@ -82,6 +85,8 @@ pub(crate) struct Catalog {
     storages: Arc<Storages>,
     caches: Caches,
     open: Cache<SlideId, Arc<OpenSlide>>,
+    /// What openings failed with lately, where each has its price.
+    failed: Option<Cache<SlideId, Arc<Error>>>,
     /// Whose turn it is to open, for each group of slides: who gives up waiting leaves the opening behind, and the next one is
     /// not to begin another.
     turns: [Arc<Mutex<()>>; TURNS],
@@ -98,7 +103,10 @@ impl Catalog {
         // Least recently used: else a new slide may be denied its place, and each of its tiles would open it anew.
         let open =
             Cache::builder().max_capacity(MAX_OPEN_SLIDES).eviction_policy(EvictionPolicy::lru()).build();
+        let lately = Some(root.failures_good_for()).filter(|lately| !lately.is_zero());
+        let failed = |lately| Cache::builder().max_capacity(MOST_FAILED).time_to_live(lately).build();
         Self {
+            failed: lately.map(failed),
             root,
             times,
             storages: Arc::new(Storages::new(reading_threads)),
@@ -141,7 +149,15 @@ impl Catalog {
         if self.open.get(id).await.is_some_and(|open| Some(open.instance) == outdated) {
             self.open.invalidate(id).await;
         }
+        if let Some(failed) = &self.failed
+            && let Some(error) = failed.get(id).await
+        {
+            return Err(error.into());
+        }
         let opened = self.open.try_get_with(id.clone(), self.open_slide(id.clone())).await;
+        if let (Err(error), Some(failed)) = (&opened, &self.failed) {
+            failed.insert(id.clone(), Arc::clone(error)).await;
+        }
         opened.map_err(Failure::from)
     }
 
@@ -198,6 +214,13 @@ impl OpenSlide {
                 .compare_exchange(checked, now_ms, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         is_due.then(|| Arc::clone(&self.look).try_acquire_owned().ok()).flatten()
+    }
+
+    /// Lets a look be due soon, and not when it would be after one that was had.
+    fn look_again_soon(&self) {
+        let sooner = self.root.good_for().saturating_sub(LOOKING_AGAIN).as_millis() as u64;
+        let checked = self.checked_ms.load(Ordering::Relaxed);
+        self.checked_ms.store(checked.saturating_sub(sooner), Ordering::Relaxed);
     }
 
     fn is_younger_than(&self, age: Duration, now_ms: u64) -> bool {
@@ -267,6 +290,7 @@ async fn look_at(open: &Arc<OpenSlide>, look: OwnedSemaphorePermit) -> Result<Se
     let of_storage = Arc::clone(&open.storage.looks).acquire_owned();
     // Where others look for so long, their file system hangs.
     let Ok(Ok(of_storage)) = tokio::time::timeout(LONGEST_WAIT_TO_LOOK, of_storage).await else {
+        open.look_again_soon();
         return Ok(Seen::Same);
     };
     let looked_at = Arc::clone(open);

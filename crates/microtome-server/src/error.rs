@@ -204,6 +204,11 @@ impl Failure {
         self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || is_passing
     }
 
+    /// See [`Error::is_out_of_reach`].
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        self.0.is_out_of_reach()
+    }
+
     /// Whether it is the slide's file that is damaged or cannot be read, as far as can be seen.
     pub(crate) fn is_of_file(&self) -> bool {
         matches!(*self.0, Error::BadRecord { .. } | Error::BadPicture { .. }) && !self.0.is_out_of_reach()

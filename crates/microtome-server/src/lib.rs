@@ -26,6 +26,7 @@ mod error_lines;
 mod flights;
 #[cfg(test)]
 mod http_tests;
+mod latest;
 mod limits;
 mod listing;
 mod logging;

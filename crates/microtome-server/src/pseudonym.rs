@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::Uri;
 
 use crate::access::{canonical, sha256};
-use crate::error::Error;
+use crate::error::Failure;
 use crate::root::Root;
 use crate::slide_id::SlideId;
 use crate::survey::Survey;
@@ -92,7 +92,7 @@ impl Pseudonyms {
         &self,
         pseudonym: Pseudonym,
         sees: impl Fn(&SlideId) -> bool,
-    ) -> Result<Option<SlideId>, Error> {
+    ) -> Result<Option<SlideId>, Failure> {
         let remembered =
             self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&pseudonym).cloned();
         if let Some(id) = remembered.filter(&sees) {

@@ -73,7 +73,7 @@ impl Root {
         }
     }
 
-    /// How long what was seen of a slide that fails is good.
+    /// How long what was seen is good where it is a failure.
     pub(crate) fn failures_good_for(&self) -> Duration {
         match self {
             Self::Folder(_) => Duration::ZERO,
@@ -102,6 +102,15 @@ impl Root {
             found.dedup_by(|a, b| a.id == b.id);
         }
         Ok(found)
+    }
+
+    /// Whether there is such a folder or bucket.
+    pub(crate) fn exists(&self) -> Result<bool, Error> {
+        match self {
+            Self::Folder(folder) => folder.exists(),
+            Self::Bucket(bucket) => bucket.exists(),
+        }
+        .map_err(|source| Error::Unlistable { source })
     }
 
     /// Which container is under a slide's name now, or `None` if there is none below the root.

@@ -6,14 +6,15 @@
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use microtome_container::source::is_out_of_reach;
 use tokio::runtime::Handle;
 
-use crate::error::Error;
+use crate::error::{Error, Failure};
+use crate::latest::Latest;
 use crate::root::{Identity, Listed, Root};
 use crate::slide_id::SlideId;
 
@@ -25,9 +26,6 @@ const MOST_UNREACHED: usize = 20;
 /// will not have to.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 const GOOD_FOR_TIMES: u32 = 20;
-/// Longest wait for a survey that is being made, when there is an older one and when there is none.
-const WAIT_WITH: Duration = Duration::from_secs(2);
-const WAIT_WITHOUT: Duration = Duration::from_secs(20);
 
 /// Looks something up in a slide's container; `None` if it is no longer there.
 type Read<T> = dyn Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync;
@@ -48,25 +46,8 @@ impl<T> Default for Known<T> {
     }
 }
 
-struct Made<T> {
-    known: Arc<Known<T>>,
-    at: Instant,
-    took: Duration,
-}
-
-impl<T> Made<T> {
-    fn is_good(&self) -> bool {
-        self.at.elapsed() < GOOD_FOR.max(self.took * GOOD_FOR_TIMES)
-    }
-}
-
 /// The survey of one kind of facts.
-pub(crate) struct Survey<T> {
-    root: Arc<Root>,
-    read: Arc<Read<T>>,
-    latest: Arc<RwLock<Option<Made<T>>>>,
-    making: Arc<tokio::sync::Mutex<()>>,
-}
+pub(crate) struct Survey<T>(Latest<Arc<Known<T>>>);
 
 impl<T: Ord + Send + Sync + 'static> Survey<T> {
     /// Of all containers below `root`; `read` blocks.
@@ -74,49 +55,18 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
         root: Arc<Root>,
         read: impl Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync + 'static,
     ) -> Self {
-        Self { root, read: Arc::new(read), latest: Arc::default(), making: Arc::default() }
-    }
-
-    /// All slides: as of some seconds ago at most, or older while that takes longer than anybody waits.
-    pub(crate) async fn known(&self) -> Result<Arc<Known<T>>, Error> {
-        let (known, is_good) = self.latest();
-        let wait = match (known.is_some(), is_good) {
-            (_, true) => Duration::ZERO,
-            (true, false) => WAIT_WITH,
-            (false, false) => WAIT_WITHOUT,
-        };
-        if !wait.is_zero()
-            && let Ok(outcome) = tokio::time::timeout(wait, self.refresh()).await
-        {
-            outcome?;
-        }
-        self.latest().0.ok_or(Error::Overloaded)
-    }
-
-    /// What was found last, if anything was, and whether it still holds.
-    fn latest(&self) -> (Option<Arc<Known<T>>>, bool) {
-        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        (latest.as_ref().map(|made| Arc::clone(&made.known)), latest.as_ref().is_some_and(Made::is_good))
-    }
-
-    /// Makes it anew, unless somebody just did. It goes on being made when nobody waits any more.
-    async fn refresh(&self) -> Result<(), Error> {
-        let making = Arc::clone(&self.making).lock_owned().await;
-        let (old, is_good) = self.latest();
-        if is_good {
-            return Ok(());
-        }
-        let (root, read, latest) = (Arc::clone(&self.root), Arc::clone(&self.read), Arc::clone(&self.latest));
-        let made = tokio::task::spawn_blocking(move || {
+        let make = move |root: &Root, old: Option<&Arc<Known<T>>>| {
             let begun = Instant::now();
-            let (known, reading) = make(&root, &*read, old.as_deref())?;
+            let (known, reading) = make(root, &read, old.map(Arc::as_ref))?;
             let took = begun.elapsed().saturating_sub(reading);
-            let made = Made { known: Arc::new(known), at: Instant::now(), took };
-            *latest.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
-            drop(making);
-            Ok(())
-        });
-        made.await.unwrap_or(Err(Error::WorkerLost("survey of the slides")))
+            Ok((Arc::new(known), root.good_for().max(GOOD_FOR).max(took * GOOD_FOR_TIMES)))
+        };
+        Self(Latest::new(root, "survey of the slides", make))
+    }
+
+    /// All slides: as of some seconds ago at most, or older while storage is out of reach or that takes longer than anybody waits.
+    pub(crate) async fn known(&self) -> Result<Arc<Known<T>>, Failure> {
+        self.0.get().await
     }
 }
 
@@ -261,10 +211,7 @@ mod tests {
             let known = survey.known().await.expect("a survey");
             known.entries.iter().map(|entry| (entry.0, entry.1.to_string())).collect::<Vec<_>>()
         };
-        let outdate = || {
-            let mut latest = survey.latest.write().expect("the latest");
-            latest.as_mut().expect("one was made").at -= GOOD_FOR * 2;
-        };
+        let outdate = || survey.0.outdate();
         assert_eq!(known().await, [(b'1', "b".to_owned()), (b'2', "a".to_owned())]);
         assert_eq!((known().await.len(), reads.load(Ordering::Relaxed)), (2, 3));
         outdate();

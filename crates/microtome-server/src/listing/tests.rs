@@ -84,47 +84,6 @@ async fn pages_are_parts_of_what_was_searched_for() {
     }
 }
 
-#[test]
-fn a_walk_whose_client_has_gone_is_waited_for_and_not_begun_again() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let listing = Listing::new(root(folder.path()));
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.max_blocking_threads(1).enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let (busy, free) = std::sync::mpsc::channel::<()>();
-        tokio::task::spawn_blocking(move || free.recv());
-        let gone =
-            tokio::time::timeout(Duration::from_millis(10), listing.json(None, &Page::default())).await;
-        assert!(gone.is_err(), "all threads are busy");
-        assert!(listing.walking.try_lock().is_err(), "its walk is still to come");
-        drop(busy);
-        assert!(listing.json(None, &Page::default()).await.is_ok());
-    });
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_storage_hangs_the_last_list_is_given_out() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(folder.path().join("a.mtm"), b"12345").expect("a file");
-    let listing = Listing::new(root(folder.path()));
-    let hanging = Arc::clone(&listing.walking).lock_owned().await;
-    let begun = tokio::time::Instant::now();
-    let none = listing.json(None, &Page::default()).await;
-    assert!(matches!(none, Err(Error::Overloaded)) && begun.elapsed() >= LONGEST_WAIT);
-    drop(hanging);
-    let list = listing.json(None, &Page::default()).await.expect("a list");
-    let _hanging = Arc::clone(&listing.walking).lock_owned().await;
-    let old = Instant::now().checked_sub(listing.root.good_for()).expect("a while ago");
-    listing.latest.write().expect("the latest").as_mut().expect("a list").0 = old;
-    let begun = tokio::time::Instant::now();
-    assert_eq!(listing.json(None, &Page::default()).await.ok(), Some(list.clone()));
-    assert!(begun.elapsed() >= WAIT_FOR_NEWER && begun.elapsed() < LONGEST_WAIT);
-    // Who comes when others have waited so long does not wait.
-    *listing.begun.write().expect("a beginning") = Instant::now().checked_sub(WAIT_FOR_NEWER * 2);
-    let begun = tokio::time::Instant::now();
-    assert!(listing.json(None, &Page::default()).await.is_ok() && begun.elapsed().is_zero());
-}
-
 #[tokio::test]
 async fn a_root_that_does_not_exist_is_empty_and_known_not_to_be_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -29,12 +29,22 @@ impl Bucket {
     /// All slides in no order; `None` if there is no such bucket.
     pub(super) fn list(&self) -> std::io::Result<Option<Vec<Listed>>> {
         let start = self.prefix.clone();
-        self.bucket.list(&self.prefix, MOST_LISTED, move |found| {
+        let listed = self.bucket.list(&self.prefix, MOST_LISTED, move |found| {
             // What stands for a folder, or was begun and never filled, is empty.
             let id = found.key.strip_prefix(&start).filter(|_| found.size > 0).and_then(listed_id)?;
             let identity = Some(Identity::Object(ObjectIdentity::listed(&found)));
             Some(Listed { id, bytes: found.size, identity })
-        })
+        })?;
+        if listed.as_ref().is_some_and(|listed| listed.len() == MOST_LISTED) {
+            let prefix = &self.prefix;
+            tracing::warn!(most = MOST_LISTED, prefix, "not all slides are listed; serve a longer prefix");
+        }
+        Ok(listed)
+    }
+
+    /// Whether there is such a bucket.
+    pub(super) fn exists(&self) -> std::io::Result<bool> {
+        Ok(self.bucket.list(&self.prefix, 1, Some)?.is_some())
     }
 
     /// Which object is there, if one is.

@@ -34,6 +34,15 @@ impl Folder {
         }
     }
 
+    /// Whether there is such a folder.
+    pub(super) fn exists(&self) -> std::io::Result<bool> {
+        match std::fs::read_dir(&self.root) {
+            Ok(_entries) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where a slide's file really is and which file it is, or `None` if it is no regular file below the root.
     pub(super) fn locate(&self, id: &SlideId) -> std::io::Result<Option<(PathBuf, Identity)>> {
         let located = || {
