@@ -2,6 +2,7 @@
 //
 //   #at=7112,5588&zoom=0.5&rotation=90&flip=1&compare=b&beside=7020,5611,0.5,91,1&compare=source:a&overlay=/notes/a.geojson
 //   #compare=b&difference=16
+//   #at=7112,5588
 //   #compare=@8ab5474bd64acc1d, where addresses may not name slides
 //
 // What does not make sense is passed over: an address may come from anywhere.
@@ -30,7 +31,7 @@ export interface Address {
 export function parseAddress(hash: string): Address {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const at = (fields.get("at") ?? "").split(",");
-  const rest = [fields.get("zoom"), fields.get("rotation") ?? "0", fields.get("flip")];
+  const rest = [fields.get("zoom") ?? "1", fields.get("rotation") ?? "0", fields.get("flip")];
   const view = at.length === 2 ? readView([...at, ...rest]) : null;
   const amplification = number(fields.get("difference"));
   const compare = readCompare(fields);

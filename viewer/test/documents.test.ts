@@ -22,10 +22,14 @@ describe("address", () => {
     expect(parseAddress(text)).toEqual(address);
   });
 
-  test.each(["", "#", "#at=1&zoom=1", "#at=1,2", "#at=1,x&zoom=1", "#at=1,2&zoom=0", "#at=1,2&zoom=-1", "#at=1e99,2&zoom=1", "#at=,&zoom="])(
+  test.each(["", "#", "#at=1&zoom=1", "#at=1,x&zoom=1", "#at=1,2&zoom=0", "#at=1,2&zoom=-1", "#at=1e99,2&zoom=1", "#at=,&zoom="])(
     "nonsense is passed over: %s",
     (text) => expect(parseAddress(text).view).toBeNull(),
   );
+
+  test("a place alone is shown as it is, not reduced", () => {
+    expect(parseAddress("#at=1,2").view).toEqual({ x: 1, y: 2, zoom: 1, rotation: 0, flip: false });
+  });
 
   test("no more slides than there are panes", () => {
     const { compare } = parseAddress("#beside=1,2,1,0,0&compare=a&beside=1,2&compare=&compare=b&compare=c&compare=d");
