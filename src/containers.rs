@@ -43,7 +43,7 @@ pub(crate) struct Containers(BTreeMap<String, Bucket>);
 impl Containers {
     pub(crate) fn open(&mut self, place: &Path) -> Result<Slide, OpenError> {
         let Some(address) = in_bucket(place) else { return Slide::open(place).map_err(OpenError::Container) };
-        let address = Address::parse(address).map_err(|error| OpenError::Other(failed(error)))?;
+        let address = Address::parse(address).map_err(|error| OpenError::Other(error.into()))?;
         if address.key.is_empty() {
             let what =
                 format!("{SCHEME}{address}: this is a bucket; name an object in it, {SCHEME}BUCKET/KEY");
@@ -65,7 +65,7 @@ impl Containers {
     /// The places of all containers that an address in a bucket is for, in the order of names: itself if it ends in .mtm, else those
     /// below it.
     pub(crate) fn below(&mut self, place: &str) -> Result<Vec<PathBuf>, Failure> {
-        let address = Address::parse(place).map_err(failed)?;
+        let address = Address::parse(place)?;
         if address.key.ends_with(END) {
             return Ok(vec![format!("{SCHEME}{address}").into()]);
         }
@@ -93,11 +93,7 @@ impl Containers {
     fn bucket(&mut self, address: &Address) -> Result<&Bucket, Failure> {
         match self.0.entry(address.bucket.clone()) {
             Entry::Occupied(open) => Ok(open.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(Bucket::for_reading(address).map_err(failed)?)),
+            Entry::Vacant(place) => Ok(place.insert(Bucket::for_reading(address)?)),
         }
     }
-}
-
-fn failed(error: microtome_object::BucketError) -> Failure {
-    Failure::Failed(error.to_string())
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use microtome_object::BucketError;
+
 use crate::output::printable;
 use crate::publish;
 use crate::settings::Setting;
@@ -63,6 +65,15 @@ impl Failure {
             Self::SomeFailed { .. } => 3,
             Self::Verification(_) => 4,
         })
+    }
+}
+
+impl From<BucketError> for Failure {
+    fn from(error: BucketError) -> Self {
+        match error {
+            BucketError::NoAddress(_) => Self::Usage(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
     }
 }
 

@@ -312,7 +312,7 @@ fn an_address_that_is_none_is_refused() {
         ("s3://a b/c", "s3://bucket/prefix"),
         ("s3://a/../b", "s3://bucket/prefix"),
     ] {
-        let line = fail(1, ["serve", "--port", "0", "--slides-root", address]);
+        let line = fail(2, ["serve", "--port", "0", "--slides-root", address]);
         assert!(line.contains(what), "{line}");
     }
 }

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
 use microtome_server::{
-    AccessConfig, JwtConfig, LogFilter, LogFormat, Prefetch, Secret, SecretError, ServerConfig, TlsFiles,
+    AccessConfig, JwtConfig, LogFilter, LogFormat, Prefetch, Secret, SecretError, ServerConfig, ServerError,
+    TlsFiles,
 };
 
 use crate::failure::{Failure, complain};
@@ -301,6 +302,9 @@ pub(crate) fn serve(config: ServerConfig, path: &str) -> Result<(), Failure> {
         }
     })
     .map_err(|error| {
+        if let ServerError::Bucket(error) = error {
+            return error.into();
+        }
         let causes = std::iter::successors(error.source(), |&cause| cause.source());
         Failure::Failed(causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}")))
     })

@@ -115,7 +115,8 @@ impl Check {
             Of::Missing(folder) => {
                 one(containers, &self.file, None)?;
                 complain(&format!(
-                    "{file}: no slide in {folder} goes there: what it was made from is missing"
+                    "{file}: no slide in {folder} goes there: what it was made from is missing, or a plain picture \
+                     (folders are not searched for those; verify {file} --source PICTURE)"
                 ));
                 Ok(false)
             }
