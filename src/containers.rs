@@ -70,10 +70,8 @@ impl Containers {
             return Ok(vec![format!("{SCHEME}{address}").into()]);
         }
         let prefix = if address.key.is_empty() { String::new() } else { format!("{}/", address.key) };
-        let choose = |found: microtome_object::Found| {
-            let is_one = found.key.ends_with(END) && found.size > 0;
-            is_one.then_some(found.key)
-        };
+        // Of any length: one that was begun and never filled is to be found.
+        let choose = |found: microtome_object::Found| found.key.ends_with(END).then_some(found.key);
         let cannot = |what: String| Failure::Failed(format!("{SCHEME}{address}: cannot be listed: {what}"));
         let found = self.bucket(&address)?.list(&prefix, MOST, choose).map_err(|e| cannot(e.to_string()))?;
         let mut found = found.ok_or_else(|| cannot("there is no such bucket".to_owned()))?;
@@ -82,7 +80,7 @@ impl Containers {
         }
         if found.len() == MOST {
             let what = format!(
-                "more than {MOST} containers are below this prefix; name a longer one, and check part by part"
+                "{MOST} containers or more are below this prefix; name a longer one, and check part by part"
             );
             return Err(Failure::Usage(format!("{SCHEME}{address}: {what}")));
         }

@@ -34,6 +34,28 @@ fn run(storage: &Storage, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
+fn no_object_passes_for_another_or_for_none() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200")]);
+    let (whole, mut damaged) = (storage.object("lab/a.mtm"), storage.object("lab/a.mtm"));
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    for odd in ["/a.mtm", "lab//a.mtm"] {
+        storage.put("a.mtm", whole.clone());
+        storage.put(odd, damaged.clone());
+        let (code, said, complaint) = run(&storage, &["verify", "s3://slides"]);
+        assert_eq!((code, said.lines().count()), (3, 2), "{said}{complaint}");
+        assert!(complaint.contains("empty parts"), "{complaint}");
+        storage.remove(odd);
+    }
+    storage.put("lab/begun.mtm", vec![]);
+    let (code, _, complaint) = run(&storage, &["verify", "s3://slides/lab"]);
+    assert!(
+        code == 4 && complaint.contains("begun.mtm: cannot open: the object is empty"),
+        "{code}: {complaint}"
+    );
+}
+
+#[test]
 fn a_container_in_a_bucket_is_read_as_a_file_is() {
     let (folder, storage) = slides(&[("a", "synthetic:1100x700"), ("b", "synthetic:300x200")]);
     let (here, out) = (support::path(folder.path()), folder.path().join("out.jpg"));

@@ -60,7 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         match check.run(&mut containers) {
             Ok(true) => {}
             Ok(false) => failed += 1,
-            Err(Failure::Failed(what)) if all > 1 && !stop_on_signals().load(Ordering::Relaxed) => {
+            Err(Failure::Failed(what) | Failure::Usage(what))
+                if all > 1 && !stop_on_signals().load(Ordering::Relaxed) =>
+            {
                 complain(&what);
                 unread += 1;
             }

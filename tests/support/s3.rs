@@ -45,6 +45,8 @@ struct State {
     log: Mutex<Vec<String>>,
     /// Those of the next answers for objects; the last one is for all that come later if `goes_on`.
     faults: Mutex<(VecDeque<Fault>, bool)>,
+    /// Those of all answers for one object.
+    faults_of: Mutex<BTreeMap<String, Fault>>,
     odd_list: Mutex<Option<OddList>>,
     is_weak: AtomicBool,
     versions: AtomicU64,
@@ -91,6 +93,18 @@ impl Storage {
 
     pub(crate) fn fail(&self, faults: &[Fault], goes_on: bool) {
         *self.state.faults.lock().unwrap() = (faults.iter().copied().collect(), goes_on);
+    }
+
+    pub(crate) fn fail_of(&self, key: &str, fault: Option<Fault>) {
+        let mut faults = self.state.faults_of.lock().unwrap();
+        match fault {
+            Some(fault) => drop(faults.insert(key.to_owned(), fault)),
+            None => drop(faults.remove(key)),
+        }
+    }
+
+    pub(crate) fn object(&self, key: &str) -> Vec<u8> {
+        self.state.objects.lock().unwrap()[key].0.clone()
     }
 
     pub(crate) fn list_as(&self, odd: Option<OddList>) {
@@ -186,7 +200,7 @@ impl State {
         if header("if-match").is_some_and(|wanted| wanted != e_tag || wanted.starts_with("W/")) {
             return refuse("412 Precondition Failed");
         }
-        let fault = self.fault();
+        let fault = self.faults_of.lock().unwrap().get(&key[1..]).copied().or_else(|| self.fault());
         match fault {
             Some(Fault::Refuses) => return refuse("503 Slow Down"),
             Some(Fault::Says(status)) => return refuse(status),

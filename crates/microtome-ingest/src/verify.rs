@@ -60,17 +60,21 @@ pub fn verify(slide: &Slide, cancelled: &AtomicBool) -> Result<Verification, Err
         }
     }
     for (level, grid) in slide.levels().iter().enumerate().filter(|(k, _)| !slide.is_derived(*k as u8)) {
-        let undecodable: Vec<_> = tiles(level as u8, *grid)
-            .filter(|_| !stop())
-            .filter_map(|tile| slide.fetch(tile).and_then(|fetched| fetched.decode_pixels()).err())
+        let finding = |tile| match slide.fetch(tile).and_then(|fetched| fetched.decode_pixels()) {
+            Err(error @ SlideError::Undecodable { .. }) => Ok(Some(error.to_string())),
+            Err(error) if error.is_of_system() => Err(error),
             // Damaged records have been found above.
-            .filter(|error| matches!(error, SlideError::Undecodable { .. }) || error.is_of_system())
+            Ok(_) | Err(_) => Ok(None),
+        };
+        let undecodable: Result<Vec<_>, _> = tiles(level as u8, *grid)
+            .filter(|_| !stop())
+            .filter_map(|tile| finding(tile).transpose())
+            // Ends with the first failure: each may take as long as anybody waits for storage.
             .collect();
-        for error in undecodable {
-            match error {
-                SlideError::Container(error) => return Err(error.into()),
-                error => findings.push(error.to_string()),
-            }
+        match undecodable {
+            Ok(undecodable) => findings.extend(undecodable),
+            Err(SlideError::Container(error)) => return Err(error.into()),
+            Err(error) => findings.push(error.to_string()),
         }
     }
     if stop() {
@@ -148,19 +152,24 @@ pub fn compare(slide: &Slide, spec: &str) -> Result<Comparison, Error> {
             let of_level = slide.metadata().absent.iter().filter(|absent| absent.level == level);
             of_level.filter(|absent| absent.undecodable == undecodable).any(|absent| absent.contains(number))
         };
-        let findings: Vec<Result<Found, Amiss>> = tiles(level, grid)
-            .map(|tile| match said(tile, true) {
+        let finding = |tile| {
+            let found = match said(tile, true) {
                 true => theirs.is_bad(tile, &grid),
                 false => theirs.compare(slide, tile, &grid, said(tile, false)),
-            })
-            .collect();
+            };
+            match found {
+                Err(Amiss::Unread(error)) => Err(error),
+                Err(Amiss::Different(what)) => Ok(Err(what)),
+                Ok(found) => Ok(Ok(found)),
+            }
+        };
+        let findings: Vec<_> = tiles(level, grid).map(finding).collect::<Result<_, Error>>()?;
         for found in findings {
             match found {
                 Ok(Found::Identical) => comparison.identical += 1,
                 Ok(Found::Absent) => comparison.absent += 1,
                 Ok(Found::Undecodable) => comparison.undecodable += 1,
-                Err(Amiss::Different(what)) => comparison.differences.push(what),
-                Err(Amiss::Unread(error)) => return Err(error),
+                Err(what) => comparison.differences.push(what),
             }
         }
     }

@@ -19,11 +19,11 @@ use std::sync::Arc;
 
 use microtome_container::{Container, Error as ContainerError};
 use object_store::GetOptions;
-use object_store::path::Path as Key;
 
 pub use list::Found;
 pub use object::ObjectIdentity;
 use object::{Blocks, Object};
+use settings::exact;
 pub use settings::{Address, BucketError};
 use store::{Asking, Store};
 
@@ -95,7 +95,7 @@ impl Bucket {
     /// # Errors
     /// As [`Self::list`].
     pub fn look(&self, key: &str) -> std::io::Result<Option<ObjectIdentity>> {
-        let Ok(key) = Key::parse(key) else { return Ok(None) };
+        let Some(key) = exact(key) else { return Ok(None) };
         let head = GetOptions { head: true, ..GetOptions::default() };
         match self.store.get(&key, head) {
             Ok((found, _)) => Ok(Some(ObjectIdentity::of(&found))),
@@ -109,11 +109,16 @@ impl Bucket {
     /// # Errors
     /// As [`Container::open`].
     pub fn container(&self, key: &str) -> Result<Option<(Container, ObjectIdentity)>, ContainerError> {
-        let Ok(key) = Key::parse(key) else { return Ok(None) };
+        let Some(key) = exact(key) else { return Ok(None) };
         let path = PathBuf::from(format!("{SCHEME}{}/{key}", self.name));
         let object = match Object::open(self.store.clone(), key, self.blocks.clone()) {
             Ok(object) => object,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                let what = "the object is empty; copy the container again from where it is whole";
+                let cause = std::io::Error::new(ErrorKind::UnexpectedEof, what);
+                return Err(ContainerError::Io { path, action: "open", cause });
+            }
             Err(cause) => return Err(ContainerError::Io { path, action: "open", cause }),
         };
         let identity = object.identity().clone();

@@ -24,7 +24,7 @@ const MOST_PAGES: usize = 2000;
 pub struct Found {
     /// Its key, whatever that is.
     pub key: String,
-    /// Its length in bytes.
+    /// Its length in bytes; 0 too where the list says it in an odd way.
     pub size: u64,
     pub(crate) last_modified: DateTime<Utc>,
     pub(crate) e_tag: Option<String>,
@@ -42,10 +42,11 @@ struct Contents {
 }
 
 impl Contents {
-    /// The object, if it is one: one that is described in an odd way does not spoil the list of the others.
+    /// The object, if it has a name: one that is described in an odd way is there, and does not spoil the list of the others.
     fn found(self) -> Option<Found> {
-        let last_modified = DateTime::parse_from_rfc3339(self.last_modified?.trim()).ok()?.to_utc();
-        let size = self.size?.trim().parse().ok()?;
+        let date = self.last_modified.and_then(|date| DateTime::parse_from_rfc3339(date.trim()).ok());
+        let last_modified = date.map(|date| date.to_utc()).unwrap_or_default();
+        let size = self.size.and_then(|size| size.trim().parse().ok()).unwrap_or_default();
         Some(Found { key: self.key?, size, last_modified, e_tag: self.e_tag })
     }
 }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_described_oddly_is_left_out() {
+    fn what_is_described_oddly_is_there() {
         let of = |inner: &str| format!("<Contents><Key>a</Key>{inner}</Contents>");
         let date = "<LastModified>2026-12-01T00:00:01Z</LastModified>";
         let odd =
@@ -175,7 +176,7 @@ mod tests {
         let answer = format!("<ListBucketResult>{}{right}</ListBucketResult>", odd.map(of).concat());
         let page = page(&answer).expect("a list");
         let sizes = page.contents.into_iter().filter_map(Contents::found).map(|found| found.size);
-        assert_eq!(sizes.collect::<Vec<_>>(), [3]);
+        assert_eq!(sizes.collect::<Vec<_>>(), [0, 1, 0, 0, 1, 3]);
     }
 
     #[test]

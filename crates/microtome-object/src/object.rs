@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use microtome_container::Source;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta};
@@ -90,7 +91,9 @@ impl Blocks {
 
     fn of(size: u64) -> Self {
         let weigh = |_key: &(u64, u64), block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX);
-        Self { kept: Cache::builder().weigher(weigh).max_capacity(KEPT).build(), size }
+        // Least recently used: else blocks that were asked for often keep their places, and those that are read now go at once.
+        let kept = Cache::builder().weigher(weigh).max_capacity(KEPT).eviction_policy(EvictionPolicy::lru());
+        Self { kept: kept.build(), size }
     }
 }
 
@@ -195,5 +198,27 @@ impl Source for Object {
     fn is_unchanged(&self) -> bool {
         // Every question names the version.
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_blocks_that_were_read_last_are_kept() {
+        let blocks = Blocks::for_reading();
+        let of = |number| {
+            let block = blocks.kept.get_with((0, number), || vec![0; READ as usize].into());
+            blocks.kept.run_pending_tasks();
+            block
+        };
+        let most = KEPT / READ;
+        // However often those before were asked for.
+        for number in (0..4 * most).flat_map(|number| [number; 3]) {
+            of(number);
+            assert!(blocks.kept.contains_key(&(0, number)), "{number}");
+        }
+        assert!(!blocks.kept.contains_key(&(0, 0)));
     }
 }

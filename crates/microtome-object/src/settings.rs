@@ -20,7 +20,10 @@ const RETRYING: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum BucketError {
     /// Its address is none.
-    #[error("s3://{0}: an address like s3://bucket/prefix is wanted")]
+    #[error(
+        "s3://{0}: an address like s3://bucket/prefix is wanted; keys with empty parts, `.`, `..` or control characters are not read: copy \
+         such an object to another key"
+    )]
     NoAddress(String),
     /// The variables that describe it make no sense, or some are missing.
     #[error(
@@ -40,7 +43,7 @@ impl BucketError {
     }
 }
 
-/// Where something is: a bucket, and a key or a prefix in it, without slashes around.
+/// Where something is: a bucket, and a key or a prefix in it, without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The bucket's name: letters, figures, `.`, `-` and `_`.
@@ -61,10 +64,17 @@ impl Address {
         if !bucket.starts_with(|c: char| c.is_ascii_alphanumeric()) || !bucket.chars().all(is_plain) {
             return Err(no_address());
         }
-        let key = key.trim_matches('/');
-        Key::parse(key).map_err(|_odd| no_address())?;
+        let key = key.strip_suffix('/').unwrap_or(key);
+        if !key.is_empty() && exact(key).is_none() {
+            return Err(no_address());
+        }
         Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
     }
+}
+
+/// What the library asks for by this very key, if it does: it leaves out slashes around, and another object may be there.
+pub(crate) fn exact(key: &str) -> Option<Key> {
+    Key::parse(key).ok().filter(|parsed| parsed.as_ref() == key)
 }
 
 impl std::fmt::Display for Address {
@@ -188,7 +198,7 @@ mod tests {
         let parts_of = |bucket: &str, key: &str| Some((bucket.to_owned(), key.to_owned()));
         assert_eq!(parts("slides"), parts_of("slides", ""));
         assert_eq!(parts("slides/lab/2026/"), parts_of("slides", "lab/2026"));
-        for none in ["", "..", ".", "/lab", "a b/c", "a/../b", "a/b//c"] {
+        for none in ["", "..", ".", "/lab", "a b/c", "a/../b", "a/b//c", "a//b", "a/b//"] {
             assert_eq!(parts(none), None, "{none}");
         }
     }

@@ -245,7 +245,7 @@ impl OpenSlide {
         }
         let look = Arc::clone(&self.look).acquire_owned();
         let Ok(Ok(look)) = tokio::time::timeout(LONGEST_LOOK, look).await else { return is_known() };
-        if is_known() || self.was_just_looked_at() {
+        if is_known() || !failure.is_of_another_file() && self.was_just_looked_at() {
             return is_known();
         }
         let is_other = match look_at(self, look).await {

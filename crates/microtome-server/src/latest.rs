@@ -32,6 +32,8 @@ pub(crate) struct Latest<T> {
 /// What came of asking.
 struct Known<T> {
     answer: Option<T>,
+    /// Whether storage has refused since, which is a word of its own: then the answer is given no more.
+    is_refused: bool,
     good_until: Option<Instant>,
     /// What it failed with the last time, if it did.
     failure: Option<Failure>,
@@ -41,16 +43,16 @@ impl<T: Clone> Known<T> {
     /// What is to be said without asking again, if anything is.
     fn outcome(&self, now: Instant) -> Option<Result<T, Failure>> {
         self.good_until.filter(|until| *until > now)?;
-        match (&self.failure, &self.answer) {
-            (Some(failure), answer) => Some(unless_out_of_reach(failure, answer.clone())),
-            (None, answer) => answer.clone().map(Ok),
+        match (self.last(), &self.failure) {
+            (Some(last), _) => Some(Ok(last)),
+            (None, failure) => failure.clone().map(Err),
         }
     }
-}
 
-/// The last answer, where storage says nothing; what it says, where it does.
-fn unless_out_of_reach<T>(failure: &Failure, last: Option<T>) -> Result<T, Failure> {
-    last.filter(|_| failure.is_out_of_reach()).ok_or_else(|| failure.clone())
+    /// The answer that may be given while there is no newer one.
+    fn last(&self) -> Option<T> {
+        self.answer.clone().filter(|_| !self.is_refused)
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Latest<T> {
@@ -60,17 +62,18 @@ impl<T: Clone + Send + Sync + 'static> Latest<T> {
         what: &'static str,
         ask: impl Fn(&Root, Option<&T>) -> Result<(T, Duration), Error> + Send + Sync + 'static,
     ) -> Self {
-        let known = Known { answer: None, good_until: None, failure: None };
+        let known = Known { answer: None, is_refused: false, good_until: None, failure: None };
         let (ask, known) = (Arc::new(ask), Arc::new(RwLock::new(known)));
         Self { root, what, ask, known, asking: Arc::default(), begun: RwLock::default() }
     }
 
-    /// The last answer while it is good, else a new one; or an older one while storage hangs or is out of reach. Who comes while it is
+    /// The last answer while it is good, else a new one; or an older one while storage hangs or is out of reach, but not once it has
+    /// refused. Who comes while it is
     /// asked waits for that, even if who began it has gone.
     pub(crate) async fn get(&self) -> Result<T, Failure> {
         let (outcome, last) = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            (known.outcome(Instant::now()), known.answer.clone())
+            (known.outcome(Instant::now()), known.last())
         };
         if let Some(outcome) = outcome {
             return outcome;
@@ -113,18 +116,20 @@ impl<T: Clone + Send + Sync + 'static> Latest<T> {
             match answered {
                 Ok((answer, good_for)) => {
                     let good_until = Some(Instant::now() + good_for);
-                    *known = Known { answer: Some(answer.clone()), good_until, failure: None };
+                    *known =
+                        Known { answer: Some(answer.clone()), is_refused: false, good_until, failure: None };
                     Ok(answer)
                 }
                 Err(error) => {
                     let failure = Failure::from(error);
-                    let outcome = unless_out_of_reach(&failure, last);
-                    if outcome.is_ok() {
+                    known.is_refused |= !failure.is_out_of_reach();
+                    known.good_until = Some(Instant::now() + root.failures_good_for());
+                    known.failure = Some(failure.clone());
+                    let last = known.last();
+                    if last.is_some() {
                         tracing::warn!(error = %failure, "the last {what} is given once more");
                     }
-                    known.good_until = Some(Instant::now() + root.failures_good_for());
-                    known.failure = Some(failure);
-                    outcome
+                    last.ok_or(failure)
                 }
             }
         });

@@ -101,7 +101,10 @@ struct Entry {
 
 impl Listing {
     pub(crate) fn new(root: Arc<Root>) -> Self {
-        let exists = |root: &Root, _last: Option<&bool>| Ok((root.exists()?, root.good_for()));
+        let exists = |root: &Root, _last: Option<&bool>| {
+            let exists = root.exists()?;
+            Ok((exists, if exists { root.good_for() } else { root.failures_good_for() }))
+        };
         Self {
             latest: Latest::new(Arc::clone(&root), "list of slides", |root, _last| found(root)),
             root_exists: Latest::new(root, "look at the slides root", exists),
@@ -144,10 +147,13 @@ impl Listing {
 
 /// What there is, and how long that is good.
 fn found(root: &Root) -> Result<(Found, Duration), Error> {
-    let slides = root.list()?.unwrap_or_default().into_iter();
+    let listed = root.list()?;
+    // A root that is not there is asked for again soon.
+    let good_for = if listed.is_some() { root.good_for() } else { root.failures_good_for() };
+    let slides = listed.unwrap_or_default().into_iter();
     let slides: Vec<_> = slides.map(|listed| (listed.id, listed.bytes)).collect();
     let json = to_json(slides.iter(), &Page::default())?;
-    Ok((Found { slides: slides.into(), json }, root.good_for()))
+    Ok((Found { slides: slides.into(), json }, good_for))
 }
 
 fn to_json<'a>(

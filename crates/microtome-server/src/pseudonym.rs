@@ -101,6 +101,9 @@ impl Pseudonyms {
         let known = self.survey.known().await?;
         let at = known.entries.partition_point(|entry| entry.0 < pseudonym);
         let found = known.entries.get(at).filter(|entry| entry.0 == pseudonym && sees(&entry.1));
+        if found.is_none() {
+            known.complete()?;
+        }
         // Its tiles need not wait for the next survey.
         Ok(found.map(|entry| entry.1.clone()).inspect(|id| self.remember(pseudonym, id)))
     }

@@ -257,7 +257,7 @@ fn log(app: &App, id: &RequestId, request: &Parts, response: &Response, start: I
     tracing::debug!(request_id, %method, path, status = status.as_u16(), ms = ms(), "answered");
 }
 
-/// Ready means that the slides root is there and can be walked.
+/// Ready means that the slides root is there, as far as is known: while a bucket does not answer, tiles that are kept are served.
 async fn ready(app: &App) -> Result<Response, Failure> {
     match app.listing.has_root().await? {
         true => Ok(momentary(PLAIN_TEXT, "ready\n")),

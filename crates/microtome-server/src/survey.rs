@@ -22,10 +22,13 @@ use crate::slide_id::SlideId;
 const MOST_SLIDES: usize = 50_000;
 /// Slides of a bucket that are asked for in vain before no more are.
 const MOST_UNREACHED: usize = 20;
-/// How long a survey is good, at least; and in multiples of the time that it took, but for reading what was new: the next one
-/// will not have to.
+/// How long a survey is good, at least; in multiples of the time that it took, but for reading what was new: the next one
+/// will not have to; and at most.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 const GOOD_FOR_TIMES: u32 = 20;
+const GOOD_FOR_MOST: Duration = Duration::from_secs(60);
+/// What cannot be reached for so long, while others can, is left out as what is damaged is.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// Looks something up in a slide's container; `None` if it is no longer there.
 type Read<T> = dyn Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync;
@@ -36,13 +39,25 @@ pub(crate) struct Known<T> {
     /// In their order.
     pub(crate) entries: Vec<Arc<T>>,
     files: HashMap<SlideId, (Identity, Option<Arc<T>>)>,
-    /// Slides that the system did not let be read.
+    /// Slides that could not be read, and may be the next time.
     refused: usize,
+    /// Those of them that storage did not answer for and of which nothing was known before, since when.
+    unreached: HashMap<SlideId, Instant>,
 }
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), files: HashMap::new(), refused: 0 }
+        Self { entries: Vec::new(), files: HashMap::new(), refused: 0, unreached: HashMap::new() }
+    }
+}
+
+impl<T> Known<T> {
+    /// What to say where something is not among the entries: an error, if it may be in a slide that could not be reached.
+    pub(crate) fn complete(&self) -> Result<(), Error> {
+        let Some((slide, _)) = self.unreached.iter().find(|(_, since)| since.elapsed() < GIVEN_UP) else {
+            return Ok(());
+        };
+        Err(Error::Unreachable { slide: slide.clone(), source: std::io::ErrorKind::TimedOut.into() })
     }
 }
 
@@ -57,9 +72,16 @@ impl<T: Ord + Send + Sync + 'static> Survey<T> {
     ) -> Self {
         let make = move |root: &Root, old: Option<&Arc<Known<T>>>| {
             let begun = Instant::now();
-            let (known, reading) = make(root, &read, old.map(Arc::as_ref))?;
+            let Some(slides) = root.list()? else {
+                // When the root comes back, what is in it is mostly known.
+                let files = old.map(|old| old.files.clone()).unwrap_or_default();
+                return Ok((Arc::new(Known { files, ..Known::default() }), root.failures_good_for()));
+            };
+            let (known, reading) = make(root, &read, slides, old.map(Arc::as_ref));
             let took = begun.elapsed().saturating_sub(reading);
-            Ok((Arc::new(known), root.good_for().max(GOOD_FOR).max(took * GOOD_FOR_TIMES)))
+            let usual = (took * GOOD_FOR_TIMES).min(GOOD_FOR_MOST).max(root.good_for());
+            let good_for = if known.complete().is_ok() { usual.max(GOOD_FOR) } else { GOOD_FOR };
+            Ok((Arc::new(known), good_for))
         };
         Self(Latest::new(root, "survey of the slides", make))
     }
@@ -77,9 +99,9 @@ type Outcome<T> = Result<Option<T>, microtome_slide::Error>;
 fn make<T: Ord + Send>(
     root: &Root,
     read: &Read<T>,
+    slides: Vec<Listed>,
     old: Option<&Known<T>>,
-) -> Result<(Known<T>, Duration), Error> {
-    let slides = root.list()?.unwrap_or_default();
+) -> (Known<T>, Duration) {
     if slides.len() > MOST_SLIDES {
         tracing::warn!(
             slides = slides.len(),
@@ -100,30 +122,35 @@ fn make<T: Ord + Send>(
     let begun = Instant::now();
     let outcomes = read_all(root, read, &news);
     let reading = begun.elapsed();
-    let (mut refused, mut failed) = (0, None);
+    let (mut refused, mut failed, mut unreached) = (0, None, HashMap::new());
     for ((id, identity), outcome) in news.into_iter().zip(outcomes) {
-        match outcome {
-            Ok(Some(entry)) => drop(files.insert(id, (identity, Some(Arc::new(entry))))),
-            Ok(None) => {}
-            Err(error) => {
-                let is_of_system = error.is_of_system();
-                let is_unreached = error.of_system().is_some_and(is_out_of_reach);
-                if let (true, None, Some(cause)) = (is_unreached, old, error.of_system()) {
-                    // Who asks would take what is missing for what is not there.
-                    let source = std::io::Error::new(cause.kind(), cause.to_string());
-                    return Err(Error::Unreachable { slide: id, source });
-                }
-                failed.get_or_insert((id.clone(), error));
-                // What the system refused it may grant the next time. What is no container stays none.
-                if is_of_system {
-                    refused += 1;
-                    // Until it can be read, what was known of it is: its identity is not the one of now.
-                    if let Some(known) = old.and_then(|old| old.files.get(&id)).filter(|_| is_unreached) {
-                        files.insert(id, known.clone());
-                    }
-                } else {
-                    files.insert(id, (identity, None));
-                }
+        let error = match outcome {
+            Ok(Some(entry)) => {
+                files.insert(id, (identity, Some(Arc::new(entry))));
+                continue;
+            }
+            Ok(None) => continue,
+            Err(error) => error,
+        };
+        let is_unreached = error.of_system().is_some_and(is_out_of_reach);
+        // What is no container stays none, and what the system refused it may grant the next time; what a bucket gave may be right
+        // then, too.
+        let stays = !error.is_of_system() && matches!(root, Root::Folder(_));
+        failed.get_or_insert((id.clone(), error));
+        if stays {
+            files.insert(id, (identity, None));
+            continue;
+        }
+        refused += 1;
+        if !is_unreached {
+            continue;
+        }
+        // Until it can be read, what was known of it is: its identity is not the one of now.
+        match old.and_then(|old| old.files.get(&id)) {
+            Some(known) => drop(files.insert(id, known.clone())),
+            None => {
+                let since = old.and_then(|old| old.unreached.get(&id)).copied();
+                unreached.insert(id, since.unwrap_or_else(Instant::now));
             }
         }
     }
@@ -135,7 +162,7 @@ fn make<T: Ord + Send>(
     {
         tracing::warn!(%slide, %error, refused, "slides cannot be found by what is in them, this one at least");
     }
-    Ok((Known { entries, files, refused }, reading))
+    (Known { entries, files, refused, unreached }, reading)
 }
 
 /// Looks something up in all of these slides, as many at a time as the root is for; what came of it, in their order.

@@ -31,11 +31,13 @@ async fn a_good_answer_is_given_again_and_another_one_later() {
 #[tokio::test]
 async fn out_of_reach_is_the_last_answer_and_a_refusal_is_none() {
     let (latest, asked) = counting(true, |times| match times {
-        2 | 4 => Some(ErrorKind::TimedOut),
+        2 | 4 | 6 => Some(ErrorKind::TimedOut),
         5 => Some(ErrorKind::PermissionDenied),
         _ => None,
     });
-    for (expected, times) in [(Some(1), 1), (Some(1), 2), (Some(3), 3), (Some(3), 4), (None, 5), (Some(6), 6)]
+    // After a refusal silence brings nothing back.
+    for (expected, times) in
+        [(Some(1), 1), (Some(1), 2), (Some(3), 3), (Some(3), 4), (None, 5), (None, 6), (Some(7), 7)]
     {
         latest.outdate();
         // A bucket is not asked again at once.

@@ -130,6 +130,10 @@ async fn find(app: &Arc<App>, request: &Parts, scope: &Scope) -> Result<Vec<Foun
             place,
         }));
     }
+    // A slide that could not be reached may be of this study; of a series that is there, it is not.
+    if found.is_empty() || scope.series.is_none() {
+        known.complete()?;
+    }
     match found.is_empty() {
         true => Err(Error::NoSuchInstance.into()),
         false => Ok(found),

@@ -66,6 +66,8 @@ pub(crate) async fn answer(
     accepts_json(request)?;
     let query = Query::parse(request.uri.query())?;
     let known = app.dicomweb.index.known().await?;
+    // Who asks would take what is missing for what is not there.
+    known.complete()?;
     let results = match listed {
         Listed::Studies | Listed::Series => {
             let (app, request) = (Arc::clone(app), request.clone());
