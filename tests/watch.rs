@@ -78,3 +78,25 @@ fn slides_of_one_name_that_appear_one_after_the_other_go_to_two_containers() {
         succeed(["verify", path(&out), "--source", path(&inbox)]);
     }
 }
+
+#[test]
+fn a_container_that_does_not_say_what_it_was_made_from_is_told_of() {
+    let folder = folder();
+    let [inbox, out] = ["inbox", "out"].map(|name| folder.path().join(name));
+    fs::create_dir(&inbox).unwrap();
+    let slide = inbox.join("a.tif");
+    let said_of = |size: &str, goes_to: &str| {
+        let _ = fs::remove_file(&slide);
+        let made = contain(folder.path(), "made.mtm", &format!("synthetic:{size}"));
+        succeed(["export", path(&made), "-o", path(&slide)]);
+        fs::remove_file(made).unwrap();
+        let watching = watch(&inbox, &out, &["--deidentify"]);
+        wait_for(&out.join(goes_to));
+        end(watching).1
+    };
+    let said = said_of("300x200", "a.mtm");
+    assert!(!said.contains("does not say"), "{said}");
+    // The same slide later, or another of its name: nothing tells which.
+    let said = said_of("320x200", "a.tif.mtm");
+    assert!(said.contains("a.mtm: does not say what it was made from"), "{said}");
+}

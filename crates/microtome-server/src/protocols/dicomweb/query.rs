@@ -8,7 +8,6 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 use microtome_dicom::Dataset;
 use microtome_dicom::dataset::Value;
-use percent_encoding::percent_decode_str;
 
 use super::address::hexadecimal;
 use crate::error::Error;
@@ -17,8 +16,6 @@ use crate::error::Error;
 const DEFAULT_LIMIT: usize = 1000;
 /// Results, at most.
 const MOST: usize = 5000;
-/// Keys of a query, at most.
-const MOST_KEYS: usize = 64;
 
 /// A search.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,13 +31,7 @@ pub(crate) struct Query {
 impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Error> {
         let mut parsed = Self { limit: DEFAULT_LIMIT, ..Self::default() };
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        for (number, pair) in pairs.enumerate() {
-            if number >= MOST_KEYS {
-                return Err(Error::Malformed("more than 64 keys in a query"));
-            }
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (decoded(key)?, decoded(value)?);
+        for (key, value) in crate::query::Query::read(query)?.into_pairs() {
             match &*key {
                 "limit" => parsed.limit = number_of(&value)?.min(MOST),
                 "offset" => parsed.offset = number_of(&value)?,
@@ -85,14 +76,6 @@ impl Query {
     /// Whether an attribute is to be in the answer, of which it is a part anyway or not.
     pub(crate) fn includes(&self, tag: Tag) -> bool {
         self.include_all || self.include.contains(&tag) || self.filters.iter().any(|(path, _)| path[0] == tag)
-    }
-}
-
-fn decoded(text: &str) -> Result<String, Error> {
-    let text = text.replace('+', " ");
-    match percent_decode_str(&text).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_not_utf8) => Err(Error::Malformed("the query is not UTF-8")),
     }
 }
 

@@ -77,6 +77,20 @@ async fn every_size_in_a_list_of_sizes_may_be_asked_for() {
     }
 }
 
+#[tokio::test]
+async fn tiles_are_listed_where_they_may_be_asked_for() {
+    // Of 256 x 256 px.
+    for (side, listed) in [(256, true), (255, false)] {
+        let fixture = Fixture::with(|config| config.max_pixels = side);
+        for version in [2, 3] {
+            let (_, info) = json(&fixture, &format!("/iiif/{version}/case%201%2Fa/info.json"), &[]).await;
+            assert_eq!(info["tiles"].is_array(), listed, "version {version}, sides of {side} px at most");
+            let address = format!("/iiif/{version}/case%201%2Fa/0,0,512,512/256,256/0/default.jpg");
+            assert_eq!(fixture.get(&address).await.0.is_success(), listed, "{address}, {side} px at most");
+        }
+    }
+}
+
 #[test]
 fn tiles_are_told_by_what_they_cover() {
     // 1000 px: levels of 1000, 500, 250 px.
