@@ -155,12 +155,24 @@ fn symbols(found: __m256i) -> __m256i {
     }
 }
 
+/// Which states of eight are below their range, of those that `of` is all ones for: all ones for each, and a bit.
+#[inline(always)]
+fn below(states: __m256i, of: __m256i) -> (__m256i, u8) {
+    const { assert!(LOW == 1 << 16) };
+    // SAFETY: AVX2 is there, as above.
+    unsafe {
+        let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(states), _mm256_setzero_si256());
+        let low = _mm256_and_si256(low, of);
+        (low, _mm256_movemask_ps(_mm256_castsi256_ps(low)) as u8)
+    }
+}
+
 /// Each state of eight, and behind it a word: those of the mask take the next one each.
 #[inline(always)]
-fn take(state: __m256i, mask: Mask, words: &[[u8; 2]; 16], from: usize) -> __m256i {
+fn take(state: __m256i, mask: u8, words: &[[u8; 2]; 16], from: usize) -> __m256i {
     // SAFETY: 16 bytes are read from a slice of as many, and 8 from an array of 8; AVX2 is there, as above.
     unsafe {
-        let next = _mm_loadl_epi64(TAKEN[usize::from(mask & 255)].as_ptr().cast());
+        let next = _mm_loadl_epi64(TAKEN[usize::from(mask)].as_ptr().cast());
         let words = _mm_loadu_si128(words[from..from + 8].as_ptr().cast());
         let words = _mm256_permutevar8x32_epi32(_mm256_cvtepu16_epi32(words), _mm256_cvtepu8_epi32(next));
         _mm256_or_si256(_mm256_slli_epi32::<16>(state), words)
@@ -195,10 +207,10 @@ impl Vectors for InHalves {
         select(mask: Mask, a: __m256i, b: __m256i) -> __m256i = _mm256_blendv_epi8(b, a, spread(mask));
         narrow(a: [__m256i; 2]) -> __m256i = _mm256_permute4x64_epi64::<0xD8>(_mm256_packs_epi32(a[0], a[1]));
         truncate(a: [__m256i; 2]) -> __m256i = {
-            // With their signs from the lower halves, numbers are not saturated.
-            let low = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(a[0]));
-            let high = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(a[1]));
-            _mm256_permute4x64_epi64::<0xD8>(_mm256_packs_epi32(low, high))
+            // Without their upper halves numbers are not saturated.
+            let zero = _mm256_setzero_si256();
+            let (low, high) = (_mm256_blend_epi16::<0xAA>(a[0], zero), _mm256_blend_epi16::<0xAA>(a[1], zero));
+            _mm256_permute4x64_epi64::<0xD8>(_mm256_packus_epi32(low, high))
         };
         pairs(a: __m256i, b: __m256i) -> [__m256i; 2] = {
             let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
@@ -236,11 +248,11 @@ impl Vectors for InHalves {
             let high = _mm256_srli_epi32::<21>(_mm256_castps_si256(_mm256_cvtepi32_ps(high)));
             [_mm256_sub_epi32(low, _mm256_set1_epi32(4 * 129)), _mm256_sub_epi32(high, _mm256_set1_epi32(4 * 129))]
         };
-        tell(expected: [__m256i; 2], found: [__m256i; 2], weight: i16) -> [__m256i; 2] = {
-            let weight = _mm256_set1_epi32(i32::from(weight as u16));
+        add_times(sums: [__m256i; 2], values: [__m256i; 2], factor: i16) -> [__m256i; 2] = {
+            let factor = _mm256_set1_epi32(i32::from(factor as u16));
             [
-                _mm256_add_epi32(expected[0], _mm256_madd_epi16(found[0], weight)),
-                _mm256_add_epi32(expected[1], _mm256_madd_epi16(found[1], weight)),
+                _mm256_add_epi32(sums[0], _mm256_madd_epi16(values[0], factor)),
+                _mm256_add_epi32(sums[1], _mm256_madd_epi16(values[1], factor)),
             ]
         };
     }
@@ -350,32 +362,21 @@ impl Vectors for InHalves {
     }
     #[inline(always)]
     fn refill(states: [__m256i; 2], mask: Mask, words: &[[u8; 2]; 16]) -> ([__m256i; 2], usize) {
-        let low = Self::below(states) & mask;
-        let front = low & 255;
+        let [low, high] = both(spread(mask));
+        let (low, front) = below(states[0], low);
+        let (high, back) = below(states[1], high);
         let after = front.count_ones() as usize;
-        let full = [take(states[0], front, words, 0), take(states[1], low >> 8, words, after)];
-        (Self::select_wide(low, full, states), low.count_ones() as usize)
+        let [full, full_high] = [take(states[0], front, words, 0), take(states[1], back, words, after)];
+        // SAFETY: AVX2 is there, as above.
+        let states = unsafe {
+            [_mm256_blendv_epi8(states[0], full, low), _mm256_blendv_epi8(states[1], full_high, high)]
+        };
+        (states, after + back.count_ones() as usize)
     }
     #[inline(always)]
     fn turn_over(values: &[Row; 64], out: &mut [[i16; 64]; 16]) {
         // SAFETY: AVX2 is there, as above.
         unsafe { turn_over(values, out) }
-    }
-}
-
-impl InHalves {
-    /// Which states are below their range.
-    #[inline(always)]
-    fn below(states: [__m256i; 2]) -> Mask {
-        const { assert!(LOW == 1 << 16) };
-        // SAFETY: AVX2 is there, as above.
-        unsafe {
-            let zero = _mm256_setzero_si256();
-            let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(states[0]), zero);
-            let high = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(states[1]), zero);
-            let bits = _mm256_movemask_ps(_mm256_castsi256_ps(low));
-            (bits | _mm256_movemask_ps(_mm256_castsi256_ps(high)) << 8) as Mask
-        }
     }
 }
 

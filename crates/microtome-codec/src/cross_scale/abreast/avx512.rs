@@ -79,8 +79,8 @@ impl Vectors for Avx512 {
             let bits = _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_max_epi32(expected, _mm512_set1_epi32(4))));
             _mm512_sub_epi32(_mm512_srli_epi32::<21>(bits), _mm512_set1_epi32(4 * 129))
         };
-        tell(expected: __m512i, found: __m512i, weight: i16) -> __m512i =
-            _mm512_add_epi32(expected, _mm512_madd_epi16(found, _mm512_set1_epi32(i32::from(weight as u16))));
+        add_times(sums: __m512i, values: __m512i, factor: i16) -> __m512i =
+            _mm512_add_epi32(sums, _mm512_madd_epi16(values, _mm512_set1_epi32(i32::from(factor as u16))));
     }
 
     #[inline(always)]

@@ -205,8 +205,8 @@ impl Vectors for InQuarters {
             let bits = vreinterpretq_s32_f32(vcvtq_f32_s32(vmaxq_s32(expected, vdupq_n_s32(4))));
             vsubq_s32(vshrq_n_s32::<21>(bits), vdupq_n_s32(4 * 129))
         }, expected);
-        tell(expected: Wide, found: Wide, weight: i16) -> Wide =
-            quarters!(@ vmlaq_n_s32(expected, found, i32::from(weight)), expected, found);
+        add_times(sums: Wide, values: Wide, factor: i16) -> Wide =
+            quarters!(@ vmlaq_n_s32(sums, values, i32::from(factor)), sums, values);
         magnitudes(residuals: Wide) -> Wide = quarters!(@ {
             let sizes = vreinterpretq_u32_s32(vabsq_s32(residuals));
             vreinterpretq_s32_u32(vminq_u32(sizes, vdupq_n_u32(MOST.into())))

@@ -51,8 +51,7 @@ impl Blocks {
     ) -> (V::Wide, V::Wide) {
         let buckets = V::bucket(expected);
         let first = V::widen(V::load(&self.tables[at]));
-        let fractions = V::splat_wide(setting.kind.fractions() as i32);
-        (V::add_wide(first, V::multiply_wide(buckets, fractions)), buckets)
+        (V::add_times(first, buckets, setting.kind.fractions() as i16), buckets)
     }
 
     /// Decodes the residuals at zigzag index `k`, in the piece from `start` to `end`, of the blocks of `going`, and returns what those
@@ -97,10 +96,10 @@ impl Blocks {
         let weights = &model.inner[k].0;
         let behind = V::load(&self.expected[k + 1 - start]);
         let next = match model.pairs {
-            Some(_) => V::tell(V::widen(behind), found, weights[k + 1]),
-            None => V::widen(V::add(behind, V::multiply(V::truncate(found), V::splat(weights[k + 1])))),
+            Some(_) => V::add_times(V::widen(behind), found, weights[k + 1]),
+            None => V::widen(V::add(behind, V::multiply(V::narrow(found), V::splat(weights[k + 1])))),
         };
-        let found = V::select(going, V::truncate(found), V::splat(0));
+        let found = V::select(going, V::narrow(found), V::splat(0));
         V::store(found, &mut self.found[k]);
         V::store(V::truncate(residuals), &mut self.residuals[k - start]);
         // Those behind the next one; behind the last but one there are none.

@@ -84,9 +84,8 @@ pub(in crate::cross_scale) trait Vectors: Copy {
 
     /// Bucket of each expected magnitude, which has 16 bits.
     fn bucket(expected: Self::Wide) -> Self::Wide;
-    /// What lanes are expected to be that hear of these magnitudes, where they never come near the bounds of 16 bits
-    /// (`Model::pairs`).
-    fn tell(expected: Self::Wide, found: Self::Wide, weight: i16) -> Self::Wide;
+    /// Adds the products of values of 15 bits, none of them negative, with one factor; sums that come near 2^31 mean nothing.
+    fn add_times(sums: Self::Wide, values: Self::Wide, factor: i16) -> Self::Wide;
     /// The magnitudes of residuals: their sizes, at most [`MOST`].
     fn magnitudes(residuals: Self::Wide) -> Self::Wide;
     /// Pairs of neighbours in `data` from each offset on; offsets beyond the last pair are taken for it.
@@ -290,8 +289,8 @@ impl Vectors for Plain {
         expected.map(|e| bucket(e as i16) as i32)
     }
     #[inline(always)]
-    fn tell(expected: WideRow, found: WideRow, weight: i16) -> WideRow {
-        each(expected, found, |expected, found| expected + found * i32::from(weight))
+    fn add_times(sums: WideRow, values: WideRow, factor: i16) -> WideRow {
+        each(sums, values, |sum, value| sum + value * i32::from(factor))
     }
     #[inline(always)]
     fn magnitudes(residuals: WideRow) -> WideRow {

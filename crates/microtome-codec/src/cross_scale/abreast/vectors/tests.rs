@@ -63,7 +63,7 @@ fn all<V: Vectors>([a, b]: [Row; 2], mask: Mask, weights: [i16; 2]) -> (Vec<Row>
         V::select_wide(mask, wide, other),
         V::splat_wide(i32::from(V::is_larger(wide, other))),
         V::bucket(V::widen(x)),
-        V::tell(V::widen(low(14)), V::widen(low(4)), 1_000),
+        V::add_times(V::widen(low(14)), V::widen(low(4)), 1_000),
         V::magnitudes(wide),
         V::magnitudes(V::widen(x)),
         V::gather(&data, index),
