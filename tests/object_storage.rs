@@ -388,6 +388,54 @@ fn what_cannot_be_had_takes_nothing_with_it_and_is_not_said_to_be_absent() {
 }
 
 #[test]
+fn instances_that_cannot_be_had_are_not_left_out() {
+    let (_folder, storage) = slides(&[("a", "synthetic:300x200"), ("b", "synthetic:300x200,seed=2")]);
+    let server = serve(&storage, &[]);
+    let all = server.get("/dicomweb/studies");
+    assert_eq!(all.status, 200);
+    // They are known, and not open.
+    storage.fail(&[Fault::Refuses], true);
+    assert_eq!(server.get("/dicomweb/instances").status, 503);
+    storage.fail(&[], false);
+    std::thread::sleep(Duration::from_millis(1100));
+    let instances = server.get("/dicomweb/instances");
+    // Two images each.
+    assert_eq!((instances.status, instances.text().matches("00080018").count()), (200, 4));
+    assert_eq!(server.get("/dicomweb/instances?ModalitiesInStudy=SM").text(), instances.text());
+    // One is replaced by what cannot be had.
+    storage.put("lab/b.mtm", storage.object("lab/a.mtm"));
+    storage.fail_of("lab/b.mtm", Some(Fault::Refuses));
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(server.get("/dicomweb/studies").status, 503);
+    storage.fail_of("lab/b.mtm", None);
+    std::thread::sleep(Duration::from_millis(2100));
+    assert_eq!(server.get("/dicomweb/studies").text().matches("0020000D").count(), 1);
+}
+
+#[test]
+fn slides_beside_many_that_cannot_be_had_are_found() {
+    let (_folder, storage) = slides(&[]);
+    let folder = support::folder();
+    let slide = std::fs::read(contain(folder.path(), "a.mtm", "synthetic:300x200")).unwrap();
+    let names: Vec<_> = (0..64).map(|number| format!("lab/{number:02}.mtm")).collect();
+    for (number, name) in names.iter().enumerate() {
+        storage.put(name, slide.clone());
+        if number % 4 != 3 {
+            storage.fail_of(name, Some(Fault::Refuses));
+        }
+    }
+    let server = serve(&storage, &[]);
+    let mut left: Vec<_> = names.iter().skip(3).step_by(4).collect();
+    for _ in 0..8 {
+        assert_eq!(server.get("/dicomweb/studies").status, 503);
+        let asked = storage.asked();
+        left.retain(|name| !asked.iter().any(|asked| asked.contains(&***name)));
+        std::thread::sleep(Duration::from_millis(2100));
+    }
+    assert!(left.is_empty(), "never asked for: {left:?}");
+}
+
+#[test]
 fn a_slide_that_is_damaged_where_it_is_does_not_cost_a_look_each_time() {
     let (_folder, storage) = slides(&[("a", LONG)]);
     let server = serve(&storage, &["--cache-mb", "0"]);

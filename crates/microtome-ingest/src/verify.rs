@@ -30,9 +30,25 @@ pub struct Verification {
 ///
 /// # Errors
 /// [`Error::Interrupted`], or [`Error::Container`] if the file can no longer be read at all; what is wrong with it is
-/// part of the result.
+/// part of the result, and after that what can no longer be read is a finding, too: damage that was seen is told.
 pub fn verify(slide: &Slide, cancelled: &AtomicBool) -> Result<Verification, Error> {
     let mut findings = vec![];
+    match look(slide, cancelled, &mut findings) {
+        Ok(summary) => Ok(Verification { tiles: summary.tiles, bytes: summary.bytes, findings }),
+        Err(error) if findings.is_empty() || matches!(error, Error::Interrupted) => Err(error),
+        Err(error) => {
+            findings.push(format!("the rest could not be checked: {error}"));
+            Ok(Verification { findings, ..Verification::default() })
+        }
+    }
+}
+
+/// As [`verify`]; what is wrong goes into `findings`.
+fn look(
+    slide: &Slide,
+    cancelled: &AtomicBool,
+    findings: &mut Vec<String>,
+) -> Result<microtome_container::verify::Summary, Error> {
     let stop = || cancelled.load(Ordering::Relaxed);
     let mut unread = None;
     let summary = microtome_container::verify::verify(slide.container(), |checked| {
@@ -77,11 +93,7 @@ pub fn verify(slide: &Slide, cancelled: &AtomicBool) -> Result<Verification, Err
             Err(error) => findings.push(error.to_string()),
         }
     }
-    if stop() {
-        Err(Error::Interrupted)
-    } else {
-        Ok(Verification { tiles: summary.tiles, bytes: summary.bytes, findings })
-    }
+    if stop() { Err(Error::Interrupted) } else { Ok(summary) }
 }
 
 /// All tiles of a level, for all threads.

@@ -204,6 +204,11 @@ impl Failure {
         self.0.status() == StatusCode::INTERNAL_SERVER_ERROR || is_passing
     }
 
+    /// Whether the next time may go otherwise (503).
+    pub(crate) fn may_pass(&self) -> bool {
+        self.0.status() == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// See [`Error::is_out_of_reach`].
     pub(crate) fn is_out_of_reach(&self) -> bool {
         self.0.is_out_of_reach()

@@ -27,8 +27,9 @@ const MOST_UNREACHED: usize = 20;
 const GOOD_FOR: Duration = Duration::from_secs(2);
 const GOOD_FOR_TIMES: u32 = 20;
 const GOOD_FOR_MOST: Duration = Duration::from_secs(60);
-/// What cannot be reached for so long, while others can, is left out as what is damaged is.
+/// What cannot be reached for so long, and so many times, is left out as what is damaged is.
 const GIVEN_UP: Duration = Duration::from_secs(60);
+const GIVEN_UP_AFTER: u32 = 5;
 
 /// Looks something up in a slide's container; `None` if it is no longer there.
 type Read<T> = dyn Fn(&Root, &SlideId) -> Result<Option<T>, microtome_slide::Error> + Send + Sync;
@@ -41,8 +42,17 @@ pub(crate) struct Known<T> {
     files: HashMap<SlideId, (Identity, Option<Arc<T>>)>,
     /// Slides that could not be read, and may be the next time.
     refused: usize,
-    /// Those of them that storage did not answer for and of which nothing was known before, since when.
-    unreached: HashMap<SlideId, Instant>,
+    /// Those of them that storage did not answer for: as they are now, nothing is known of them.
+    unreached: HashMap<SlideId, Unreached>,
+}
+
+/// How long a slide could not be reached.
+#[derive(Debug, Clone, Copy)]
+struct Unreached {
+    since: Instant,
+    /// How often it was asked for; not at all where too many others were asked for in vain.
+    times: u32,
+    is_given_up: bool,
 }
 
 impl<T> Default for Known<T> {
@@ -54,7 +64,7 @@ impl<T> Default for Known<T> {
 impl<T> Known<T> {
     /// What to say where something is not among the entries: an error, if it may be in a slide that could not be reached.
     pub(crate) fn complete(&self) -> Result<(), Error> {
-        let Some((slide, _)) = self.unreached.iter().find(|(_, since)| since.elapsed() < GIVEN_UP) else {
+        let Some((slide, _)) = self.unreached.iter().find(|(_, unreached)| !unreached.is_given_up) else {
             return Ok(());
         };
         Err(Error::Unreachable { slide: slide.clone(), source: std::io::ErrorKind::TimedOut.into() })
@@ -119,24 +129,32 @@ fn make<T: Ord + Send>(
             _ => news.push((id, identity)),
         }
     }
+    // Those that were never asked for come first, since of those that are asked for in vain there is an end.
+    let before = |id: &SlideId| old.and_then(|old| old.unreached.get(id)).copied();
+    news.sort_by_key(|(id, _)| before(id).map_or(0, |unreached| unreached.times));
     let begun = Instant::now();
     let outcomes = read_all(root, read, &news);
     let reading = begun.elapsed();
     let (mut refused, mut failed, mut unreached) = (0, None, HashMap::new());
     for ((id, identity), outcome) in news.into_iter().zip(outcomes) {
         let error = match outcome {
-            Ok(Some(entry)) => {
+            Some(Ok(Some(entry))) => {
                 files.insert(id, (identity, Some(Arc::new(entry))));
                 continue;
             }
-            Ok(None) => continue,
-            Err(error) => error,
+            Some(Ok(None)) => continue,
+            Some(Err(error)) => Some(error),
+            None => None,
         };
-        let is_unreached = error.of_system().is_some_and(is_out_of_reach);
+        let is_unreached = error.as_ref().is_none_or(is_unreached);
         // What is no container stays none, and what the system refused it may grant the next time; what a bucket gave may be right
         // then, too.
-        let stays = !error.is_of_system() && matches!(root, Root::Folder(_));
-        failed.get_or_insert((id.clone(), error));
+        let stays =
+            error.as_ref().is_some_and(|error| !error.is_of_system()) && matches!(root, Root::Folder(_));
+        let was_asked = error.is_some();
+        if let Some(error) = error {
+            failed.get_or_insert((id.clone(), error));
+        }
         if stays {
             files.insert(id, (identity, None));
             continue;
@@ -146,13 +164,10 @@ fn make<T: Ord + Send>(
             continue;
         }
         // Until it can be read, what was known of it is: its identity is not the one of now.
-        match old.and_then(|old| old.files.get(&id)) {
-            Some(known) => drop(files.insert(id, known.clone())),
-            None => {
-                let since = old.and_then(|old| old.unreached.get(&id)).copied();
-                unreached.insert(id, since.unwrap_or_else(Instant::now));
-            }
+        if let Some(known) = old.and_then(|old| old.files.get(&id)) {
+            files.insert(id.clone(), known.clone());
         }
+        unreached.insert(id.clone(), once_more(&id, before(&id), was_asked));
     }
     let mut entries: Vec<_> = files.values().filter_map(|(_, entry)| entry.clone()).collect();
     entries.sort();
@@ -165,41 +180,59 @@ fn make<T: Ord + Send>(
     (Known { entries, files, refused, unreached }, reading)
 }
 
-/// Looks something up in all of these slides, as many at a time as the root is for; what came of it, in their order.
-fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]) -> Vec<Outcome<T>> {
-    let readers = root.readers().min(slides.len());
-    if readers <= 1 {
-        return slides.iter().map(|(id, _)| read(root, id)).collect();
-    }
-    let runtime = Handle::try_current();
-    let unreached = AtomicUsize::new(0);
-    let read_some = |slides: &[(SlideId, Identity)]| {
-        // A bucket is asked by the server's other threads.
-        let _runtime = runtime.as_ref().map(Handle::enter);
-        let read_one = |(id, _): &(SlideId, Identity)| {
-            if unreached.load(Ordering::Relaxed) >= MOST_UNREACHED {
-                return Err(not_asked(id));
-            }
-            let outcome = read(root, id);
-            if outcome.as_ref().is_err_and(|error| error.of_system().is_some_and(is_out_of_reach)) {
-                unreached.fetch_add(1, Ordering::Relaxed);
-            }
-            outcome
-        };
-        slides.iter().map(read_one).collect::<Vec<_>>()
-    };
-    std::thread::scope(|scope| {
-        let parts = slides.chunks(slides.len().div_ceil(readers));
-        let reading: Vec<_> = parts.map(|part| scope.spawn(|| read_some(part))).collect();
-        let read = reading.into_iter().map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        read.flatten().collect()
-    })
+/// Whether storage did not answer.
+fn is_unreached(error: &microtome_slide::Error) -> bool {
+    error.of_system().is_some_and(is_out_of_reach)
 }
 
-/// What stands for reading a slide of a storage that answers to nobody.
-fn not_asked(id: &SlideId) -> microtome_slide::Error {
-    let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "not asked: others were not answered");
-    microtome_container::Error::Io { path: id.as_str().into(), action: "open", cause }.into()
+/// What is to be kept of a slide that could not be reached, `before` and now.
+fn once_more(id: &SlideId, before: Option<Unreached>, was_asked: bool) -> Unreached {
+    let now = Instant::now();
+    let Unreached { since, times, is_given_up } = before
+        .filter(|before| before.times > 0)
+        .unwrap_or(Unreached { since: now, times: 0, is_given_up: false });
+    let times = times + u32::from(was_asked);
+    let gives_up = is_given_up || times >= GIVEN_UP_AFTER && now - since >= GIVEN_UP;
+    if gives_up && !is_given_up {
+        tracing::warn!(slide = %id, "cannot be reached, and is not found by what is in it");
+    }
+    Unreached { since, times, is_given_up: gives_up }
+}
+
+/// Looks something up in all of these slides, as many at a time as the root is for, the first ones first; what came of it, in
+/// their order, and nothing where too many were asked for in vain.
+fn read_all<T: Send>(root: &Root, read: &Read<T>, slides: &[(SlideId, Identity)]) -> Vec<Option<Outcome<T>>> {
+    let readers = root.readers().min(slides.len());
+    if readers <= 1 {
+        return slides.iter().map(|(id, _)| Some(read(root, id))).collect();
+    }
+    let runtime = Handle::try_current();
+    let (next, unreached) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let read_some = || {
+        // A bucket is asked by the server's other threads.
+        let _runtime = runtime.as_ref().map(Handle::enter);
+        let mut outcomes = vec![];
+        while unreached.load(Ordering::Relaxed) < MOST_UNREACHED {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((id, _)) = slides.get(number) else { break };
+            let outcome = read(root, id);
+            if outcome.as_ref().is_err_and(is_unreached) {
+                unreached.fetch_add(1, Ordering::Relaxed);
+            }
+            outcomes.push((number, outcome));
+        }
+        outcomes
+    };
+    let mut outcomes: Vec<_> = slides.iter().map(|_| None).collect();
+    std::thread::scope(|scope| {
+        let reading: Vec<_> = (0..readers).map(|_| scope.spawn(read_some)).collect();
+        for part in reading {
+            for (number, outcome) in part.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                outcomes[number] = Some(outcome);
+            }
+        }
+    });
+    outcomes
 }
 
 #[cfg(test)]
@@ -207,6 +240,23 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_in_vain_is_given_up_in_the_end() {
+        let id = SlideId::from_path("a").expect("a name");
+        let first = once_more(&id, None, true);
+        let long_ago = Instant::now().checked_sub(GIVEN_UP).expect("a machine that runs for a minute");
+        let after = |times, since, was_asked| {
+            once_more(&id, Some(Unreached { since, times, ..first }), was_asked).is_given_up
+        };
+        assert_eq!((first.times, first.is_given_up), (1, false));
+        assert!(!after(GIVEN_UP_AFTER, first.since, true), "not for so long");
+        assert!(!after(1, long_ago, true), "not so many times");
+        assert!(!after(0, long_ago, false), "not at all");
+        assert!(after(GIVEN_UP_AFTER - 1, long_ago, true));
+        let given_up = Unreached { since: long_ago, times: GIVEN_UP_AFTER, is_given_up: true };
+        assert!(once_more(&id, Some(given_up), false).is_given_up);
+    }
 
     #[tokio::test]
     async fn a_container_is_read_once_and_again_when_it_is_another() {

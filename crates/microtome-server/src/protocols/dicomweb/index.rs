@@ -53,6 +53,9 @@ impl Known {
     }
 }
 
+/// Slide microscopy: what all slides are.
+pub(super) const MODALITY: &str = "SM";
+
 /// The index of the slides below `root`.
 pub(crate) fn index(root: Arc<Root>, with_labels: bool) -> Survey<Entry> {
     Survey::new(root, move |root, id| read(root, id, with_labels))
@@ -66,7 +69,7 @@ fn read(root: &Root, id: &SlideId, with_labels: bool) -> Result<Option<Entry>, m
     let instances = series.instances.iter().filter(|instance| is_shown(&instance.kind, with_labels)).count();
     let mut summary = series.summary;
     summary.put(tags::SOP_CLASS_UID, uids::VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE);
-    summary.put(tags::MODALITIES_IN_STUDY, "SM");
+    summary.put(tags::MODALITIES_IN_STUDY, MODALITY);
     let container =
         series.instances.first().map_or("", |first| first.summary.text(tags::CONTAINER_IDENTIFIER));
     summary.put(tags::CONTAINER_IDENTIFIER, container);

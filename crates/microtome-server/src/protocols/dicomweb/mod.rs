@@ -116,7 +116,11 @@ async fn find(app: &Arc<App>, request: &Parts, scope: &Scope) -> Result<Vec<Foun
     }
     let mut found = vec![];
     for entry in series.values() {
-        let open = app.slide(request, &entry.slide).await?;
+        let open = match app.slide(request, &entry.slide).await {
+            // Gone since the index was made; others of the study are not.
+            Err(failure) if failure.is_absence() => continue,
+            other => other?,
+        };
         let series = app.dicomweb.series(&open);
         // The file may have been replaced since the index was made.
         if series.identity.series != entry.series || series.identity.study != study {

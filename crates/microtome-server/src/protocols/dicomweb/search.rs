@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::JSON;
 use super::address::{Listed, Scope};
-use super::index::{Entry, Known, grouped};
+use super::index::{Entry, Known, MODALITY, grouped};
 use super::metadata::accepts_json;
 use super::query::Query;
 use crate::app::App;
@@ -77,7 +77,7 @@ pub(crate) async fn answer(
             });
             listing.await.map_err(|_lost| Error::WorkerLost("search"))?
         }
-        Listed::Instances => instances(app, request, &known, &scope, &query).await,
+        Listed::Instances => instances(app, request, &known, &scope, &query).await?,
     };
     let mut response = match results.objects.is_empty() {
         true => {
@@ -184,7 +184,13 @@ fn object(mut set: Dataset, address: String) -> String {
 }
 
 /// Instances of the slides that match as far as the index knows.
-async fn instances(app: &Arc<App>, request: &Parts, known: &Known, scope: &Scope, query: &Query) -> Results {
+async fn instances(
+    app: &Arc<App>,
+    request: &Parts,
+    known: &Known,
+    scope: &Scope,
+    query: &Query,
+) -> Result<Results, Failure> {
     let base = app.base_url(request);
     let studies = grouped(seen(app, request, known, scope));
     let entries = studies.values().flat_map(|series| series.values());
@@ -208,8 +214,13 @@ async fn instances(app: &Arc<App>, request: &Parts, known: &Known, scope: &Scope
             break;
         }
         opened += 1;
-        // Gone or replaced since the index was made.
-        let Ok(open) = app.slide(request, &entry.slide).await else { continue };
+        let open = match app.slide(request, &entry.slide).await {
+            Ok(open) => open,
+            // Who asks would take what is missing for what is not there.
+            Err(failure) if failure.may_pass() => return Err(failure),
+            // Gone or damaged since the index was made.
+            Err(_) => continue,
+        };
         let series = app.dicomweb.series(&open);
         if series.identity.series != entry.series {
             continue;
@@ -218,6 +229,7 @@ async fn instances(app: &Arc<App>, request: &Parts, known: &Known, scope: &Scope
             let mut set = instance.summary.clone();
             let (tag, syntax) = available();
             set.put(tag, syntax);
+            set.put(tags::MODALITIES_IN_STUDY, MODALITY);
             if !query.matches(&set, |_| true) {
                 continue;
             }
@@ -233,5 +245,5 @@ async fn instances(app: &Arc<App>, request: &Parts, known: &Known, scope: &Scope
             }
         }
     }
-    results
+    Ok(results)
 }
